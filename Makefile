@@ -12,6 +12,7 @@ CFLAGS_release := -O2 -g -DNDEBUG
 CFLAGS_debug   := -O0 -g
 CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_tsan    := -O1 -g -fsanitize=thread
+CFLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 ALL_CFLAGS := -std=gnu11 -Iinclude -Isrc -Itests -fPIC -pthread -fvisibility=default $(WARNINGS) $(CFLAGS_$(config)) -MMD -MP $(CFLAGS)
 LDLIBS  := -lpcre2-8 -ljansson -lxxhash -ldl -lm -pthread
 
@@ -39,9 +40,72 @@ $(ROOT)/foundry: $(CLI_OBJ) $(ROOT)/libfoundry.a
 $(ROOT)/tests: $(TEST_OBJ) $(ROOT)/libfoundry.a
 	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) -o $@
 
-## test: build and run every test that needs neither a GPU nor a real model
-test: $(ROOT)/tests
-	$< $(only)
+# What a target below builds, it builds in a make of its own, after setup: with all cores unless told.
+JOBS  ?= $(shell nproc 2>/dev/null || echo 2)
+BUILD  = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
+MODEL ?= smollm2-135m qwen2.5-coder-0.5b
+FUZZ_SECONDS ?= 300
+
+## setup: install what is missing to build and run (Debian); nothing when all is there
+setup:
+	@scripts/setup.sh
+
+## demo: fetch a small language model, build, and let it answer a question
+demo: setup
+	+@set -e; model=$$(scripts/fetch-model.sh smollm2-135m); \
+	echo 'building foundry ...' >&2; $(BUILD) -s $(ROOT)/foundry; \
+	set -x; $(ROOT)/foundry run --model "$$model" --prompt 'What is the capital of France?'
+
+## test: build and run every test that needs neither a GPU nor a real model; only="word.." picks by name
+test: setup
+	+@$(BUILD) $(ROOT)/tests
+	$(ROOT)/tests $(only)
+
+## test-models: the golden tests with real models (fetched); MODEL=smollm2-135m picks one
+test-models: setup
+	+@$(BUILD) $(ROOT)/tests
+	@set -e; for model in $(MODEL); do \
+	    path=$$(scripts/fetch-model.sh $$model); \
+	    case $$model in smollm2*) export FOUNDRY_TEST_SMOLLM2="$$path" ;; *) export FOUNDRY_TEST_QWEN="$$path" ;; esac; \
+	done; set -x; $(ROOT)/tests golden
+
+## check: warnings as errors with gcc and clang, sanitizers, style, layers, headers, short fuzzing
+check: check-scripts check-layers check-style check-headers check-warnings check-asan check-fuzz
+setup-checks:
+	@scripts/setup.sh --checks
+check-scripts: | setup-checks
+	shellcheck -x scripts/*.sh bench/*.sh .ci/run
+check-layers: | setup-checks
+	@scripts/check-layers.py --self-test
+	@scripts/check-layers.py
+check-style: | setup-checks
+	find src tests examples fuzz bench -name '*.c' 2>/dev/null | xargs clang-format --dry-run -Werror
+check-headers: | setup-checks
+	@scripts/check-headers.sh
+check-warnings: | setup-checks
+	+$(BUILD) -s CC=gcc BUILD_SUFFIX=gcc everything
+	+$(BUILD) -s CC=clang BUILD_SUFFIX=clang everything
+check-asan: | setup-checks
+	+$(BUILD) -s config=asan everything
+	build/asan/tests
+check-fuzz: | setup-checks
+	+@$(BUILD) fuzz FUZZ_SECONDS=10
+everything: all $(ROOT)/tests
+
+## fuzz: run each fuzz/fuzz_*.c for FUZZ_SECONDS=300, with sanitizers
+fuzz: | setup-checks
+	+@$(BUILD) -s config=fuzz CC=clang fuzz-targets
+	@scripts/run-fuzz.sh $(FUZZ_SECONDS) $(FUZZ_BIN)
+FUZZ_BIN := $(patsubst %.c,build/fuzz/%,$(notdir $(sort $(wildcard fuzz/fuzz_*.c))))
+fuzz-targets: $(FUZZ_BIN)
+build/fuzz/fuzz_%: fuzz/fuzz_%.c build/fuzz/libfoundry.a
+	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -fsanitize=fuzzer $^ $(LDLIBS) -o $@
+
+## bench-cpu: speed beside llama.cpp (built on first use), as a table; see bench/bench-cpu.py
+bench-cpu: setup
+	@scripts/setup.sh --peer
+	+@$(BUILD) -s $(ROOT)/foundry
+	@bench/bench-cpu.py --foundry $(ROOT)/foundry --peer "$$(bench/peer-llama.sh)" $(BENCH_ARGS)
 
 ## clean: remove build/
 clean:
@@ -51,4 +115,5 @@ help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d)
-.PHONY: all test clean help
+.PHONY: all clean help setup demo test test-models check setup-checks check-scripts check-layers \
+    check-style check-headers check-warnings check-asan check-fuzz everything fuzz fuzz-targets bench-cpu
