@@ -1,0 +1,110 @@
+/* backend.h - what a machine must be able to do: one table of calls per backend.
+ *
+ * A backend knows memory, code and launches. It knows no kernel, no format and no model. Everything
+ * above it (composition, binding, programs) is the same for all. Calls on one backend object come
+ * from one thread at a time, except build and load, which any thread may call. */
+#ifndef BACKEND_BACKEND_H
+#define BACKEND_BACKEND_H
+
+#include "foundry/status.h"
+
+#include <stdint.h>
+
+typedef struct fnd_backend_desc {
+    uint32_t    threads;   /* cpu: workers; 0 = one per core this process may use */
+    uint32_t    device;    /* which device of its kind; 0 = first */
+    const char *isa;       /* cpu: "generic", "v3", "v4", "v4_vnni"...; NULL = best here */
+    const char *compiler;  /* cpu, sim: C compiler; NULL = first of cc, gcc, clang on the PATH */
+} fnd_backend_desc;
+
+typedef struct fnd_device_info {
+    char     name[96];        /* "Intel Xeon ... (2 threads, v4_vnni)" */
+    char     target[192];     /* everything about the machine that decides what code fits it */
+    const char *suffix;       /* ".cpu": which specialised texts fit; "" = portable texts only */
+    uint32_t groups;          /* resident groups a launch should use */
+    uint32_t lanes, warps;    /* of a group, by default */
+    uint32_t max_threads;     /* of a group */
+    uint32_t tile_rows;       /* rows of a weight tile; 0 = weights stay as the file has them */
+    uint64_t group_bytes;     /* group memory at most */
+    bool     host_memory;     /* device pointers are host pointers */
+    bool     can_build;       /* a compiler is present */
+    char     why_not_build[160];
+} fnd_device_info;
+
+/* A piece of device memory. `address` is what kernels see. */
+typedef struct fnd_memory {
+    uint64_t address;
+    void    *host;            /* where the host sees it; NULL when it cannot */
+    size_t   bytes;
+    void    *handle;          /* the backend's own */
+} fnd_memory;
+
+typedef struct fnd_blob {
+    void  *data;              /* fnd_free_memory */
+    size_t bytes;
+} fnd_blob;
+
+typedef struct fnd_build_desc {
+    const char *entry;        /* name of the entry point */
+    const char *text;         /* flattened: includes nothing but what the backend provides */
+    uint32_t    warps;        /* FND_WARPS the text is compiled for (1 on the cpu) */
+    bool        quick;        /* compile fast rather than well: tests */
+} fnd_build_desc;
+
+/* One tensor argument of a launch, for backends that check accesses. */
+typedef struct fnd_launch_buffer {
+    const char *name;
+    uint64_t    address, bytes;
+    bool        reads, writes;
+} fnd_launch_buffer;
+
+typedef struct fnd_launch {
+    const char *label;
+    void       *code;         /* from load */
+    const void *args;         /* argument struct as the text declares it; copied by the call */
+    size_t      args_bytes;
+    uint32_t    groups, warps;
+    size_t      scratch_bytes;        /* device memory per group */
+    size_t      shared_scratch_bytes; /* cpu: seen by all groups */
+    const fnd_launch_buffer *buffers;
+    size_t      buffer_count;
+} fnd_launch;
+
+typedef struct fnd_backend {
+    const char *name;         /* "cpu" */
+    const char *doc;
+    /* Open the device. When it is not there: FND_ERR_UNSUPPORTED and a sentence that says why. */
+    fnd_status (*open)(const fnd_backend_desc *desc, void **self, fnd_device_info *info, fnd_error *err);
+    void (*close)(void *self);
+
+    /* Memory, zeroed, aligned to 64 bytes at least. */
+    fnd_status (*alloc)(void *self, size_t bytes, fnd_memory *out, fnd_error *err);
+    /* Address space for `bytes`, of which nothing is usable before commit(bytes so far). */
+    fnd_status (*reserve)(void *self, size_t bytes, fnd_memory *out, fnd_error *err);
+    fnd_status (*commit)(void *self, fnd_memory *memory, size_t bytes, fnd_error *err);
+    void (*release)(void *self, fnd_memory *memory);
+    /* Make host memory visible to kernels, read-only, in place (a mapped file). May be NULL. */
+    fnd_status (*adopt)(void *self, const void *host, size_t bytes, fnd_memory *out, fnd_error *err);
+    fnd_status (*upload)(void *self, fnd_memory *to, size_t offset, const void *from, size_t bytes, fnd_error *err);
+    fnd_status (*download)(void *self, void *to, const fnd_memory *from, size_t offset, size_t bytes, fnd_error *err);
+
+    /* Text -> loadable bytes. A compiler's complaint goes into err, first error first. */
+    fnd_status (*build)(void *self, const fnd_build_desc *desc, fnd_blob *out, fnd_error *err);
+    fnd_status (*load)(void *self, const char *entry, const void *blob, size_t bytes, void **code, fnd_error *err);
+    void (*unload)(void *self, void *code);
+
+    /* Launches run in order; wait returns when all are done and reports the first failure of any. */
+    fnd_status (*launch)(void *self, const fnd_launch *launch, fnd_error *err);
+    fnd_status (*wait)(void *self, fnd_error *err);
+} fnd_backend;
+
+/*    name  doc */
+#define FND_BACKENDS(X)                                                              \
+    X(cpu, "worker team on this machine's processor, kernels by the C compiler")     \
+    X(sim, "a GPU's geometry executed and checked on the processor: for tests")
+
+#define FND_BACKEND_DECLARE_(name, doc) extern const fnd_backend fnd_backend_##name;
+FND_BACKENDS(FND_BACKEND_DECLARE_)
+#undef FND_BACKEND_DECLARE_
+
+#endif

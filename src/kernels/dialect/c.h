@@ -1,0 +1,166 @@
+/* dialect/c.h - the dialect in C: the cpu backend (one lane, vectors) and, with FND_SIM, the sim
+ * backend (32 lanes as fibers; lane operations and barriers are calls into the simulator). */
+#ifndef FND_DIALECT_C_H
+#define FND_DIALECT_C_H
+
+typedef unsigned char      u8;
+typedef signed char        i8;
+typedef unsigned short     u16;
+typedef short              i16;
+typedef unsigned int       u32;
+typedef int                i32;
+typedef unsigned long long u64;
+typedef long long          i64;
+typedef float              f32;
+
+#define FND_GPU
+#define FND_GROUP
+#define FND_OWN
+#define FND_CONSTANT static const
+#define FND_INLINE   static inline __attribute__((always_inline, unused))
+#define FND_CHECK(e, message) _Static_assert(e, message)
+#define FND_UNROLL   _Pragma("GCC unroll 16")
+
+/* ---- bits ------------------------------------------------------------------------------------ */
+FND_INLINE u32 fnd_f32_bits(f32 v) { u32 b; __builtin_memcpy(&b, &v, 4); return b; }
+FND_INLINE f32 fnd_bits_f32(u32 b) { f32 v; __builtin_memcpy(&v, &b, 4); return v; }
+FND_INLINE u16 fnd_load_u16(const u8 *p) { u16 v; __builtin_memcpy(&v, p, 2); return v; }
+FND_INLINE u32 fnd_load_u32(const u8 *p) { u32 v; __builtin_memcpy(&v, p, 4); return v; }
+FND_INLINE f32 fnd_fmin(f32 a, f32 b) { return a < b ? a : b; }
+FND_INLINE f32 fnd_fmax(f32 a, f32 b) { return a > b ? a : b; }
+FND_INLINE f32 fnd_fabs(f32 a) { return __builtin_fabsf(a); }
+FND_INLINE f32 fnd_sqrt(f32 a) { return __builtin_sqrtf(a); }
+FND_INLINE f32 fnd_floor(f32 a) { return __builtin_floorf(a); }
+FND_INLINE f32 fnd_round(f32 a) { return (a + 12582912.0f) - 12582912.0f; } /* |a| < 2^22, ties to even */
+extern float cosf(float), sinf(float), logf(float), powf(float, float);
+#define fnd_cos(a)    cosf(a)
+#define fnd_sin(a)    sinf(a)
+#define fnd_log(a)    logf(a)
+#define fnd_pow(a, b) powf(a, b)
+
+#if defined(__F16C__) && !defined(FND_SIM)
+  #include <immintrin.h>
+  #define FND_F16_TO_F32(h) _cvtsh_ss(h)
+  #define FND_F32_TO_F16(v) ((u16)_cvtss_sh(v, 0))
+#endif
+
+/* ---- vectors --------------------------------------------------------------------------------- */
+#if defined(FND_SIM) || defined(FND_GENERIC)
+  #define FND_VEC 4
+#elif defined(__AVX512F__)
+  #define FND_VEC 16
+#elif defined(__AVX2__)
+  #define FND_VEC 8
+#else
+  #define FND_VEC 4
+#endif
+typedef f32 vec __attribute__((vector_size(4 * FND_VEC)));
+typedef i32 vec_i32_ __attribute__((vector_size(4 * FND_VEC)));
+typedef f32 vec_unaligned_ __attribute__((vector_size(4 * FND_VEC), aligned(4), may_alias));
+
+FND_INLINE vec fnd_vec_splat(f32 v) { return v - (vec){ 0 }; }
+FND_INLINE vec fnd_vec_load(const f32 *p) { return *(const vec_unaligned_ *)p; }
+FND_INLINE vec fnd_vec_load_own(const f32 *p) { return *(const vec_unaligned_ *)p; }
+FND_INLINE void fnd_vec_store(f32 *p, vec v) { *(vec_unaligned_ *)p = v; }
+FND_INLINE vec fnd_vec_min(vec a, vec b) { return (vec)(((vec_i32_)a & (a < b)) | ((vec_i32_)b & ~(a < b))); }
+FND_INLINE vec fnd_vec_max(vec a, vec b) { return (vec)(((vec_i32_)a & (a > b)) | ((vec_i32_)b & ~(a > b))); }
+FND_INLINE vec fnd_vec_pow2_(vec n) { return (vec)((__builtin_convertvector(n, vec_i32_) + 127) << 23); }
+FND_INLINE f32 fnd_vec_sum(vec v) {
+    f32 part[FND_VEC];
+    __builtin_memcpy(part, &v, sizeof part);
+    for (u32 width = FND_VEC / 2; width; width /= 2)
+        for (u32 i = 0; i < width; i++) part[i] += part[i + width];
+    return part[0];
+}
+FND_INLINE f32 fnd_vec_max_lane(vec v) {
+    f32 part[FND_VEC];
+    __builtin_memcpy(part, &v, sizeof part);
+    for (u32 width = FND_VEC / 2; width; width /= 2)
+        for (u32 i = 0; i < width; i++) part[i] = fnd_fmax(part[i], part[i + width]);
+    return part[0];
+}
+FND_INLINE f32 fnd_vec_get(vec v, u32 i) { f32 part[FND_VEC]; __builtin_memcpy(part, &v, sizeof part); return part[i]; }
+/* FND_VEC halves to floats, from any address. */
+FND_INLINE vec fnd_vec_load_f16(const u16 *p) {
+#if FND_VEC == 16 && defined(__AVX512F__)
+    return (vec)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i_u *)p));
+#elif FND_VEC == 8 && defined(__F16C__)
+    return (vec)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i_u *)p));
+#else
+    vec v;
+    for (u32 i = 0; i < FND_VEC; i++) {
+        u32 h = p[i], sign = (h & 0x8000u) << 16, rest = h & 0x7fffu;
+        u32 m = fnd_f32_bits(fnd_bits_f32(rest << 13) * 5.192296858534828e33f);
+        v[i] = fnd_bits_f32(rest >= 0x7c00u ? (sign | 0x7f800000u | (rest & 0x3ffu) << 13) : (sign | m));
+    }
+    return v;
+#endif
+}
+
+/* ---- threads --------------------------------------------------------------------------------- */
+#ifndef FND_SIM
+  #define FND_LANES 1
+  #define FND_WARPS 1
+  #define fnd_lane_sum(v)       (v)
+  #define fnd_lane_max(v)       (v)
+  #define fnd_lane_get(v, lane) (v)
+  #define fnd_group_barrier(t)  ((void)(t))
+  /* The worker team: a barrier over all groups of the launch, and scratch that all of them see. */
+  typedef struct fnd_team fnd_team;
+  #define FND_TEAM_FIELDS        \
+      fnd_team *team;            \
+      u8       *shared_scratch;  \
+      void (*team_barrier)(fnd_team *team, u32 group);
+  #define fnd_grid_barrier(t)    ((t).team_barrier((t).team, (t).group))
+  #define FND_GROUP_ARRAY(T, name, count) T name[count]
+#else
+  #define FND_LANES 32
+  #ifndef FND_WARPS
+    #define FND_WARPS 4
+  #endif
+  /* Filled by the simulator after the text was loaded (backend/sim). */
+  typedef struct fnd_sim_calls {
+      f32  (*lane_sum)(f32 v);
+      f32  (*lane_max)(f32 v);
+      f32  (*lane_get)(f32 v, u32 lane);
+      void (*group_barrier)(void);
+      void *(*group_array)(u32 slot, u32 bytes); /* the same block for every thread of the group */
+  } fnd_sim_calls;
+  extern fnd_sim_calls fnd_sim;
+  fnd_sim_calls fnd_sim;
+  #define FND_TEAM_FIELDS
+  #define fnd_lane_sum(v)       fnd_sim.lane_sum(v)
+  #define fnd_lane_max(v)       fnd_sim.lane_max(v)
+  #define fnd_lane_get(v, lane) fnd_sim.lane_get(v, lane)
+  #define fnd_group_barrier(t)  ((void)(t), fnd_sim.group_barrier())
+  #define FND_GROUP_ARRAY(T, name, count) T *name = (T *)fnd_sim.group_array(__COUNTER__, (u32)sizeof(T) * (count))
+#endif
+
+/* ---- entry points ---------------------------------------------------------------------------- */
+/* A weight matrix: its bytes, and (where a kernel serves any format) the functions of its format. */
+typedef struct fnd_weight {
+    const u8   *data;
+    const void *ops;
+} fnd_weight;
+
+#define FND_FIELD_IN_(T, name)     const T *name;
+#define FND_FIELD_OUT_(T, name)    T *name;
+#define FND_FIELD_INOUT_(T, name)  T *name;
+#define FND_FIELD_WEIGHT_(T, name) fnd_weight name;
+#define FND_FIELD_VAL_(T, name)    T name;
+#define FND_FIELD_(kind, T, name)  FND_FIELD_##kind##_(T, name)
+
+/* FND_KERNEL(name, TENSORS, VALUES, bytes) { body }: defines name_args, checks its size, and two
+ * functions: name_body, which programs call, and the entry point `name`. In the body, `a` is the
+ * argument struct and `t` the fnd_thread. */
+#define FND_KERNEL(name, TENSORS, VALUES, bytes)                                       \
+    typedef struct name##_args { TENSORS(FND_FIELD_) VALUES(FND_FIELD_) } name##_args; \
+    FND_CHECK(sizeof(name##_args) == (bytes), #name ": host and device disagree on the argument struct"); \
+    static void name##_body(fnd_thread t, name##_args a);                              \
+    void name(const void *args, const fnd_thread *thread);                             \
+    void name(const void *args, const fnd_thread *thread) {                            \
+        name##_body(*thread, *(const name##_args *)args);                              \
+    }                                                                                  \
+    static void name##_body(fnd_thread t, name##_args a)
+
+#endif

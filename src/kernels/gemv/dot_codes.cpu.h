@@ -1,0 +1,51 @@
+/* gemv/dot_codes.cpu.h - POLICY_dot for formats with codes: one tile of FND_VEC rows times FND_TOKENS
+ * tokens of 8-bit activations.
+ *
+ * w = scale * (u - zero) + min, so over the weights that share a scale
+ *     sum w x = scale * xscale * sum u q  +  (min - scale * zero) * xscale * sum q:
+ * the products of codes are exact integers, and the rest is two fused multiply-adds. A template:
+ * included once for every POLICY; policy/<POLICY>/<POLICY>.cpu.h gives BLOCK, GROUP, FIELD_BYTES,
+ * PLANES, unpack, dot4, ZERO, MIN and scales. */
+#include "gemv/tile.cpu.h"
+
+#define P_(name) FND_CAT(POLICY, name)
+
+FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
+    (void)t;
+    const u8 *codes = w.data + (r.row / FND_VEC) * fnd_tile_bytes(P_(_row_bytes)(x.cols));
+    const u8 *fields = codes + (u64)(x.cols / 32) * P_(_PLANES);
+    const i8 *xq = x.codes + (u64)s.first * x.cols;
+    const f32 *xscale = x.scales + (u64)s.first * (x.cols / 32);
+    const f32 *xsum = x.sums + (u64)s.first * (x.cols / 16);
+    fnd_tile out;
+    for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
+    for (u32 block = 0; block < x.cols / P_(_BLOCK); block++, fields += P_(_FIELD_BYTES) * FND_VEC) {
+        for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++, codes += P_(_PLANES), xq += 32 * FND_TOKENS) {
+            vec_i32 acc[FND_TOKENS];
+            FND_UNROLL for (u32 j = 0; j < 8; j++) {
+                if (j % (P_(_GROUP) / 4) == 0)
+                    for (u32 i = 0; i < FND_TOKENS; i++) acc[i] = (vec_i32){ 0 };
+                vec_u8x4 u = P_(_unpack)(codes, j);
+                for (u32 i = 0; i < FND_TOKENS; i++) {
+                    i32 four;
+                    __builtin_memcpy(&four, xq + (j * FND_TOKENS + i) * 4, 4);
+                    acc[i] = P_(_dot4)(acc[i], u, four);
+                }
+                if ((j + 1) % (P_(_GROUP) / 4) != 0) continue;
+                vec scale, min = fnd_vec_splat(0.0f);
+                P_(_scales)(fields, (chunk * 8 + j) * 4 / P_(_GROUP), &scale, &min);
+                vec offset = min - scale * (f32)P_(_ZERO);
+                for (u32 i = 0; i < FND_TOKENS; i++) {
+                    out.of[i] += fnd_vec_of(acc[i]) * (scale * xscale[i]);
+                    if (P_(_ZERO) == 0 && !P_(_MIN)) continue;
+                    f32 sum = P_(_GROUP) == 16 ? xsum[(j / 4) * FND_TOKENS + i] : xsum[i] + xsum[FND_TOKENS + i];
+                    out.of[i] += offset * sum;
+                }
+            }
+            xscale += FND_TOKENS;
+            xsum += 2 * FND_TOKENS;
+        }
+    }
+    return out;
+}
+#undef P_

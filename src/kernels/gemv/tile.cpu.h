@@ -1,0 +1,102 @@
+/* gemv/tile.cpu.h - weights in tiles of FND_VEC rows, as the CPU strategies read them; and the dot
+ * product of codes, once per instruction set and once per width of the codes.
+ *
+ * A tile holds FND_VEC rows (R below) in as many bytes as the file has for them, padded to 64:
+ *     codes   for every 32 columns, by the width of the codes:
+ *             8 bits   8 vectors of R x 4 bytes; vector j holds columns 4j .. 4j+3 of every row
+ *             4 bits   4 vectors; vector j: low nibbles are quad j, high nibbles quad j + 4
+ *             5 bits   the 4 vectors of 4 bits, then 1 vector: bit j of a byte is bit 4 for quad j
+ *             6 bits   the 4 vectors of 4 bits, then 2 vectors: of vector h, bits 2j and 2j+1 are
+ *                      bits 4-5 for quad 4h + j
+ *     fields  for every block of the format, its packed scales, unit by unit: [unit][row]
+ * Formats of floats: [col][row]. Rows past the last of the matrix are zero. */
+#ifndef GEMV_TILE_CPU_H
+#define GEMV_TILE_CPU_H
+#include "gemv/x.cpu.h"
+#if defined(__x86_64__)
+  #include <immintrin.h>
+#endif
+
+typedef u8  vec_u8x4 __attribute__((vector_size(4 * FND_VEC)));
+typedef u8  vec_u8x4_unaligned_ __attribute__((vector_size(4 * FND_VEC), aligned(1), may_alias));
+typedef u16 vec_u16x2_ __attribute__((vector_size(4 * FND_VEC)));
+typedef u8  vec_u8_ __attribute__((vector_size(FND_VEC), aligned(1), may_alias));
+typedef i8  vec_i8_ __attribute__((vector_size(FND_VEC), aligned(1), may_alias));
+typedef vec_i32_ vec_i32;
+
+FND_INLINE u64 fnd_tile_bytes(u64 row_bytes) { return (row_bytes * FND_VEC + 63) & ~(u64)63; }
+FND_INLINE vec_i32 fnd_vec_u8(const u8 *p) { return __builtin_convertvector(*(const vec_u8_ *)p, vec_i32); }
+FND_INLINE vec_i32 fnd_vec_i8(const u8 *p) { return __builtin_convertvector(*(const vec_i8_ *)p, vec_i32); }
+FND_INLINE vec fnd_vec_of(vec_i32 v) { return __builtin_convertvector(v, vec); }
+
+/* acc + for every row the dot product of 4 unsigned codes with 4 signed activations (`four`).
+ * fnd_dot4 takes codes below 128 (so that pairs fit 16 bits), fnd_dot4_wide any. */
+#if FND_VEC == 16 && defined(__AVX512VNNI__)
+FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, i32 four) {
+    return (vec_i32)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)codes, _mm512_set1_epi32(four));
+}
+  #define fnd_dot4_wide fnd_dot4
+#elif FND_VEC == 8 && defined(__AVXVNNI__)
+FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, i32 four) {
+    return (vec_i32)_mm256_dpbusd_avx_epi32((__m256i)acc, (__m256i)codes, _mm256_set1_epi32(four));
+}
+  #define fnd_dot4_wide fnd_dot4
+#elif FND_VEC == 16 && defined(__AVX512BW__)
+FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, i32 four) {
+    __m512i pairs = _mm512_maddubs_epi16((__m512i)codes, _mm512_set1_epi32(four));
+    return acc + (vec_i32)_mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
+}
+  #define FND_DOT4_WIDE_BY_PARTS 1
+#elif FND_VEC == 8 && defined(__AVX2__)
+FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, i32 four) {
+    __m256i pairs = _mm256_maddubs_epi16((__m256i)codes, _mm256_set1_epi32(four));
+    return acc + (vec_i32)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+  #define FND_DOT4_WIDE_BY_PARTS 1
+#else
+FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, i32 four) {
+    i8 x[4];
+    __builtin_memcpy(x, &four, 4);
+    for (u32 i = 0; i < FND_VEC; i++)
+        acc[i] += codes[4 * i] * x[0] + codes[4 * i + 1] * x[1] + codes[4 * i + 2] * x[2] + codes[4 * i + 3] * x[3];
+    return acc;
+}
+  #define fnd_dot4_wide fnd_dot4
+#endif
+#ifdef FND_DOT4_WIDE_BY_PARTS
+/* u = 128 h + l: two products that fit. */
+FND_INLINE vec_i32 fnd_dot4_wide(vec_i32 acc, vec_u8x4 codes, i32 four) {
+    vec_i32 high = fnd_dot4((vec_i32){ 0 }, codes >> 7, four);
+    return fnd_dot4(acc + (high << 7), codes & 127, four);
+}
+#endif
+
+FND_INLINE vec_u8x4 fnd_codes_load_(const u8 *p) { return *(const vec_u8x4_unaligned_ *)p; }
+FND_INLINE vec_u8x4 fnd_nibbles_low_(vec_u8x4 v) { return v & 15; }
+FND_INLINE vec_u8x4 fnd_nibbles_high_(vec_u8x4 v) { return (vec_u8x4)((vec_u16x2_)v >> 4) & 15; }
+
+/* fnd_unpack_<bits>: quad j (0..7) of the 32 columns whose planes start at p. j is a constant after
+ * unrolling, so the choices cost nothing. */
+#define FND_PLANES_8 (32 * FND_VEC)
+#define FND_PLANES_4 (16 * FND_VEC)
+#define FND_PLANES_5 (20 * FND_VEC)
+#define FND_PLANES_6 (24 * FND_VEC)
+FND_INLINE vec_u8x4 fnd_unpack_8(const u8 *p, u32 j) { return fnd_codes_load_(p + j * 4 * FND_VEC); }
+FND_INLINE vec_u8x4 fnd_unpack_4(const u8 *p, u32 j) {
+    vec_u8x4 v = fnd_codes_load_(p + (j & 3) * 4 * FND_VEC);
+    return j < 4 ? fnd_nibbles_low_(v) : fnd_nibbles_high_(v);
+}
+FND_INLINE vec_u8x4 fnd_unpack_5(const u8 *p, u32 j) {
+    vec_u8x4 high = fnd_codes_load_(p + FND_PLANES_4);
+    vec_u16x2_ h = (vec_u16x2_)high;
+    h = j <= 4 ? h << (4 - j) : h >> (j - 4);
+    return fnd_unpack_4(p, j) | ((vec_u8x4)h & 16);
+}
+FND_INLINE vec_u8x4 fnd_unpack_6(const u8 *p, u32 j) {
+    vec_u8x4 high = fnd_codes_load_(p + FND_PLANES_4 + (j >> 2) * 4 * FND_VEC);
+    vec_u16x2_ h = (vec_u16x2_)high;
+    u32 from = (j & 3) * 2;
+    h = from <= 4 ? h << (4 - from) : h >> (from - 4);
+    return fnd_unpack_4(p, j) | ((vec_u8x4)h & 48);
+}
+#endif

@@ -1,0 +1,143 @@
+/* gemv/x.cpu.h - activations as the CPU strategies read them.
+ *
+ * For formats with codes: 8-bit activations, one scale per 32, in spans of FND_TOKENS tokens so that
+ * the inner loop walks memory once:
+ *     codes   [span][cols / 4][FND_TOKENS][4] i8
+ *     scales  [span][cols / 32][FND_TOKENS]   f32, x = scale * code
+ *     sums    [span][cols / 16][FND_TOKENS]   f32, scale * sum of 16 codes
+ * For formats of floats: the f32 rows themselves (FND_X_FLOATS, set by those policies).
+ *
+ * With few tokens every worker prepares its own copy; with many the team splits the tokens and
+ * shares the result, between two team barriers. */
+#ifndef GEMV_X_H
+#define GEMV_X_H
+#include "val.cpu.h"
+
+#ifndef FND_TOKENS
+  #define FND_TOKENS 1
+#endif
+
+typedef struct fnd_x {
+    f32 *row;    /* [cols] of this worker, where a prologue writes */
+    f32 *rows;   /* [tokens, cols], only with FND_X_FLOATS */
+    i8  *codes;
+    f32 *scales, *sums;
+    u32  cols, tokens;
+    u32  first, step; /* this worker's tokens */
+} fnd_x;
+
+#define FND_X_ALIGN_(bytes) (((u64)(bytes) + 63) & ~(u64)63)
+
+FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
+    u32 padded = (tokens + FND_TOKENS - 1) / FND_TOKENS * FND_TOKENS, shared = t.groups > 1 && tokens >= 8;
+    u8 *at = shared ? t.shared_scratch : t.scratch;
+    fnd_x x;
+    if (shared) fnd_grid_barrier(t);
+    x.cols = cols;
+    x.tokens = tokens;
+    x.first = shared ? t.group : 0;
+    x.step = shared ? t.groups : 1;
+    x.codes = (i8 *)at;
+    at += FND_X_ALIGN_((u64)padded * ((cols + 31) & ~31u));
+    x.scales = (f32 *)at;
+    at += FND_X_ALIGN_((u64)padded * 4 * ((cols + 31) / 32));
+    x.sums = (f32 *)at;
+    at += FND_X_ALIGN_((u64)padded * 8 * ((cols + 31) / 32));
+    x.rows = (f32 *)at;
+#ifdef FND_X_FLOATS
+    at += FND_X_ALIGN_((u64)padded * 4 * cols);
+#endif
+    x.row = (f32 *)(shared ? t.scratch : at);
+    return x;
+}
+#define FND_EACH_TOKEN(m, x) for (u32 m = (x).first; m < (x).tokens; m += (x).step)
+
+FND_INLINE f32 *fnd_x_row(fnd_thread t, fnd_x x, u32 m) {
+    (void)t;
+#ifdef FND_X_FLOATS
+    return x.rows + (u64)m * x.cols;
+#else
+    (void)m;
+    return x.row;
+#endif
+}
+
+typedef i8 fnd_x_codes_ __attribute__((vector_size(FND_VEC), aligned(1), may_alias));
+
+FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
+#ifdef FND_X_CODES
+    const f32 *row = fnd_x_row(t, x, m);
+    u32 span = m / FND_TOKENS, at = m % FND_TOKENS;
+    i8 *codes = x.codes + (u64)span * FND_TOKENS * x.cols + 4 * at;
+    f32 *scales = x.scales + (u64)span * FND_TOKENS * (x.cols / 32) + at;
+    f32 *sums = x.sums + (u64)span * FND_TOKENS * (x.cols / 16) + at;
+    for (u32 g = 0; g < x.cols / 32; g++) {
+        vec most = fnd_vec_splat(0.0f);
+        for (u32 k = 0; k < 32; k += FND_VEC) {
+            vec v = fnd_vec_load(row + 32 * g + k);
+            most = fnd_vec_max(most, fnd_vec_max(v, -v));
+        }
+        f32 peak = fnd_vec_max_lane(most), scale = peak / 127.0f;
+        f32 inverse = peak > 0.0f ? 127.0f / peak : 0.0f;
+        i8 q[32];
+        f32 total[2] = { 0.0f, 0.0f };
+        for (u32 k = 0; k < 32; k += FND_VEC) {
+            vec v = fnd_vec_load(row + 32 * g + k) * inverse;
+            vec rounded = (v + 12582912.0f) - 12582912.0f;
+            fnd_x_codes_ code = __builtin_convertvector(__builtin_convertvector(rounded, vec_i32_), fnd_x_codes_);
+            *(fnd_x_codes_ *)(q + k) = code;
+            total[k / 16] += fnd_vec_sum(rounded);
+        }
+        for (u32 k = 0; k < 8; k++) __builtin_memcpy(codes + (u64)(8 * g + k) * 4 * FND_TOKENS, q + 4 * k, 4);
+        scales[(u64)g * FND_TOKENS] = scale;
+        sums[(u64)(2 * g) * FND_TOKENS] = scale * total[0];
+        sums[(u64)(2 * g + 1) * FND_TOKENS] = scale * total[1];
+    }
+#else
+    (void)t;
+    (void)x;
+    (void)m;
+#endif
+}
+FND_INLINE void fnd_x_end(fnd_thread t, fnd_x x) {
+    if (x.step > 1) fnd_grid_barrier(t);
+}
+
+typedef struct fnd_span { u32 first, count; } fnd_span;
+typedef struct fnd_tile { fnd_val of[FND_TOKENS]; } fnd_tile;
+typedef struct fnd_rows { u32 row, count; } fnd_rows;
+
+FND_INLINE fnd_rows fnd_rows_of(u32 tile, u32 total) {
+    fnd_rows r;
+    r.row = tile * FND_VEC;
+    r.count = fnd_min(FND_VEC, total - r.row);
+    return r;
+}
+FND_INLINE fnd_span fnd_span_of(fnd_x x, u32 first) {
+    fnd_span s;
+    s.first = first;
+    s.count = fnd_min(FND_TOKENS, x.tokens - first);
+    return s;
+}
+FND_INLINE fnd_at fnd_at_of(fnd_rows r, fnd_span s, u32 i) {
+    fnd_at at;
+    at.row = r.row;
+    at.count = r.count;
+    at.token = s.first + i;
+    at.writes = 1;
+    return at;
+}
+
+/* The driver: every worker has a run of neighbouring tiles of FND_VEC rows. */
+#define FND_TILES_(total) (((total) + FND_VEC - 1) / FND_VEC)
+#define FND_EACH_TILE(r, t, total)                                                                             \
+    for (u32 r##_i = (u32)((u64)FND_TILES_(total) * (t).group / (t).groups),                                  \
+             r##_end = (u32)((u64)FND_TILES_(total) * ((t).group + 1) / (t).groups); r##_i < r##_end; r##_i++) \
+        for (fnd_rows r = fnd_rows_of(r##_i, total); r.count; r.count = 0)
+#define FND_EACH_SPAN(s, x)                                             \
+    for (u32 s##_i = 0; s##_i < (x).tokens; s##_i += FND_TOKENS)        \
+        for (fnd_span s = fnd_span_of(x, s##_i); s.count; s.count = 0)
+#define FND_EACH_PLACE(at, i, t, r, s)       \
+    for (u32 i = 0; i < (s).count; i++)      \
+        for (fnd_at at = fnd_at_of(r, s, i); at.count; at.count = 0)
+#endif
