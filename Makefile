@@ -79,7 +79,8 @@ check-layers: | setup-checks
 	@scripts/check-layers.py --self-test
 	@scripts/check-layers.py
 check-style: | setup-checks
-	find src tests examples fuzz bench -name '*.c' 2>/dev/null | xargs clang-format --dry-run -Werror
+	@$(C_FILES) | xargs clang-format --dry-run -Werror
+C_FILES := find src tests examples fuzz bench -name '*.c' 2>/dev/null
 check-headers: | setup-checks
 	@scripts/check-headers.sh
 check-warnings: | setup-checks
@@ -91,6 +92,10 @@ check-asan: | setup-checks
 check-fuzz: | setup-checks
 	+@$(BUILD) fuzz FUZZ_SECONDS=10
 everything: all $(ROOT)/tests
+
+## format: clang-format every .c file, as `make check` wants it
+format: | setup-checks
+	$(C_FILES) | xargs clang-format -i
 
 ## fuzz: run each fuzz/fuzz_*.c for FUZZ_SECONDS=300, with sanitizers
 fuzz: | setup-checks
@@ -116,4 +121,4 @@ help:
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d)
 .PHONY: all clean help setup demo test test-models check setup-checks check-scripts check-layers \
-    check-style check-headers check-warnings check-asan check-fuzz everything fuzz fuzz-targets bench-cpu
+    check-style check-headers check-warnings check-asan check-fuzz everything format fuzz fuzz-targets bench-cpu

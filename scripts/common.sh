@@ -8,7 +8,7 @@ die() {
     exit 1
 }
 
-cache_root() { printf '%s\n' "${XDG_CACHE_HOME:-$HOME/.cache}/foundry"; }
+cache_root() { printf '%s\n' "${XDG_CACHE_HOME:-${HOME:?set it, or XDG_CACHE_HOME}/.cache}/foundry"; }
 
 free_mb() { df -Pm "$1" | awk 'NR == 2 { print $4 }'; }
 

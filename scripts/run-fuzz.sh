@@ -13,7 +13,7 @@ for program in "$@"; do
     seeds=()
     [ ! -d "fuzz/corpus/${name#fuzz_}" ] || seeds=("fuzz/corpus/${name#fuzz_}")
     if "$program" -max_total_time="$seconds" -timeout=20 -print_final_stats=1 -artifact_prefix="$folder/$name-" \
-        "$found" "${seeds[@]}" >"$folder/$name.log" 2>&1; then
+        "$found" ${seeds[@]+"${seeds[@]}"} >"$folder/$name.log" 2>&1; then
         runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$folder/$name.log")
         echo "fuzz: $name, ${runs:-0} inputs in $seconds s, nothing found"
     else

@@ -3,7 +3,7 @@
 # everything is there. It says what it will install before it does.
 #
 #   scripts/setup.sh             to build, test and run: compiler, make, three libraries, python3 with pip
-#   scripts/setup.sh --checks    also what `make check` and `make fuzz` need: clang, its runtimes, clang-format
+#   scripts/setup.sh --checks    also what `make check` and `make fuzz` need: clang, its runtimes, clang-format, shellcheck
 #   scripts/setup.sh --peer      also what the build of the peer in bench/ needs: cmake, ninja
 set -euo pipefail
 
@@ -25,16 +25,12 @@ die() {
     exit 1
 }
 
-# Headers are looked for as files (fast, and right when a library was installed by hand), in the
-# folders where compilers look.
-has_header() {
-    local dir
-    for dir in /usr/include /usr/include/*-linux-gnu* /usr/local/include /opt/homebrew/include ${CPATH:+${CPATH//:/ }}; do
-        [ -f "$dir/$1" ] && return 0
-    done
-    return 1
-}
 has() { command -v "$1" >/dev/null 2>&1; }
+# The compiler itself says which headers it finds, wherever they were installed, all in one call.
+compiler=$(command -v "${CC:-cc}" || command -v gcc || command -v clang || true)
+headers=$(for h in stdio pcre2 jansson xxhash; do printf '#if __has_include(<%s.h>)\nfound:%s\n#endif\n' $h $h; done |
+    { [ -z "$compiler" ] || "$compiler" -E -x c - 2>/dev/null || true; })
+has_header() { case $headers in *"found:$1"*) ;; *) return 1 ;; esac }
 # The runtimes that -fsanitize needs with clang lie beside its builtin headers.
 has_clang_runtime() {
     local runtimes
@@ -45,17 +41,18 @@ has_clang_runtime() {
 missing=()
 want() { missing+=("$@"); }
 # A C compiler without the C library's headers (gcc alone, say) is not enough.
-{ { has cc || has gcc || has clang; } && has_header stdio.h; } || want build-essential
+has_header stdio || want build-essential
 has make || want make
-has_header pcre2.h || want libpcre2-dev
-has_header jansson.h || want libjansson-dev
-has_header xxhash.h || want libxxhash-dev
+has_header pcre2 || want libpcre2-dev
+has_header jansson || want libjansson-dev
+has_header xxhash || want libxxhash-dev
 has python3 || want python3
 python3 -c 'import importlib.util as u, sys; sys.exit(u.find_spec("pip") is None)' 2>/dev/null || want python3-pip
 if $checks; then
     { has gcc && has g++; } || want build-essential
     has clang || want clang
     has clang-format || want clang-format
+    has shellcheck || want shellcheck
     { has clang && has_clang_runtime; } || want libclang-rt-dev
 fi
 if $peer; then
@@ -65,7 +62,8 @@ if $peer; then
 fi
 [ ${#missing[@]} -gt 0 ] || exit 0
 
-mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+# shellcheck disable=SC2207 # names of packages hold no blanks
+missing=($(printf '%s\n' "${missing[@]}" | sort -u))
 has apt-get || die "this machine has no apt-get; install the counterparts of these Debian packages yourself: ${missing[*]}"
 as_root=()
 if [ "$(id -u)" != 0 ]; then
