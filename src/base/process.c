@@ -1,0 +1,173 @@
+/* process.c - posix_spawn, pipes and temporary directories. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* pipe2 */
+#endif
+#include "base/process.h"
+#include "base/base.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum { OUTPUT_LIMIT_BYTES = 1 << 20 };
+
+static bool is_program(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
+bool fnd_process_find(const char *name, char path[FND_PROCESS_PATH_BYTES]) {
+    path[0] = '\0';
+    if (strchr(name, '/')) {
+        int length = snprintf(path, FND_PROCESS_PATH_BYTES, "%s", name);
+        if (length > 0 && length < FND_PROCESS_PATH_BYTES && is_program(path)) return true;
+        path[0] = '\0';
+        return false;
+    }
+    const char *at = getenv("PATH");
+    while (name[0] && at && *at) {
+        size_t bytes = strcspn(at, ":");
+        int length = snprintf(path, FND_PROCESS_PATH_BYTES, "%.*s/%s", (int)fnd_min_size(bytes, INT_MAX), at, name);
+        if (bytes && length > 0 && length < FND_PROCESS_PATH_BYTES && is_program(path)) return true;
+        at += bytes + (at[bytes] == ':');
+    }
+    path[0] = '\0';
+    return false;
+}
+
+/* A pipe that other children do not inherit: one that did would keep its end open, and the reader
+ * would wait for that child too. */
+static int open_pipe(int ends[2]) {
+#if defined(__linux__)
+    return pipe2(ends, O_CLOEXEC);
+#else
+    if (pipe(ends) != 0) return -1;
+    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+    return 0;
+#endif
+}
+
+/* The input as a file without a name: a child that stops reading early then costs neither a SIGPIPE
+ * nor a deadlock. */
+static fnd_status open_input(const char *input, int *fd, fnd_error *err) {
+    FILE *f = tmpfile();
+    if (!f) return fnd_fail(err, FND_ERR_FILE, "cannot create a temporary file: %s", strerror(errno));
+    size_t bytes = strlen(input);
+    bool written = fwrite(input, 1, bytes, f) == bytes && fflush(f) == 0;
+    *fd = written ? fcntl(fileno(f), F_DUPFD_CLOEXEC, 3) : -1;
+    int reason = errno;
+    fclose(f);
+    if (*fd < 0) return fnd_fail(err, FND_ERR_FILE, "cannot write a temporary file: %s", strerror(reason));
+    lseek(*fd, 0, SEEK_SET);
+    return FND_OK;
+}
+
+/* Start the program with `in` (-1: /dev/null) as its input and `out` as its output and errors. */
+static int spawn(pid_t *pid, const char *program, const char *const *argv, int in, int out) {
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    int failed = posix_spawn_file_actions_init(&actions);
+    if (failed) return failed;
+    failed = posix_spawnattr_init(&attributes);
+    if (failed) {
+        posix_spawn_file_actions_destroy(&actions);
+        return failed;
+    }
+    sigset_t none, pipes;
+    sigemptyset(&none);
+    sigemptyset(&pipes);
+    sigaddset(&pipes, SIGPIPE); /* we may ignore it; the child should not */
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &pipes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    if (in >= 0)
+        failed = posix_spawn_file_actions_adddup2(&actions, in, 0);
+    else
+        failed = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    if (!failed) failed = posix_spawn_file_actions_adddup2(&actions, out, 1);
+    if (!failed) failed = posix_spawn_file_actions_adddup2(&actions, out, 2);
+    if (!failed) failed = posix_spawn(pid, program, &actions, &attributes, (char *const *)(uintptr_t)argv, environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return failed;
+}
+
+/* Read until every writer is gone, keeping the first OUTPUT_LIMIT_BYTES. */
+static void drain(int fd, fnd_text *output) {
+    char block[4096];
+    size_t kept = 0;
+    for (;;) {
+        ssize_t n = read(fd, block, sizeof block);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return;
+        size_t take = fnd_min_size((size_t)n, OUTPUT_LIMIT_BYTES - kept);
+        if (output) fnd_text_add(output, block, take);
+        kept += take;
+    }
+}
+
+static fnd_status wait_for(pid_t pid, const char *program, int *exit_code, fnd_error *err) {
+    int state = 0;
+    while (waitpid(pid, &state, 0) < 0) {
+        if (errno != EINTR) return fnd_fail(err, FND_ERR_FILE, "lost track of %s: %s", program, strerror(errno));
+    }
+    *exit_code = WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
+    return FND_OK;
+}
+
+fnd_status fnd_process_run(const char *const *argv, const char *input, fnd_text *output, int *exit_code, fnd_error *err) {
+    char program[FND_PROCESS_PATH_BYTES];
+    int in = -1, out[2];
+    pid_t pid;
+    *exit_code = -1;
+    if (!fnd_process_find(argv[0], program)) {
+        return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s: no such program%s", argv[0], strchr(argv[0], '/') ? "" : " on the PATH");
+    }
+    if (input) FND_TRY(open_input(input, &in, err));
+    if (open_pipe(out) != 0) {
+        if (in >= 0) close(in);
+        return fnd_fail(err, FND_ERR_FILE, "cannot open a pipe to %s: %s", program, strerror(errno));
+    }
+    int failed = spawn(&pid, program, argv, in, out[1]);
+    close(out[1]);
+    if (in >= 0) close(in);
+    fnd_status status = FND_OK;
+    if (failed) {
+        status = fnd_fail(err, failed == ENOENT || failed == ENOEXEC ? FND_ERR_UNSUPPORTED : FND_ERR_FILE, "cannot run %s: %s", program, strerror(failed));
+    } else {
+        drain(out[0], output);
+        status = wait_for(pid, program, exit_code, err);
+    }
+    close(out[0]);
+    if (status == FND_OK && output) status = fnd_text_check(output, err);
+    return status;
+}
+
+fnd_status fnd_process_temp_dir(char path[FND_PROCESS_PATH_BYTES], fnd_error *err) {
+    const char *parent = getenv("TMPDIR");
+    if (!parent || !*parent) parent = "/tmp";
+    int length = snprintf(path, FND_PROCESS_PATH_BYTES, "%s/foundry.XXXXXX", parent);
+    if (length > 0 && length < FND_PROCESS_PATH_BYTES && mkdtemp(path)) return FND_OK;
+    path[0] = '\0';
+    return fnd_fail(err, FND_ERR_FILE, "cannot make a temporary directory in %s: %s", parent, length >= FND_PROCESS_PATH_BYTES ? "the path is too long" : strerror(errno));
+}
+
+void fnd_process_remove_dir(const char *path) {
+    DIR *dir = *path ? opendir(path) : NULL;
+    if (!dir) return;
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    closedir(dir);
+    rmdir(path);
+}
