@@ -30,6 +30,16 @@ $(ROOT)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
+# Every kernel text becomes a C string by .incbin: a new file needs no list.
+KERNEL_TEXTS := $(sort $(shell find src/kernels -name '*.h' -not -name '*_ref.h'))
+$(ROOT)/sources.c: scripts/embed.sh Makefile $(KERNEL_TEXTS)
+	@mkdir -p $(@D)
+	scripts/embed.sh src/kernels $(KERNEL_TEXTS:src/kernels/%=%) > $@
+$(ROOT)/obj/sources.o: $(ROOT)/sources.c $(KERNEL_TEXTS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+LIB_OBJ += $(ROOT)/obj/sources.o
+
 $(ROOT)/libfoundry.a: $(LIB_OBJ)
 	@rm -f $@
 	ar rcs $@ $^

@@ -1,0 +1,36 @@
+/* expr.h - shapes as kernels write them: "[tokens, heads * head_dim]". */
+#ifndef COMPOSE_EXPR_H
+#define COMPOSE_EXPR_H
+
+#include "foundry/status.h"
+
+#include <stdint.h>
+
+enum { FND_NAME_BYTES = 32, FND_MAX_RANK = 4, FND_MAX_DIMS = 16, FND_EXPR_BYTES = 64 };
+
+typedef struct fnd_shape_text {
+    uint32_t rank;
+    char     dim[FND_MAX_RANK][FND_EXPR_BYTES]; /* each a name, a number or an expression */
+} fnd_shape_text;
+
+typedef struct fnd_dims {
+    uint32_t count;
+    char     name[FND_MAX_DIMS][FND_NAME_BYTES];
+    uint64_t value[FND_MAX_DIMS];
+    bool     known[FND_MAX_DIMS];
+} fnd_dims;
+
+/* Parse "[a, b*c]"; "" is rank 0 (a value, no tensor). `where` begins the error sentence. */
+FND_USE_RESULT fnd_status fnd_shape_parse(const char *text, const char *where, fnd_shape_text *out, fnd_error *err);
+
+/* Is it a name alone? */
+bool fnd_expr_is_name(const char *expr);
+/* Add the names in `expr` to dims, in order, each once. */
+FND_USE_RESULT fnd_status fnd_expr_names(const char *expr, fnd_dims *dims, fnd_error *err);
+/* Value of an expression of + - * / ( ), numbers and names of dims. */
+FND_USE_RESULT fnd_status fnd_expr_value(const char *expr, const fnd_dims *dims, uint64_t *out, fnd_error *err);
+
+int fnd_dims_find(const fnd_dims *dims, const char *name); /* -1: none */
+FND_USE_RESULT fnd_status fnd_dims_add(fnd_dims *dims, const char *name, fnd_error *err);
+
+#endif
