@@ -3,6 +3,7 @@
  * A template: included once for every POLICY of a kernel. The portable strategy: a warp has a row,
  * its lanes take 16 weights in turn, decode them once and use them for every token. */
 #include "gemv/x.h"
+#include "gemv/dot_args.h"
 
 FND_INLINE fnd_tile FND_CAT(POLICY, _dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
     const FND_GPU u8 *row = w.data + (u64)r.row * FND_CAT(POLICY, _row_bytes)(x.cols);

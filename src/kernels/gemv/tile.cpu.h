@@ -22,11 +22,13 @@ typedef u8  vec_u8x4_unaligned_ __attribute__((vector_size(4 * FND_VEC), aligned
 typedef u16 vec_u16x2_ __attribute__((vector_size(4 * FND_VEC)));
 typedef u8  vec_u8_ __attribute__((vector_size(FND_VEC), aligned(1), may_alias));
 typedef i8  vec_i8_ __attribute__((vector_size(FND_VEC), aligned(1), may_alias));
+typedef u16 vec_u16_ __attribute__((vector_size(2 * FND_VEC), aligned(1), may_alias));
 typedef vec_i32_ vec_i32;
 
 FND_INLINE u64 fnd_tile_bytes(u64 row_bytes) { return (row_bytes * FND_VEC + 63) & ~(u64)63; }
 FND_INLINE vec_i32 fnd_vec_u8(const u8 *p) { return __builtin_convertvector(*(const vec_u8_ *)p, vec_i32); }
 FND_INLINE vec_i32 fnd_vec_i8(const u8 *p) { return __builtin_convertvector(*(const vec_i8_ *)p, vec_i32); }
+FND_INLINE vec_i32 fnd_vec_u16(const u16 *p) { return __builtin_convertvector(*(const vec_u16_ *)p, vec_i32); }
 FND_INLINE vec fnd_vec_of(vec_i32 v) { return __builtin_convertvector(v, vec); }
 
 /* acc + for every row the dot product of 4 unsigned codes with 4 signed activations (`four`).

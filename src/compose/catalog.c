@@ -1,0 +1,332 @@
+/* catalog.c - reading FND_STAGE, FND_POLICY and argument lists out of kernel texts. */
+#include "compose/catalog.h"
+#include "base/base.h"
+#include "base/memory.h"
+#include "tensor/format_custom.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+enum { MAX_STAGES = 256, MAX_POLICIES = 96, MAX_FIELDS = 8, FIELD_BYTES = 512 };
+
+struct fnd_catalog {
+    fnd_sources *sources;
+    fnd_stage   *stages[MAX_STAGES];
+    size_t       stage_count;
+    fnd_policy  *policies[MAX_POLICIES];
+    size_t       policy_count;
+};
+
+static const char *const arg_kind_names[] = {
+#define ROW(id, doc) #id,
+    FND_ARG_KINDS(ROW)
+#undef ROW
+};
+static const char *const stage_kind_names[] = {
+#define ROW(id, doc) #id,
+    FND_STAGE_KINDS(ROW)
+#undef ROW
+};
+static const char *const stage_kind_texts[] = {
+#define ROW(id, doc) doc,
+    FND_STAGE_KINDS(ROW)
+#undef ROW
+};
+static const char *const value_kind_names[] = {
+#define ROW(id, doc) #id,
+    FND_VALUE_KINDS(ROW)
+#undef ROW
+};
+static const char *const value_kind_texts[] = {
+#define ROW(id, doc) doc,
+    FND_VALUE_KINDS(ROW)
+#undef ROW
+};
+static const char *const reach_names[] = {
+#define ROW(id, doc) #id,
+    FND_REACHES(ROW)
+#undef ROW
+};
+static const char *const element_types[] = { "f32", "f16", "bf16", "u8", "i8", "u16", "i16", "u32", "i32", "act" };
+
+const char *fnd_arg_kind_name(fnd_arg_kind kind) { return arg_kind_names[kind]; }
+const char *fnd_stage_kind_text(fnd_stage_kind kind) { return stage_kind_texts[kind]; }
+const char *fnd_value_kind_text(fnd_value_kind kind) { return value_kind_texts[kind]; }
+
+static int index_of(const char *word, const char *const *list, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(word, list[i]) == 0) return (int)i;
+    }
+    return -1;
+}
+
+/* Where a reader is: for sentences. */
+typedef struct place {
+    const char *path, *text;
+} place;
+
+static int line_of(const place *in, const char *at) {
+    int line = 1;
+    for (const char *p = in->text; p < at; p++) line += *p == '\n';
+    return line;
+}
+
+typedef struct fields {
+    char     text[MAX_FIELDS][FIELD_BYTES];
+    uint32_t count;
+} fields;
+
+/* Split "a, "b, c", d)" at top-level commas up to the closing parenthesis. Quotes are removed and
+ * neighbouring strings joined; backslash-newline is space. */
+static fnd_status read_fields(const place *in, const char *at, fields *out, const char **end, fnd_error *err) {
+    size_t used = 0;
+    int depth = 0;
+    const char *start = at;
+    *out = (fields){ 0 };
+    for (bool quoted = false;; at++) {
+        char *field = out->text[out->count];
+        bool space = !quoted && (isspace((unsigned char)*at) || *at == '\\');
+        if (!*at || used + 1 >= FIELD_BYTES) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: a declaration has no end, or a field longer than %d characters", in->path, line_of(in, start), FIELD_BYTES - 1);
+        if (*at == '"') {
+            quoted = !quoted;
+        } else if (!quoted && depth == 0 && (*at == ',' || *at == ')')) {
+            while (used && isspace((unsigned char)field[used - 1])) used--;
+            field[used] = '\0';
+            if (++out->count == MAX_FIELDS && *at == ',') return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: a declaration with more than %d fields", in->path, line_of(in, start), MAX_FIELDS);
+            used = 0;
+            if (*at == ')') break;
+        } else if (!(space && used == 0)) {
+            if (!quoted && *at == '(') depth++;
+            if (!quoted && *at == ')') depth--;
+            field[used++] = space ? ' ' : *at;
+        }
+    }
+    *end = at + 1;
+    return FND_OK;
+}
+
+static fnd_status copy_name(const place *in, const char *at, char *to, size_t bytes, const char *from, fnd_error *err) {
+    if (strlen(from) >= bytes) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: \"%s\" is longer than %zu characters", in->path, line_of(in, at), from, bytes - 1);
+    snprintf(to, bytes, "%s", from);
+    return FND_OK;
+}
+
+/* One row of an argument list. */
+static fnd_status read_arg(const place *in, const char *at, const fields *f, fnd_arg *arg, fnd_error *err) {
+    int line = line_of(in, at), kind = f->count ? index_of(f->text[0], arg_kind_names, FND_COUNT(arg_kind_names)) : -1;
+    char where[FND_PATH_BYTES + 64];
+    if (f->count != 5) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: an argument is X(kind, type, name, \"shape\", \"doc\"), not %u fields", in->path, line, f->count);
+    if (kind < 0) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: argument %s has the unknown kind %s (known: IN OUT INOUT WEIGHT VAL GROUP)", in->path, line, f->text[2], f->text[0]);
+    arg->kind = (fnd_arg_kind)kind;
+    FND_TRY(copy_name(in, at, arg->type, sizeof arg->type, f->text[1], err));
+    FND_TRY(copy_name(in, at, arg->name, sizeof arg->name - 12, f->text[2], err));
+    FND_TRY(copy_name(in, at, arg->shape_text, sizeof arg->shape_text, f->text[3], err));
+    snprintf(arg->doc, sizeof arg->doc, "%.*s", (int)sizeof arg->doc - 1, f->text[4]);
+    bool is_weight = arg->kind == FND_ARG_WEIGHT, is_value = arg->kind == FND_ARG_VAL;
+    bool known = is_weight ? strcmp(arg->type, "policy") == 0 : index_of(arg->type, element_types, FND_COUNT(element_types)) >= 0;
+    if (is_value) known = strcmp(arg->type, "u32") == 0 || strcmp(arg->type, "i32") == 0 || strcmp(arg->type, "f32") == 0;
+    if (!known) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: argument %s of kind %s cannot have the type %s", in->path, line, arg->name, f->text[0], arg->type);
+    if (!fnd_expr_is_name(arg->name)) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: \"%s\" is not a name", in->path, line, arg->name);
+    if (arg->kind == FND_ARG_GROUP) return FND_OK;
+    snprintf(where, sizeof where, "%s:%d: argument %s", in->path, line, arg->name);
+    FND_TRY(fnd_shape_parse(arg->shape_text, where, &arg->shape, err));
+    if ((arg->shape.rank == 0) != is_value) return fnd_fail(err, FND_ERR_COMPOSE, "%s: a %s", where, is_value ? "number has no shape" : "tensor needs a shape");
+    return FND_OK;
+}
+
+/* The text behind "#define NAME(X)" in any file. */
+static const char *find_list(const fnd_catalog *c, const char *name, place *in) {
+    char head[FND_NAME_BYTES + 16];
+    snprintf(head, sizeof head, "#define %s(X)", name);
+    for (size_t i = 0; i < fnd_sources_count(c->sources); i++) {
+        const fnd_source *s = fnd_sources_at(c->sources, i);
+        const char *found = strstr(s->text, head);
+        if (!found) continue;
+        *in = (place){ s->path, s->text };
+        return found + strlen(head);
+    }
+    return NULL;
+}
+
+static fnd_status read_args(fnd_catalog *c, const place *stage_place, const char *stage_at, const char *list, fnd_stage *stage, fnd_error *err) {
+    place in;
+    const char *p = find_list(c, list, &in);
+    if (!p) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: stage %s names the argument list %s, which no kernel file defines", stage_place->path, line_of(stage_place, stage_at), stage->name, list);
+    for (;; p++) {
+        if (*p == '\\' && p[1] == '\n') p++;
+        else if (*p == '\n' || !*p) break;
+        else if (*p == 'X' && p[1] == '(') {
+            fields f;
+            const char *at = p;
+            FND_TRY(read_fields(&in, p + 2, &f, &p, err));
+            if (stage->arg_count == FND_MAX_STAGE_ARGS) return fnd_fail(err, FND_ERR_LIMIT, "%s:%d: more than %d arguments", in.path, line_of(&in, at), FND_MAX_STAGE_ARGS);
+            fnd_arg *arg = &stage->args[stage->arg_count++];
+            FND_TRY(read_arg(&in, at, &f, arg, err));
+            for (uint32_t d = 0; d < arg->shape.rank; d++) FND_TRY(fnd_expr_names(arg->shape.dim[d], &stage->dims, err));
+            stage->by_policy |= arg->kind == FND_ARG_WEIGHT;
+            p--;
+        }
+    }
+    return FND_OK;
+}
+
+/* Does a stage of this kind take and give these? */
+static bool fits_kind(const fnd_stage *s) {
+    switch (s->kind) {
+    case FND_KIND_PROLOGUE: return (s->takes == FND_VALUE_NONE || s->takes == FND_VALUE_ROWS) && s->gives == FND_VALUE_ROWS;
+    case FND_KIND_MAIN: return (s->takes == FND_VALUE_ROWS || s->takes == FND_VALUE_NONE) && (s->gives == FND_VALUE_TILE || s->gives == FND_VALUE_NONE);
+    case FND_KIND_EPILOGUE_STORE: return s->takes == FND_VALUE_TILE && s->gives == FND_VALUE_NONE;
+    case FND_KIND_EPILOGUE_ACTIVATION: return (s->takes == FND_VALUE_TILE || s->takes == FND_VALUE_TILES2) && s->gives == FND_VALUE_TILE;
+    default: return s->takes == FND_VALUE_TILE && s->gives == FND_VALUE_TILE;
+    }
+}
+
+/* The file with the stage's function: <its folder>/<its name>.h if there is one, else the file that
+ * declares it (so that several texts of one stage can share a declaration). */
+static fnd_status find_file(fnd_catalog *c, const place *in, fnd_stage *stage, fnd_error *err) {
+    const char *slash = strrchr(in->path, '/');
+    int folder = slash ? (int)(slash - in->path + 1) : 0;
+    char own[FND_PATH_BYTES];
+    snprintf(own, sizeof own, "%.*s%s.h", folder, in->path, stage->name);
+    const char *file = fnd_sources_find(c->sources, own, "") ? own : in->path;
+    return copy_name(in, in->text, stage->file, sizeof stage->file, file, err);
+}
+
+static fnd_status read_stage(fnd_catalog *c, const place *in, const char *at, const fields *f, fnd_stage *stage, fnd_error *err) {
+    int line = line_of(in, at);
+    if (f->count != 7) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: a stage is FND_STAGE(name, ARGS, kind, takes, gives, reach, \"doc\"), not %u fields", in->path, line, f->count);
+    int kind = index_of(f->text[2], stage_kind_names, FND_COUNT(stage_kind_names));
+    int takes = index_of(f->text[3], value_kind_names, FND_COUNT(value_kind_names));
+    int gives = index_of(f->text[4], value_kind_names, FND_COUNT(value_kind_names));
+    int reach = index_of(f->text[5], reach_names, FND_COUNT(reach_names));
+    if (kind < 0 || takes < 0 || gives < 0 || reach < 0) {
+        return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: stage %s: \"%s, %s, %s, %s\" is not a kind, a value taken, a value given and a reach", in->path, line, f->text[0], f->text[2], f->text[3], f->text[4], f->text[5]);
+    }
+    FND_TRY(copy_name(in, at, stage->name, sizeof stage->name, f->text[0], err));
+    stage->kind = (fnd_stage_kind)kind;
+    stage->takes = (fnd_value_kind)takes;
+    stage->gives = (fnd_value_kind)gives;
+    stage->reach = (fnd_reach)reach;
+    snprintf(stage->doc, sizeof stage->doc, "%.*s", (int)sizeof stage->doc - 1, f->text[6]);
+    if (!fits_kind(stage)) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: stage %s: a %s cannot take %s and give %s", in->path, line, stage->name, stage_kind_texts[kind], value_kind_texts[takes], value_kind_texts[gives]);
+    FND_TRY(find_file(c, in, stage, err));
+    return read_args(c, in, at, f->text[1], stage, err);
+}
+
+static fnd_status add_stage(fnd_catalog *c, const place *in, const char *at, const fields *f, fnd_error *err) {
+    fnd_stage *stage = fnd_alloc_zeroed(1, sizeof *stage);
+    if (!stage) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for stage %s", f->text[0]);
+    fnd_status status = read_stage(c, in, at, f, stage, err);
+    for (size_t i = 0; i < c->stage_count && status == FND_OK; i++) {
+        if (strcmp(c->stages[i]->name, stage->name) != 0) continue;
+        fnd_free_memory(c->stages[i]); /* declared anew: the later one counts */
+        c->stages[i] = stage;
+        return FND_OK;
+    }
+    if (status == FND_OK && c->stage_count == MAX_STAGES) status = fnd_fail(err, FND_ERR_LIMIT, "more than %d stages", MAX_STAGES);
+    if (status == FND_OK) c->stages[c->stage_count++] = stage;
+    else fnd_free_memory(stage);
+    return status;
+}
+
+static fnd_status add_policy(fnd_catalog *c, const place *in, const char *at, const fields *f, fnd_error *err) {
+    int line = line_of(in, at);
+    if (f->count != 4) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: a policy is FND_POLICY(name, block_weights, block_bytes, \"doc\"), not %u fields", in->path, line, f->count);
+    char *end_weights, *end_bytes;
+    unsigned long weights = strtoul(f->text[1], &end_weights, 10), bytes = strtoul(f->text[2], &end_bytes, 10);
+    if (*end_weights || *end_bytes || weights > 65536 || bytes > 65536) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: policy %s: \"%s\" and \"%s\" are not block sizes", in->path, line, f->text[0], f->text[1], f->text[2]);
+    fnd_policy *policy = fnd_alloc_zeroed(1, sizeof *policy);
+    if (!policy) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for policy %s", f->text[0]);
+    fnd_status status = copy_name(in, at, policy->name, sizeof policy->name, f->text[0], err);
+    if (status == FND_OK) status = copy_name(in, at, policy->file, sizeof policy->file, in->path, err);
+    snprintf(policy->doc, sizeof policy->doc, "%.*s", (int)sizeof policy->doc - 1, f->text[3]);
+    fnd_format_info info = { policy->name, -1, (uint32_t)weights, (uint32_t)bytes, true };
+    if (status == FND_OK) status = fnd_format_add(&info, &policy->format, err);
+    if (status == FND_OK && c->policy_count == MAX_POLICIES) status = fnd_fail(err, FND_ERR_LIMIT, "more than %d policies", MAX_POLICIES);
+    for (size_t i = 0; i < c->policy_count && status == FND_OK; i++) {
+        if (strcmp(c->policies[i]->name, policy->name) != 0) continue;
+        fnd_free_memory(c->policies[i]);
+        c->policies[i] = policy;
+        return FND_OK;
+    }
+    if (status == FND_OK) c->policies[c->policy_count++] = policy;
+    else fnd_free_memory(policy);
+    return status;
+}
+
+/* Read every declaration of one file. A declaration begins a line. */
+static fnd_status scan(fnd_catalog *c, const fnd_source *source, fnd_error *err) {
+    place in = { source->path, source->text };
+    static const struct {
+        const char *word;
+        fnd_status (*add)(fnd_catalog *, const place *, const char *, const fields *, fnd_error *);
+    } declarations[] = { { "FND_POLICY(", add_policy }, { "FND_STAGE(", add_stage } };
+    for (const char *line = source->text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        for (size_t d = 0; d < FND_COUNT(declarations); d++) {
+            size_t length = strlen(declarations[d].word);
+            if (strncmp(line, declarations[d].word, length) != 0) continue;
+            fields f;
+            const char *end;
+            FND_TRY(read_fields(&in, line + length, &f, &end, err));
+            FND_TRY(declarations[d].add(c, &in, line, &f, err));
+        }
+    }
+    return FND_OK;
+}
+
+/* Specialised files ("x.cpu.h") repeat no declarations. */
+static bool is_portable(const char *path) {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *dot = strchr(name, '.');
+    return dot && strchr(dot + 1, '.') == NULL;
+}
+
+fnd_status fnd_catalog_open(const char *override_dir, fnd_catalog **out, fnd_error *err) {
+    *out = NULL;
+    fnd_catalog *c = fnd_alloc_zeroed(1, sizeof *c);
+    if (!c) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the catalog of stages");
+    fnd_status status = fnd_sources_open(override_dir, &c->sources, err);
+    for (size_t i = 0; status == FND_OK && i < fnd_sources_count(c->sources); i++) {
+        const fnd_source *source = fnd_sources_at(c->sources, i);
+        if (is_portable(source->path) && strcmp(source->path, "fnd_device.h") != 0) status = scan(c, source, err);
+    }
+    if (status != FND_OK) {
+        fnd_catalog_close(c);
+        return status;
+    }
+    *out = c;
+    return FND_OK;
+}
+
+void fnd_catalog_close(fnd_catalog *c) {
+    if (!c) return;
+    for (size_t i = 0; i < c->stage_count; i++) fnd_free_memory(c->stages[i]);
+    for (size_t i = 0; i < c->policy_count; i++) fnd_free_memory(c->policies[i]);
+    fnd_sources_close(c->sources);
+    fnd_free_memory(c);
+}
+
+fnd_status fnd_catalog_add(fnd_catalog *c, const char *path, const char *text, fnd_error *err) {
+    FND_TRY(fnd_sources_add(c->sources, path, text, err));
+    const fnd_source *source = fnd_sources_find(c->sources, path, "");
+    return source && is_portable(path) ? scan(c, source, err) : FND_OK;
+}
+
+fnd_sources *fnd_catalog_sources(fnd_catalog *c) { return c->sources; }
+
+const fnd_stage *fnd_catalog_stage(const fnd_catalog *c, const char *name) {
+    for (size_t i = 0; i < c->stage_count; i++) {
+        if (strcmp(c->stages[i]->name, name) == 0) return c->stages[i];
+    }
+    return NULL;
+}
+const fnd_policy *fnd_catalog_policy(const fnd_catalog *c, const char *name) {
+    for (size_t i = 0; i < c->policy_count; i++) {
+        if (strcmp(c->policies[i]->name, name) == 0) return c->policies[i];
+    }
+    return NULL;
+}
+size_t fnd_catalog_stage_count(const fnd_catalog *c) { return c->stage_count; }
+const fnd_stage *fnd_catalog_stage_at(const fnd_catalog *c, size_t index) { return c->stages[index]; }
+size_t fnd_catalog_policy_count(const fnd_catalog *c) { return c->policy_count; }
+const fnd_policy *fnd_catalog_policy_at(const fnd_catalog *c, size_t index) { return c->policies[index]; }

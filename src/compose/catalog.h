@@ -1,0 +1,104 @@
+/* catalog.h - every stage and policy there is, read from the kernel texts themselves: the FND_STAGE
+ * and FND_POLICY lines and the argument lists (docs/kernels.md). What the user registers goes through
+ * the same reader. */
+#ifndef COMPOSE_CATALOG_H
+#define COMPOSE_CATALOG_H
+
+#include "compose/expr.h"
+#include "compose/source.h"
+#include "foundry/format.h"
+
+#define FND_ARG_KINDS(X)                                     \
+    X(IN,     "read")                                        \
+    X(OUT,    "written")                                     \
+    X(INOUT,  "read and written")                            \
+    X(WEIGHT, "a weight matrix, decoded by its policy")      \
+    X(VAL,    "a number")                                    \
+    X(GROUP,  "memory of the group")
+
+#define FND_STAGE_KINDS(X)                                                        \
+    X(PROLOGUE,            "prologue")                                            \
+    X(MAIN,                "main")                                                \
+    X(EPILOGUE_BIAS,       "epilogue: + bias")                                    \
+    X(EPILOGUE_ACTIVATION, "epilogue: activation")                                \
+    X(EPILOGUE_GATE,       "epilogue: * gate")                                    \
+    X(EPILOGUE_RESIDUAL,   "epilogue: + residual")                                \
+    X(EPILOGUE_STORE,      "epilogue: store")
+
+#define FND_VALUE_KINDS(X)                  \
+    X(NONE,   "nothing")                    \
+    X(ROWS,   "rows of activations")        \
+    X(TILE,   "a tile of results")          \
+    X(TILES2, "the tiles of two heads")
+
+#define FND_REACHES(X)                                           \
+    X(OWN, "complete for the group that computed it")            \
+    X(ALL, "complete when all groups are done")
+
+#define FND_ENUM_ROW_(id, doc) FND_ENUM_PREFIX_(id),
+#define FND_ENUM_PREFIX_(id) FND_ARG_##id
+typedef enum fnd_arg_kind { FND_ARG_KINDS(FND_ENUM_ROW_) } fnd_arg_kind;
+#undef FND_ENUM_PREFIX_
+#define FND_ENUM_PREFIX_(id) FND_KIND_##id
+typedef enum fnd_stage_kind { FND_STAGE_KINDS(FND_ENUM_ROW_) } fnd_stage_kind;
+#undef FND_ENUM_PREFIX_
+#define FND_ENUM_PREFIX_(id) FND_VALUE_##id
+typedef enum fnd_value_kind { FND_VALUE_KINDS(FND_ENUM_ROW_) } fnd_value_kind;
+#undef FND_ENUM_PREFIX_
+#define FND_ENUM_PREFIX_(id) FND_REACH_##id
+typedef enum fnd_reach { FND_REACHES(FND_ENUM_ROW_) } fnd_reach;
+#undef FND_ENUM_PREFIX_
+#undef FND_ENUM_ROW_
+
+enum { FND_MAX_STAGE_ARGS = 16, FND_DOC_BYTES = 160, FND_PATH_BYTES = 128 };
+
+typedef struct fnd_arg {
+    fnd_arg_kind   kind;
+    char           type[FND_NAME_BYTES]; /* "f32", "act", "policy" ... */
+    char           name[FND_NAME_BYTES];
+    char           shape_text[4 * FND_EXPR_BYTES];
+    fnd_shape_text shape;
+    char           doc[FND_DOC_BYTES];
+} fnd_arg;
+
+typedef struct fnd_stage {
+    char           name[FND_NAME_BYTES];
+    fnd_stage_kind kind;
+    fnd_value_kind takes, gives;
+    fnd_reach      reach;
+    char           doc[FND_DOC_BYTES];
+    char           file[FND_PATH_BYTES]; /* what to include for its function */
+    bool           by_policy;            /* its function is POLICY_<name>, its file a template */
+    fnd_arg        args[FND_MAX_STAGE_ARGS];
+    uint32_t       arg_count;
+    fnd_dims       dims;                 /* names only, in the order its function takes them */
+} fnd_stage;
+
+typedef struct fnd_policy {
+    char       name[FND_NAME_BYTES];
+    fnd_format format;
+    char       file[FND_PATH_BYTES];
+    char       doc[FND_DOC_BYTES];
+} fnd_policy;
+
+typedef struct fnd_catalog fnd_catalog;
+
+FND_USE_RESULT fnd_status fnd_catalog_open(const char *override_dir, fnd_catalog **out, fnd_error *err);
+void fnd_catalog_close(fnd_catalog *catalog);
+
+/* Add a file of the user's and read its declarations. */
+FND_USE_RESULT fnd_status fnd_catalog_add(fnd_catalog *catalog, const char *path, const char *text, fnd_error *err);
+
+fnd_sources *fnd_catalog_sources(fnd_catalog *catalog);
+const fnd_stage *fnd_catalog_stage(const fnd_catalog *catalog, const char *name);
+const fnd_policy *fnd_catalog_policy(const fnd_catalog *catalog, const char *name);
+size_t fnd_catalog_stage_count(const fnd_catalog *catalog);
+const fnd_stage *fnd_catalog_stage_at(const fnd_catalog *catalog, size_t index);
+size_t fnd_catalog_policy_count(const fnd_catalog *catalog);
+const fnd_policy *fnd_catalog_policy_at(const fnd_catalog *catalog, size_t index);
+
+const char *fnd_arg_kind_name(fnd_arg_kind kind);
+const char *fnd_stage_kind_text(fnd_stage_kind kind);
+const char *fnd_value_kind_text(fnd_value_kind kind);
+
+#endif
