@@ -1,0 +1,289 @@
+/* tokenizer_bpe.c - byte-pair merging.
+ *
+ * A piece of text becomes a list of symbols, one per byte; of all neighbours that may merge those of
+ * the lowest rank do, the leftmost first, until none may. Short pieces (words) search the list for
+ * the lowest rank; long ones keep a heap, so that time is n log n for any text. Words that were seen
+ * before come out of a cache. */
+#include "base/base.h"
+#include "base/memory.h"
+#include "lm/tokenizer.h"
+#include "lm/unicode.h"
+
+#include <stdatomic.h>
+#include <xxhash.h>
+
+enum { SHORT_PIECE = 64,
+       CACHE_SLOTS = 8192,
+       CACHE_TEXT = 30,
+       CACHE_IDS = 8,
+       KEEP_SYMBOLS = 1 << 16 };
+
+typedef struct cached_word { /* one cache line */
+    uint8_t bytes, count;    /* bytes == 0: empty */
+    char text[CACHE_TEXT];
+    uint32_t ids[CACHE_IDS];
+} cached_word;
+
+typedef struct symbol {
+    uint32_t prev, next; /* NO_SYMBOL at the ends */
+    uint32_t id, rank;   /* rank of the merge with the next symbol; NO_RANK: none */
+} symbol;
+
+enum { NO_RANK = -1,
+       NO_SYMBOL = -1 };
+
+struct fnd_bpe_scratch {
+    fnd_split_state *split;
+    cached_word *cache;
+    symbol *symbols;
+    uint64_t *heap; /* rank << 32 | position: the least is the leftmost of the lowest rank */
+    size_t symbol_capacity, heap_count, heap_capacity;
+};
+
+/* ---- the scratch ---- */
+
+void fnd_bpe_scratch_close(fnd_bpe_scratch *s) {
+    if (!s) return;
+    fnd_split_state_close(s->split);
+    fnd_free_memory(s->cache);
+    fnd_free_memory(s->symbols);
+    fnd_free_memory(s->heap);
+    fnd_free_memory(s);
+}
+
+fnd_bpe_scratch *fnd_bpe_scratch_take(const fnd_tokenizer *t) {
+    fnd_bpe_scratch *s = atomic_exchange(&t->spare->scratch, NULL);
+    if (s) return s;
+    s = fnd_alloc_zeroed(1, sizeof *s);
+    if (!s) return NULL;
+    s->split = fnd_split_state_open(t->splitter);
+    s->cache = fnd_alloc_zeroed(CACHE_SLOTS, sizeof *s->cache);
+    if (s->split && s->cache) return s;
+    fnd_bpe_scratch_close(s);
+    return NULL;
+}
+
+void fnd_bpe_scratch_give(const fnd_tokenizer *t, fnd_bpe_scratch *s) {
+    if (s->symbol_capacity > KEEP_SYMBOLS) {
+        fnd_free_memory(s->symbols);
+        fnd_free_memory(s->heap);
+        s->symbols = NULL;
+        s->heap = NULL;
+        s->symbol_capacity = s->heap_capacity = 0;
+    }
+    fnd_bpe_scratch_close(atomic_exchange(&t->spare->scratch, s));
+}
+
+/* ---- results ---- */
+
+static fnd_status no_memory(fnd_error *err) { return fnd_fail(err, FND_ERR_MEMORY, "out of memory while tokenizing"); }
+
+fnd_status fnd_ids_add(fnd_ids *ids, uint32_t id, fnd_error *err) {
+    if (ids->count == ids->capacity) {
+        size_t capacity = ids->capacity ? 2 * ids->capacity : 64;
+        uint32_t *data = fnd_alloc_resized(ids->data, capacity, sizeof *data);
+        if (!data) return no_memory(err);
+        ids->data = data;
+        ids->capacity = capacity;
+    }
+    ids->data[ids->count++] = id;
+    return FND_OK;
+}
+
+void fnd_ids_free(fnd_ids *ids) {
+    fnd_free_memory(ids->data);
+    *ids = (fnd_ids){ 0 };
+}
+
+/* `at` points at the byte that the symbol begins with. */
+static fnd_status put_id(fnd_bpe_call *call, uint32_t id, const char *at, fnd_error *err) {
+    if (id != FND_TOKEN_NONE) return fnd_ids_add(call->ids, id, err);
+    if (call->lossy) return FND_OK;
+    return fnd_fail(err, FND_ERR_UNSUPPORTED, "the byte 0x%02x at offset %zu of the text has no token in this model's vocabulary; remove it",
+                    (unsigned char)*at, (size_t)(at - call->text));
+}
+
+static inline const fnd_merge *find_merge(const fnd_bpe *bpe, uint32_t left, uint32_t right) {
+    /* FND_TOKEN_NONE twice would be the mark of an empty slot. */
+    if (left == FND_TOKEN_NONE || right == FND_TOKEN_NONE) return NULL;
+    uint64_t pair = (uint64_t)left << 32 | right;
+    const fnd_merge *m = &bpe->merges[fnd_bpe_slot(bpe, pair)];
+    return m->pair == pair ? m : NULL;
+}
+
+static inline uint32_t rank_of(const fnd_bpe *bpe, uint32_t left, uint32_t right) {
+    const fnd_merge *m = find_merge(bpe, left, right);
+    return m ? m->rank : (uint32_t)NO_RANK;
+}
+
+/* ---- short pieces ---- */
+
+static size_t merge_short(const fnd_bpe *bpe, uint32_t *ids, uint8_t *starts, size_t n) {
+    uint32_t ranks[SHORT_PIECE];
+    for (size_t i = 0; i + 1 < n; i++) ranks[i] = rank_of(bpe, ids[i], ids[i + 1]);
+    while (n > 1) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < n; i++) {
+            if (ranks[i] < ranks[best]) best = i;
+        }
+        if (ranks[best] == (uint32_t)NO_RANK) break;
+        ids[best] = find_merge(bpe, ids[best], ids[best + 1])->merged;
+        size_t after = n - best - 2;
+        memmove(ids + best + 1, ids + best + 2, after * sizeof *ids);
+        memmove(starts + best + 1, starts + best + 2, after);
+        memmove(ranks + best, ranks + best + 1, after * sizeof *ranks);
+        n--;
+        if (best > 0) ranks[best - 1] = rank_of(bpe, ids[best - 1], ids[best]);
+        if (best + 1 < n) ranks[best] = rank_of(bpe, ids[best], ids[best + 1]);
+    }
+    return n;
+}
+
+static fnd_status encode_short(fnd_bpe_call *call, const char *piece, size_t bytes, fnd_error *err) {
+    const fnd_bpe *bpe = &call->t->bpe;
+    uint32_t ids[SHORT_PIECE];
+    uint8_t starts[SHORT_PIECE];
+    for (size_t i = 0; i < bytes; i++) {
+        ids[i] = bpe->byte_ids[(unsigned char)piece[i]];
+        starts[i] = (uint8_t)i;
+    }
+    size_t n = merge_short(bpe, ids, starts, bytes);
+    for (size_t i = 0; i < n; i++) FND_TRY(put_id(call, ids[i], piece + starts[i], err));
+    return FND_OK;
+}
+
+static fnd_status encode_word(fnd_bpe_call *call, const char *piece, size_t bytes, fnd_error *err) {
+    if (bytes > CACHE_TEXT) return encode_short(call, piece, bytes, err);
+    cached_word *word = &call->scratch->cache[XXH3_64bits(piece, bytes) % CACHE_SLOTS];
+    if (word->bytes == bytes && memcmp(word->text, piece, bytes) == 0) {
+        for (size_t i = 0; i < word->count; i++) FND_TRY(fnd_ids_add(call->ids, word->ids[i], err));
+        return FND_OK;
+    }
+    size_t before = call->ids->count;
+    FND_TRY(encode_short(call, piece, bytes, err));
+    size_t count = call->ids->count - before;
+    if (count > CACHE_IDS || call->lossy) return FND_OK; /* a lossy result is not everybody's */
+    word->bytes = (uint8_t)bytes;
+    word->count = (uint8_t)count;
+    memcpy(word->text, piece, bytes);
+    memcpy(word->ids, call->ids->data + before, count * sizeof *word->ids);
+    return FND_OK;
+}
+
+/* ---- long pieces ---- */
+
+/* Four children per entry: half the levels of two, and a level costs a cache miss. */
+static void heap_sink(fnd_bpe_scratch *s, size_t i) {
+    uint64_t entry = s->heap[i];
+    for (;;) {
+        size_t child = 4 * i + 1, least = child, end = fnd_min_size(child + 4, s->heap_count);
+        if (child >= s->heap_count) break;
+        for (size_t k = child + 1; k < end; k++) {
+            if (s->heap[k] < s->heap[least]) least = k;
+        }
+        if (entry <= s->heap[least]) break;
+        s->heap[i] = s->heap[least];
+        i = least;
+    }
+    s->heap[i] = entry;
+}
+
+static uint64_t heap_pop(fnd_bpe_scratch *s) {
+    uint64_t top = s->heap[0];
+    s->heap[0] = s->heap[--s->heap_count];
+    if (s->heap_count) heap_sink(s, 0);
+    return top;
+}
+
+static fnd_status heap_reserve(fnd_bpe_scratch *s, size_t count, fnd_error *err) {
+    if (count <= s->heap_capacity) return FND_OK;
+    size_t capacity = fnd_max_size(count, s->heap_capacity * 2);
+    uint64_t *heap = fnd_alloc_resized(s->heap, capacity, sizeof *heap);
+    if (!heap) return no_memory(err);
+    s->heap = heap;
+    s->heap_capacity = capacity;
+    return FND_OK;
+}
+
+static fnd_status heap_push(fnd_bpe_scratch *s, uint64_t entry, fnd_error *err) {
+    FND_TRY(heap_reserve(s, s->heap_count + 1, err));
+    size_t i = s->heap_count++;
+    for (; i > 0 && entry < s->heap[(i - 1) / 4]; i = (i - 1) / 4) s->heap[i] = s->heap[(i - 1) / 4];
+    s->heap[i] = entry;
+    return FND_OK;
+}
+
+static fnd_status start_symbols(fnd_bpe_call *call, const char *piece, size_t bytes, fnd_error *err) {
+    const fnd_bpe *bpe = &call->t->bpe;
+    fnd_bpe_scratch *s = call->scratch;
+    if (bytes > s->symbol_capacity) {
+        symbol *symbols = fnd_alloc_resized(s->symbols, bytes, sizeof *symbols);
+        if (!symbols) return no_memory(err);
+        s->symbols = symbols;
+        s->symbol_capacity = bytes;
+    }
+    FND_TRY(heap_reserve(s, bytes, err));
+    s->heap_count = 0;
+    for (size_t i = 0; i < bytes; i++) {
+        uint32_t id = bpe->byte_ids[(unsigned char)piece[i]];
+        uint32_t right = i + 1 < bytes ? bpe->byte_ids[(unsigned char)piece[i + 1]] : FND_TOKEN_NONE;
+        uint32_t rank = rank_of(bpe, id, right);
+        s->symbols[i] = (symbol){ .prev = i ? (uint32_t)i - 1 : (uint32_t)NO_SYMBOL, .next = i + 1 < bytes ? (uint32_t)i + 1 : (uint32_t)NO_SYMBOL, .id = id, .rank = rank };
+        if (rank != (uint32_t)NO_RANK) s->heap[s->heap_count++] = (uint64_t)rank << 32 | i;
+    }
+    if (s->heap_count > 1) {
+        for (size_t i = (s->heap_count - 2) / 4 + 1; i-- > 0;) heap_sink(s, i);
+    }
+    return FND_OK;
+}
+
+/* The rank of the pair that begins at symbol i, after one of the two changed. */
+static fnd_status renew_rank(fnd_bpe_call *call, uint32_t i, fnd_error *err) {
+    symbol *at = &call->scratch->symbols[i];
+    at->rank = at->next == (uint32_t)NO_SYMBOL ? (uint32_t)NO_RANK : rank_of(&call->t->bpe, at->id, call->scratch->symbols[at->next].id);
+    return at->rank == (uint32_t)NO_RANK ? FND_OK : heap_push(call->scratch, (uint64_t)at->rank << 32 | i, err);
+}
+
+static fnd_status encode_long(fnd_bpe_call *call, const char *piece, size_t bytes, fnd_error *err) {
+    fnd_bpe_scratch *s = call->scratch;
+    FND_TRY(start_symbols(call, piece, bytes, err));
+    while (s->heap_count) {
+        uint64_t entry = heap_pop(s);
+        uint32_t i = (uint32_t)entry;
+        symbol *left = &s->symbols[i];
+        if (left->rank != (uint32_t)(entry >> 32)) continue; /* outdated */
+        symbol *right = &s->symbols[left->next];
+        left->id = find_merge(&call->t->bpe, left->id, right->id)->merged;
+        right->rank = (uint32_t)NO_RANK; /* gone: entries of it are outdated now */
+        left->next = right->next;
+        if (left->next != (uint32_t)NO_SYMBOL) s->symbols[left->next].prev = i;
+        FND_TRY(renew_rank(call, i, err));
+        if (left->prev != (uint32_t)NO_SYMBOL) FND_TRY(renew_rank(call, left->prev, err));
+    }
+    for (uint32_t i = 0; i != (uint32_t)NO_SYMBOL; i = s->symbols[i].next) FND_TRY(put_id(call, s->symbols[i].id, piece + i, err));
+    return FND_OK;
+}
+
+/* ---- parts of a text ---- */
+
+static fnd_status encode_piece(void *user, const char *piece, size_t bytes, fnd_error *err) {
+    fnd_bpe_call *call = user;
+    if (bytes == 1) return put_id(call, call->t->bpe.byte_ids[(unsigned char)*piece], piece, err);
+    if (bytes <= SHORT_PIECE) return encode_word(call, piece, bytes, err);
+    return encode_long(call, piece, bytes, err);
+}
+
+fnd_status fnd_bpe_encode(fnd_bpe_call *call, const char *part, size_t bytes, fnd_error *err) {
+    while (bytes) {
+        size_t valid = fnd_utf8_valid(part, bytes);
+        if (valid) FND_TRY(fnd_splitter_run(call->t->splitter, call->scratch->split, part, valid, encode_piece, call, err));
+        part += valid;
+        bytes -= valid;
+        if (!bytes) break;
+        /* No character: a piece of its own, one byte long. */
+        FND_TRY(encode_piece(call, part, 1, err));
+        part++;
+        bytes--;
+    }
+    return FND_OK;
+}

@@ -1,0 +1,509 @@
+/* test_tokenizer.c - the recorded ids of two real vocabularies, and a small vocabulary for the rest. */
+#include "base/base.h"
+#include "base/memory.h"
+#include "foundry/tokenizer.h"
+#include "gguf_writer.h"
+#include "golden.h"
+#include "lm/unicode.h"
+#include "test.h"
+
+#include <pthread.h>
+
+static fnd_tokenizer *open_tokenizer(const gguf_writer *w, fnd_error *err) {
+    size_t bytes;
+    uint8_t *file = gguf_finish(w, &bytes);
+    fnd_gguf *g = NULL;
+    fnd_tokenizer *t = NULL;
+    *err = (fnd_error){ 0 };
+    if (fnd_gguf_open_memory(file, bytes, "test.gguf", FND_GGUF_METADATA_ONLY, &g, err) == FND_OK && fnd_tokenizer_open(g, &t, err) != FND_OK) CHECK(t == NULL);
+    fnd_gguf_close(g);
+    memset(file, 0xee, bytes); /* the tokenizer must not look back into the file */
+    fnd_free_memory(file);
+    return t;
+}
+
+static fnd_tokenizer *byte_tokenizer(const char *pre) {
+    gguf_writer w = { 0 };
+    fnd_error err;
+    gguf_add_byte_tokenizer(&w, pre);
+    fnd_tokenizer *t = open_tokenizer(&w, &err);
+    CHECK_MSG(t != NULL, "%s", err.text);
+    gguf_free(&w);
+    return t;
+}
+
+static void check_ids(const fnd_tokenizer *t, const char *text, size_t bytes, unsigned flags, const uint32_t *want, size_t count) {
+    fnd_ids ids = { 0 };
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_tokenize(t, text, bytes, flags, &ids, &err), &err);
+    bool same = ids.count == count && (count == 0 || memcmp(ids.data, want, count * sizeof *want) == 0);
+    CHECK_MSG(same, "\"%s\" (flags %u): %zu ids, expected %zu", text, flags, ids.count, count);
+    fnd_ids_free(&ids);
+}
+#define CHECK_IDS(t, text, flags, ...) \
+    check_ids(t, text, sizeof(text) - 1, flags, (const uint32_t[]){ __VA_ARGS__ }, sizeof((const uint32_t[]){ __VA_ARGS__ }) / 4)
+
+static void check_round_trip(const fnd_tokenizer *t, const char *text, size_t bytes, unsigned flags) {
+    fnd_ids ids = { 0 };
+    fnd_error err = { 0 };
+    char *back = NULL;
+    size_t back_bytes = 0;
+    CHECK_OK(fnd_tokenize(t, text, bytes, flags, &ids, &err), &err);
+    CHECK_OK(fnd_detokenize(t, ids.data, ids.count, &back, &back_bytes, &err), &err);
+    CHECK_MSG(back_bytes == bytes && memcmp(back, text, bytes) == 0, "\"%.*s\" does not come back", (int)bytes, text);
+    fnd_text_release(back);
+    fnd_ids_free(&ids);
+}
+
+/* ---- the recorded ids ---- */
+
+static void check_recorded(const fnd_tokenizer *t, json_t *entry, const char *key, unsigned flags) {
+    json_t *text = json_object_get(entry, "text"), *want = json_object_get(entry, key);
+    fnd_ids ids = { 0 };
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_tokenize(t, json_string_value(text), json_string_length(text), flags, &ids, &err), &err);
+    bool same = ids.count == json_array_size(want);
+    for (size_t i = 0; same && i < ids.count; i++) same = ids.data[i] == json_integer_value(json_array_get(want, i));
+    CHECK_MSG(same, "%s of \"%s\" differs", key, json_string_value(text));
+    fnd_ids_free(&ids);
+}
+
+static void tokenizer_golden(int model) {
+    char why[256];
+    fnd_tokenizer *t = golden_tokenizer(model, why);
+    NEED(t, why);
+    json_t *entries = golden_json(model, "tokenize.json"), *entry;
+    size_t i;
+    CHECK(json_array_size(entries) > 20);
+    json_array_foreach(entries, i, entry) {
+        check_recorded(t, entry, "plain", 0);
+        check_recorded(t, entry, "special", FND_TOKENIZE_SPECIAL);
+        json_t *text = json_object_get(entry, "text");
+        check_round_trip(t, json_string_value(text), json_string_length(text), 0);
+        check_round_trip(t, json_string_value(text), json_string_length(text), FND_TOKENIZE_SPECIAL);
+    }
+    json_decref(entries);
+    json_t *chats = golden_json(model, "generate.json"), *chat;
+    json_array_foreach(chats, i, chat) {
+        json_t *want = json_object_get(chat, "prompt_ids"), *renamed = json_object();
+        json_object_set(renamed, "text", json_object_get(chat, "prompt"));
+        json_object_set(renamed, "prompt_ids", want);
+        check_recorded(t, renamed, "prompt_ids", FND_TOKENIZE_SPECIAL);
+        json_decref(renamed);
+        json_t *text = json_object_get(chat, "text");
+        check_round_trip(t, json_string_value(text), json_string_length(text), 0);
+    }
+    json_decref(chats);
+    fnd_tokenizer_close(t);
+}
+
+TEST(tokenizer_golden_smollm2) { tokenizer_golden(GOLDEN_SMOLLM2); }
+TEST(tokenizer_golden_qwen) { tokenizer_golden(GOLDEN_QWEN); }
+
+TEST(tokenizer_knows_the_ids_of_real_models) {
+    char why[256];
+    fnd_tokenizer *t = golden_tokenizer(GOLDEN_QWEN, why);
+    NEED(t, why);
+    const fnd_tokenizer_info *info = fnd_tokenizer_get_info(t);
+    CHECK(info->token_count == 151936 && info->eos == 151645 && info->bos == 151643 && !info->add_bos);
+    CHECK(fnd_token_is_end(t, 151645) && fnd_token_is_end(t, 151643) && !fnd_token_is_end(t, 151644) && !fnd_token_is_end(t, 151936));
+    CHECK(fnd_token_find(t, (fnd_span){ "<|im_start|>", 12 }) == 151644);
+    CHECK(fnd_token_find(t, (fnd_span){ "<|im_star", 9 }) == -1);
+    fnd_tokenizer_close(t);
+}
+
+/* ---- the small vocabulary ---- */
+
+TEST(tokenizer_merges_by_rank_inside_words) {
+    fnd_tokenizer *t = byte_tokenizer("qwen2");
+    REQUIRE(t);
+    CHECK_IDS(t, "hello", 0, 261);
+    CHECK_IDS(t, "hello world", 0, 261, 266);
+    CHECK_IDS(t, "hhe", 0, 'h', 258);
+    CHECK_IDS(t, "aaaaaaa", 0, 269, 268, 'a');
+    CHECK_IDS(t, "  x", 0, ' ', ' ', 'x'); /* "  x" is " " and " x" */
+    CHECK_IDS(t, "   x", 0, 267, ' ', 'x');
+    check_ids(t, "", 0, 0, NULL, 0);
+    fnd_tokenizer_close(t);
+}
+
+TEST(tokenizer_special_tokens_only_where_wanted) {
+    fnd_tokenizer *t = byte_tokenizer("smollm");
+    REQUIRE(t);
+    CHECK_IDS(t, "<|end|>", FND_TOKENIZE_SPECIAL, 256);
+    CHECK_IDS(t, "<|end|>", 0, '<', '|', 'e', 'n', 'd', '|', '>');
+    CHECK_IDS(t, "a<|start|><|end|>b<|en", FND_TOKENIZE_SPECIAL, 'a', 257, 256, 'b', '<', '|', 'e', 'n');
+    CHECK_IDS(t, "hello", FND_TOKENIZE_ADD_BOS, 261); /* the file does not ask for it */
+    CHECK(fnd_token_is_control(t, 256) && !fnd_token_is_control(t, 255) && fnd_token_is_end(t, 256) && !fnd_token_is_end(t, 257));
+
+    const char text[] = "<|end|>he<|end|>llo<|end|>";
+    const fnd_text_range trusted[] = { { 0, 8 }, { 8, 8 }, { 19, 6 } };
+    fnd_ids ids = { 0 };
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_tokenize_trusted(t, text, sizeof text - 1, trusted, 3, FND_TOKENIZE_SPECIAL, &ids, &err), &err);
+    static const uint32_t want[] = { 256, 258, 256, 259, 'o', '<', '|', 'e', 'n', 'd', '|', '>' };
+    CHECK(ids.count == FND_COUNT(want) && memcmp(ids.data, want, sizeof want) == 0);
+    ids.count = 0;
+    CHECK_OK(fnd_tokenize_trusted(t, "<|end|>", 7, NULL, 0, FND_TOKENIZE_SPECIAL, &ids, &err), &err);
+    CHECK(ids.count == 7);
+    CHECK(fnd_tokenize_trusted(t, text, 20, trusted, 3, 0, &ids, &err) == FND_ERR_USAGE);
+    CHECK(ids.count == 7);
+    fnd_ids_free(&ids);
+    fnd_tokenizer_close(t);
+}
+
+/* The longest special token wins; user-defined ones are found in plain text too; BOS as the file says. */
+TEST(tokenizer_longest_special_and_user_defined) {
+    static const char *const tokens[] = { "a", "b", "<x", "<x>", "<x>b", "<u>", "c" };
+    static const int32_t types[] = { 1, 1, 3, 3, 3, 4, 1 };
+    gguf_writer w = { 0 };
+    gguf_add_str(&w, "tokenizer.ggml.model", "gpt2");
+    gguf_add_str(&w, "tokenizer.ggml.pre", "qwen2");
+    gguf_add_strs(&w, "tokenizer.ggml.tokens", tokens, 7);
+    gguf_add_i32s(&w, "tokenizer.ggml.token_type", types, 7);
+    gguf_add_strs(&w, "tokenizer.ggml.merges", NULL, 0);
+    gguf_add_u32(&w, "tokenizer.ggml.bos_token_id", 6);
+    gguf_add_bool(&w, "tokenizer.ggml.add_bos_token", true);
+    fnd_error err;
+    fnd_tokenizer *t = open_tokenizer(&w, &err);
+    gguf_free(&w);
+    CHECK_MSG(t != NULL, "%s", err.text);
+    REQUIRE(t);
+    CHECK_IDS(t, "<x>ba<x>a<xb", FND_TOKENIZE_SPECIAL, 4, 0, 3, 0, 2, 1);
+    CHECK_IDS(t, "a<u>b", 0, 0, 5, 1);
+    CHECK_IDS(t, "a", FND_TOKENIZE_ADD_BOS, 6, 0);
+    fnd_ids ids = { 0 };
+    CHECK(fnd_tokenize(t, "ab\xff", 3, 0, &ids, &err) == FND_ERR_UNSUPPORTED);
+    CHECK_HAS(err.text, "0xff at offset 2");
+    CHECK(ids.count == 0);
+    fnd_ids_free(&ids);
+    static const uint32_t lossy[] = { 0, 1 };
+    check_ids(t, "a\xff"
+                 "b",
+              3, FND_TOKENIZE_LOSSY, lossy, 2);
+    fnd_tokenizer_close(t);
+}
+
+/* Deterministic noise: texts of random bytes, random characters and much white space. */
+static uint32_t noise(uint32_t *state) { return *state = *state * 1664525u + 1013904223u, *state >> 8; }
+
+TEST(tokenizer_keeps_every_byte_of_anything) {
+    static const char *const pres[] = { "qwen2", "smollm" };
+    for (size_t p = 0; p < 2; p++) {
+        fnd_tokenizer *t = byte_tokenizer(pres[p]);
+        REQUIRE(t);
+        uint32_t state = 7;
+        char text[400];
+        for (int round = 0; round < 2000; round++) {
+            size_t n = 0, length = noise(&state) % 300;
+            while (n < length) {
+                switch (noise(&state) % 5) {
+                case 0:
+                    text[n++] = (char)noise(&state);
+                    break;
+                case 1:
+                    text[n++] = " \n\t\r  "[noise(&state) % 6];
+                    break;
+                case 2:
+                    text[n++] = "helo wrd<|>"[noise(&state) % 11];
+                    break;
+                case 3:
+                    n += fnd_utf8_put(0x80 + noise(&state) % 0x700, text + n);
+                    break;
+                default:
+                    n += fnd_utf8_put(0xE000 + noise(&state) % 0x12000, text + n);
+                }
+            }
+            check_round_trip(t, text, n, round & 1 ? FND_TOKENIZE_SPECIAL : 0);
+        }
+        fnd_tokenizer_close(t);
+    }
+}
+
+/* A long piece (heap) and a short one (search) must merge alike: cut anywhere between words. */
+TEST(tokenizer_long_words_merge_like_short_ones) {
+    fnd_tokenizer *t = byte_tokenizer("qwen2");
+    REQUIRE(t);
+    uint32_t state = 3;
+    for (int round = 0; round < 200; round++) {
+        char word[64], longer[64 * 8];
+        size_t n = 40 + noise(&state) % 24;
+        for (size_t i = 0; i < n; i++) word[i] = "hela"[noise(&state) % 4];
+        for (size_t i = 0; i < 8; i++) memcpy(longer + i * n, word, n);
+        /* "." merges with nothing, but keeps the letters of the qwen2 pieces apart; here use letters
+         * that never merge instead: "z" between the copies keeps them one piece. */
+        for (size_t i = 1; i < 8; i++) longer[i * n - 1] = 'z';
+        word[n - 1] = 'z';
+        fnd_ids one = { 0 }, eight = { 0 };
+        fnd_error err = { 0 };
+        CHECK_OK(fnd_tokenize(t, word, n, 0, &one, &err), &err);
+        longer[8 * n - 1] = 'z';
+        CHECK_OK(fnd_tokenize(t, longer, 8 * n, 0, &eight, &err), &err);
+        bool same = eight.count == 8 * one.count;
+        for (size_t i = 0; same && i < eight.count; i++) same = eight.data[i] == one.data[i % one.count];
+        CHECK(same);
+        fnd_ids_free(&one);
+        fnd_ids_free(&eight);
+    }
+    fnd_tokenizer_close(t);
+}
+
+TEST(tokenizer_ten_megabytes_of_one_letter) {
+    fnd_tokenizer *t = byte_tokenizer("qwen2");
+    REQUIRE(t);
+    size_t bytes = 10000000;
+    char *text = fnd_alloc_resized(NULL, bytes, 1);
+    REQUIRE(text);
+    static const char letters[] = { 'a', ' ', 'z', '\n', (char)0xff };
+    for (size_t k = 0; k < sizeof letters; k++) {
+        memset(text, letters[k], bytes);
+        fnd_ids ids = { 0 };
+        fnd_error err = { 0 };
+        uint64_t start = fnd_now_ns();
+        CHECK_OK(fnd_tokenize(t, text, bytes, 0, &ids, &err), &err);
+        double seconds = 1e-9 * (double)(fnd_now_ns() - start);
+        CHECK(ids.count == (k == 0 ? bytes / 4 : k == 1 ? bytes / 2
+                                                        : bytes));
+        CHECK_MSG(seconds < 30, "letter %zu: %.1f s", k, seconds);
+        if (getenv("FOUNDRY_TEST_VERBOSE")) printf("     10 MB of 0x%02x: %.2f s\n", (unsigned char)letters[k], seconds);
+        fnd_ids_free(&ids);
+    }
+    fnd_free_memory(text);
+    fnd_tokenizer_close(t);
+}
+
+TEST(tokenizer_speed_on_prose) {
+    char why[256];
+    for (int model = 0; model < 2; model++) {
+        fnd_tokenizer *t = golden_tokenizer(model, why);
+        NEED(t, why);
+        size_t bytes;
+        char *text = golden_text("text-a.txt", &bytes);
+        REQUIRE(text);
+        size_t copies = 1000;
+        char *prose = fnd_alloc_resized(NULL, bytes * copies, 1);
+        REQUIRE(prose);
+        for (size_t i = 0; i < copies; i++) memcpy(prose + i * bytes, text, bytes);
+        fnd_ids ids = { 0 };
+        fnd_error err = { 0 };
+        uint64_t start = fnd_now_ns();
+        CHECK_OK(fnd_tokenize(t, prose, bytes * copies, FND_TOKENIZE_SPECIAL, &ids, &err), &err);
+        if (getenv("FOUNDRY_TEST_VERBOSE")) printf("     model %d: %.1f MB/s\n", model, 1e3 * (double)(bytes * copies) / (double)(fnd_now_ns() - start));
+        fnd_ids_free(&ids);
+        fnd_free_memory(prose);
+        fnd_free_memory(text);
+        fnd_tokenizer_close(t);
+    }
+}
+
+static void *tokenize_often(void *user) {
+    for (int i = 0; i < 300; i++) check_round_trip(user, "hello hello world <|end|>\n aaaaaaaaaaaaa", 39, FND_TOKENIZE_SPECIAL);
+    return NULL;
+}
+
+TEST(tokenizer_serves_several_threads) {
+    fnd_tokenizer *t = byte_tokenizer("qwen2");
+    REQUIRE(t);
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) REQUIRE(pthread_create(&threads[i], NULL, tokenize_often, t) == 0);
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    fnd_tokenizer_close(t);
+}
+
+/* ---- decoding as it comes ---- */
+
+TEST(tokenizer_decoder_shows_whole_characters) {
+    fnd_tokenizer *t = byte_tokenizer("qwen2");
+    REQUIRE(t);
+    fnd_decoder *d = NULL;
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_decoder_open(t, 0, &d, &err), &err);
+    REQUIRE(d);
+    static const struct {
+        uint32_t id;
+        const char *shown;
+    } steps[] = {
+        { 'h', "h" },
+        { 0xF0, "" },
+        { 0x9F, "" },
+        { 0x98, "" },
+        { 0x80, "\xF0\x9F\x98\x80" },
+        { 256, "" },
+        { 0xE4, "" },
+        { 'x', "\xEF\xBF\xBDx" },
+        { 0xFF, "\xEF\xBF\xBD" },
+        { 0xC3, "" },
+        { 266, "\xEF\xBF\xBD world" },
+        { 9999, "" },
+    };
+    uint64_t allocations = fnd_memory_allocations();
+    for (size_t i = 0; i < FND_COUNT(steps); i++) {
+        fnd_span shown = fnd_decoder_push(d, steps[i].id);
+        CHECK_MSG(fnd_span_equal(shown, steps[i].shown), "step %zu shows \"%.*s\"", i, (int)shown.bytes, shown.data);
+    }
+    CHECK(fnd_decoder_flush(d).bytes == 0);
+    fnd_decoder_push(d, 0xE4);
+    fnd_decoder_push(d, 0xBD);
+    CHECK(fnd_span_equal(fnd_decoder_flush(d), "\xEF\xBF\xBD"));
+    CHECK(fnd_span_equal(fnd_decoder_push(d, 0xA0), "\xEF\xBF\xBD"));
+    CHECK(fnd_memory_allocations() == allocations);
+    fnd_decoder_close(d);
+    CHECK_OK(fnd_decoder_open(t, FND_DECODE_CONTROL, &d, &err), &err);
+    CHECK(d && fnd_span_equal(fnd_decoder_push(d, 256), "<|end|>"));
+    fnd_decoder_close(d);
+
+    char *text;
+    size_t bytes;
+    uint32_t out_of_range = 270;
+    CHECK(fnd_detokenize(t, &out_of_range, 1, &text, &bytes, &err) == FND_ERR_USAGE);
+    CHECK_HAS(err.text, "270");
+    fnd_tokenizer_close(t);
+}
+
+TEST(tokenizer_utf8_is_well_formed_or_not) {
+    static const struct {
+        const char *text;
+        size_t bytes, character;
+        bool partial;
+    } cases[] = {
+        { "a", 1, 1, false },
+        { "\xC3\xA4", 2, 2, false },
+        { "\xC3", 1, 0, true },
+        { "\xC0\x80", 2, 0, false },
+        { "\xE0\x80", 2, 0, false },
+        { "\xE0\xA0", 2, 0, true },
+        { "\xED\xA0\x80", 3, 0, false },
+        { "\xED\x9F\xBF", 3, 3, false },
+        { "\xF4\x90", 2, 0, false },
+        { "\xF4\x8F\xBF\xBF", 4, 4, false },
+        { "\xF0\x90\x80", 3, 0, true },
+        { "\xF5", 1, 0, false },
+        { "\x80", 1, 0, false },
+        { "", 0, 0, false },
+    };
+    for (size_t i = 0; i < FND_COUNT(cases); i++) {
+        CHECK_MSG(fnd_utf8_char(cases[i].text, cases[i].bytes) == cases[i].character, "case %zu", i);
+        CHECK_MSG(fnd_utf8_partial(cases[i].text, cases[i].bytes) == cases[i].partial, "case %zu", i);
+    }
+    static const uint32_t codes[] = { 0, 0x7f, 0x80, 0x7ff, 0x800, 0xffff, 0x10000, 0x10ffff };
+    for (size_t i = 0; i < FND_COUNT(codes); i++) {
+        char text[4];
+        size_t n = fnd_utf8_put(codes[i], text);
+        CHECK(fnd_utf8_char(text, n) == n && fnd_utf8_code(text) == codes[i]);
+    }
+    CHECK(fnd_utf8_valid("0123456789\xC3\xA4\xFFz", 14) == 12);
+}
+
+/* ---- bad metadata ---- */
+
+typedef struct bad_case {
+    const char *model, *pre;
+    const char *tokens[4];
+    const char *merge;
+    int32_t types[4];
+    int type_count;
+    uint32_t eos;
+    const char *part; /* of the message */
+} bad_case;
+
+TEST(tokenizer_refuses_bad_metadata) {
+    static const bad_case cases[] = {
+        { "bert", "qwen2", { "a", "b", "ab", "c" }, "a b", { 1, 1, 1, 1 }, 4, 0, "tokenizer model \"bert\"" },
+        { "gpt2", "martian", { "a", "b", "ab", "c" }, "a b", { 1, 1, 1, 1 }, 4, 0, "pre-tokenizer \"martian\"" },
+        { "gpt2", "qwen2", { "a", "b", "ab", "ab" }, "a b", { 1, 1, 1, 1 }, 4, 0, "the token \"ab\" twice, as 2 and 3" },
+        { "gpt2", "qwen2", { "a", "b", "ab", "c" }, "a x", { 1, 1, 1, 1 }, 4, 0, "merges[0] names \"x\"" },
+        { "gpt2", "qwen2", { "a", "b", "ab", "c" }, "a c", { 1, 1, 1, 1 }, 4, 0, "merges[0] names \"ac\"" },
+        { "gpt2", "qwen2", { "a", "b", "ab", "c" }, "ab", { 1, 1, 1, 1 }, 4, 0, "expected two tokens" },
+        { "gpt2", "qwen2", { "a", "b", "ab", "c" }, "a ", { 1, 1, 1, 1 }, 4, 0, "expected two tokens" },
+        { "gpt2", "qwen2", { "a", "b", "ab", "c" }, "", { 1, 1, 1, 1 }, 4, 0, "expected two tokens" },
+        { "gpt2", "qwen2", { "a", "b", "ab", "c" }, "a b", { 1, 1, 1, 1 }, 3, 0, "3 entries for 4 tokens" },
+        { "gpt2", "qwen2", { "a", "b", "ab", "c" }, "a b", { 1, 1, 7, 1 }, 4, 0, "token_type[2] is 7" },
+        { "gpt2", "qwen2", { "a", "b", "ab", "c" }, "a b", { 1, 1, 1, -1 }, 4, 0, "token_type[3] is -1" },
+        { "gpt2", "qwen2", { "a", "b", "ab", "c" }, "a b", { 1, 1, 1, 1 }, 4, 4, "eos_token_id is 4, but the vocabulary has 4" },
+    };
+    for (size_t i = 0; i < FND_COUNT(cases); i++) {
+        const bad_case *c = &cases[i];
+        gguf_writer w = { 0 };
+        gguf_add_str(&w, "tokenizer.ggml.model", c->model);
+        gguf_add_str(&w, "tokenizer.ggml.pre", c->pre);
+        gguf_add_strs(&w, "tokenizer.ggml.tokens", c->tokens, 4);
+        gguf_add_strs(&w, "tokenizer.ggml.merges", &c->merge, 1);
+        gguf_add_i32s(&w, "tokenizer.ggml.token_type", c->types, (size_t)c->type_count);
+        gguf_add_u32(&w, "tokenizer.ggml.eos_token_id", c->eos);
+        fnd_error err;
+        fnd_tokenizer *t = open_tokenizer(&w, &err);
+        CHECK_MSG(t == NULL && err.status != FND_OK, "case %zu was accepted", i);
+        CHECK_HAS(err.text, c->part);
+        fnd_tokenizer_close(t);
+        gguf_free(&w);
+    }
+}
+
+TEST(tokenizer_refuses_missing_and_mistyped_keys) {
+    static const char *const tokens[] = { "a", "b" };
+    static const char *const keys[] = { "tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.token_type", "tokenizer.ggml.add_bos_token" };
+    for (size_t wrong = 0; wrong < FND_COUNT(keys); wrong++) {
+        for (int missing = 0; missing < 2; missing++) {
+            if (missing && (wrong == 1 || wrong > 3)) continue; /* optional; without `pre` it is "default" */
+            static const int32_t types[] = { 1, 1 };
+            gguf_writer w = { 0 };
+            if (wrong != 0) gguf_add_str(&w, keys[0], "gpt2");
+            if (wrong != 1) gguf_add_str(&w, keys[1], "qwen2");
+            if (wrong != 2) gguf_add_strs(&w, keys[2], tokens, 2);
+            if (wrong != 3) gguf_add_strs(&w, keys[3], NULL, 0);
+            if (wrong != 4) gguf_add_i32s(&w, keys[4], types, 2);
+            if (!missing) gguf_add_f32s(&w, keys[wrong], (const float[]){ 1 }, 1);
+            fnd_error err;
+            fnd_tokenizer *t = open_tokenizer(&w, &err);
+            CHECK(t == NULL);
+            CHECK_HAS(err.text, keys[wrong]);
+            CHECK_HAS(err.text, missing ? "no metadata key" : "an array of f32");
+            fnd_tokenizer_close(t);
+            gguf_free(&w);
+        }
+    }
+    gguf_writer w = { 0 };
+    gguf_add_str(&w, "tokenizer.ggml.model", "gpt2");
+    fnd_error err;
+    CHECK(open_tokenizer(&w, &err) == NULL);
+    CHECK_HAS(err.text, "\"default\"");
+    gguf_free(&w);
+}
+
+TEST(tokenizer_survives_failed_allocations) {
+    gguf_writer w = { 0 };
+    gguf_add_byte_tokenizer(&w, "smollm");
+    size_t bytes;
+    uint8_t *file = gguf_finish(&w, &bytes);
+    gguf_free(&w);
+    fnd_gguf *g = NULL;
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_gguf_open_memory(file, bytes, "test.gguf", 0, &g, &err), &err);
+    REQUIRE(g);
+    char long_text[200]; /* too long for the short way */
+    memset(long_text, 'a', sizeof long_text);
+    fnd_status status = FND_ERR_MEMORY;
+    int n = 1;
+    for (; status != FND_OK && n < 500; n++) {
+        fnd_tokenizer *t = NULL;
+        fnd_decoder *d = NULL;
+        fnd_ids ids = { 0 };
+        char *text = NULL;
+        size_t text_bytes;
+        err = (fnd_error){ 0 };
+        fnd_memory_fail_after((uint64_t)n);
+        status = fnd_tokenizer_open(g, &t, &err);
+        if (status == FND_OK) status = fnd_tokenize(t, long_text, sizeof long_text, 0, &ids, &err);
+        if (status == FND_OK) status = fnd_detokenize(t, ids.data, ids.count, &text, &text_bytes, &err);
+        if (status == FND_OK) status = fnd_decoder_open(t, 0, &d, &err);
+        fnd_memory_fail_after(0);
+        CHECK_MSG(status == FND_OK || status == FND_ERR_MEMORY, "allocation %d: %s", n, err.text);
+        fnd_decoder_close(d);
+        fnd_text_release(text);
+        fnd_ids_free(&ids);
+        fnd_tokenizer_close(t);
+    }
+    CHECK(status == FND_OK && n > 15);
+    fnd_gguf_close(g);
+    fnd_free_memory(file);
+}
