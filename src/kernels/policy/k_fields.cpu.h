@@ -1,5 +1,5 @@
-/* policy/k_fields.cpu.h - the scales and minima of policy/k_scales.h, for a tile of FND_VEC rows at once:
- * fields are d, dmin and the 12 packed bytes, [unit][row]. */
+/* policy/k_fields.cpu.h - the scales and minima of policy/k_scales.h, for a tile of FND_VEC rows at
+ * once: fields are d, dmin and the 12 packed bytes, [unit][row]. */
 #ifndef POLICY_K_FIELDS_CPU_H
 #define POLICY_K_FIELDS_CPU_H
 #include "gemv/tile.cpu.h"

@@ -1,4 +1,5 @@
-/* policy/k_scales.h - the 6-bit scales s and minima m that Q4_K and Q5_K share: 8 of each in 12 bytes.
+/* policy/k_scales.h - the 6-bit scales s and minima m as Q4_K and Q5_K have them: 8 of each in 12
+ * bytes.
  *
  *   byte          bits 6-7            bits 4-5   bits 0-3
  *   j     (0-3)   bits 4-5 of s[j+4]  s[j] ................

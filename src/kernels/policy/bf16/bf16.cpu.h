@@ -6,5 +6,7 @@
 
 #define bf16_FLOATS 1
 /* Column k of a tile. */
-FND_INLINE vec bf16_load(const u8 *tile, u32 k) { return (vec)(fnd_vec_u16((const u16 *)tile + (u64)k * FND_VEC) << 16); }
+FND_INLINE vec bf16_load(const u8 *tile, u32 k) {
+    return (vec)(fnd_vec_u16((const u16 *)tile + (u64)k * FND_VEC) << 16);
+}
 #endif

@@ -6,5 +6,7 @@
 
 #define f16_FLOATS 1
 /* Column k of a tile. */
-FND_INLINE vec f16_load(const u8 *tile, u32 k) { return fnd_vec_load_f16((const u16 *)tile + (u64)k * FND_VEC); }
+FND_INLINE vec f16_load(const u8 *tile, u32 k) {
+    return fnd_vec_load_f16((const u16 *)tile + (u64)k * FND_VEC);
+}
 #endif

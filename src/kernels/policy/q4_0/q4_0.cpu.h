@@ -1,5 +1,5 @@
-/* policy/q4_0/q4_0.cpu.h - Q4_0 as the CPU strategies see it: 4-bit codes in tiles, and per 32 weights
- * a scale. */
+/* policy/q4_0/q4_0.cpu.h - Q4_0 as the CPU strategies see it: 4-bit codes in tiles, and per 32
+ * weights a scale. */
 #ifndef POLICY_Q4_0_CPU_H
 #define POLICY_Q4_0_CPU_H
 #include "gemv/tile.cpu.h"
@@ -17,7 +17,9 @@
 #define q4_0_FIELDS(X)   X(0, 2, 1)
 
 /* Code of weight k of a block. */
-FND_INLINE u32 q4_0_code(const u8 *block, u32 k) { return (u32)(block[2 + k % 16] >> (k / 16 * 4)) & 15u; }
+FND_INLINE u32 q4_0_code(const u8 *block, u32 k) {
+    return (u32)(block[2 + k % 16] >> (k / 16 * 4)) & 15u;
+}
 /* Scales of one tile for a group of a block. */
 FND_INLINE void q4_0_scales(const u8 *fields, u32 group, vec *scale, vec *min) {
     (void)group;

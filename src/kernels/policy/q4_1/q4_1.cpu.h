@@ -1,5 +1,5 @@
-/* policy/q4_1/q4_1.cpu.h - Q4_1 as the CPU strategies see it: 4-bit codes in tiles, and per 32 weights
- * a scale and a minimum. */
+/* policy/q4_1/q4_1.cpu.h - Q4_1 as the CPU strategies see it: 4-bit codes in tiles, and per 32
+ * weights a scale and a minimum. */
 #ifndef POLICY_Q4_1_CPU_H
 #define POLICY_Q4_1_CPU_H
 #include "gemv/tile.cpu.h"
@@ -17,7 +17,9 @@
 #define q4_1_FIELDS(X)   X(0, 2, 1) X(2, 2, 1)
 
 /* Code of weight k of a block. */
-FND_INLINE u32 q4_1_code(const u8 *block, u32 k) { return (u32)(block[4 + k % 16] >> (k / 16 * 4)) & 15u; }
+FND_INLINE u32 q4_1_code(const u8 *block, u32 k) {
+    return (u32)(block[4 + k % 16] >> (k / 16 * 4)) & 15u;
+}
 /* Scales and minima of one tile for a group of a block. */
 FND_INLINE void q4_1_scales(const u8 *fields, u32 group, vec *scale, vec *min) {
     (void)group;

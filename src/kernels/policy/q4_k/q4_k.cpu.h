@@ -1,5 +1,5 @@
-/* policy/q4_k/q4_k.cpu.h - Q4_K as the CPU strategies see it: 4-bit codes in tiles, and per 32 weights
- * a scale and a minimum of 6 bits. */
+/* policy/q4_k/q4_k.cpu.h - Q4_K as the CPU strategies see it: 4-bit codes in tiles, and per 32
+ * weights a scale and a minimum of 6 bits. */
 #ifndef POLICY_Q4_K_CPU_H
 #define POLICY_Q4_K_CPU_H
 #include "gemv/tile.cpu.h"
@@ -19,5 +19,7 @@
 #define q4_k_FIELDS(X)   X(0, 2, 1) X(2, 2, 1) X(4, 1, 12)
 
 /* Code of weight k of a block. */
-FND_INLINE u32 q4_k_code(const u8 *block, u32 k) { return (u32)(block[16 + k / 64 * 32 + k % 32] >> (k / 32 % 2 * 4)) & 15u; }
+FND_INLINE u32 q4_k_code(const u8 *block, u32 k) {
+    return (u32)(block[16 + k / 64 * 32 + k % 32] >> (k / 32 % 2 * 4)) & 15u;
+}
 #endif

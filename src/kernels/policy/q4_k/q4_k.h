@@ -1,10 +1,11 @@
-/* policy/q4_k/q4_k.h - Q4_K: blocks of 256 weights in 144 bytes, w = d * s[k / 32] * u - dmin * m[k / 32].
+/* policy/q4_k/q4_k.h - Q4_K: blocks of 256 weights in 144 bytes, w = d * s * u - dmin * m
+ * with a scale s and a minimum m per 32 weights.
  *
  *   byte  0 1   2 3      4 ......... 15   16 ................ 143
  *        [ d ] [ dmin ] [ scales, mins ] [ 128 bytes of codes     ]
  *         f16   f16       policy/k_scales.h
- *                         byte 16 + 32 c + j: bits 0-3 = u of weight 64 c + j, bits 4-7 = u of weight
- *                         64 c + 32 + j
+ *                         byte 16 + 32 c + j: bits 0-3 = u of weight 64 c + j, bits 4-7 = u of
+ *                         weight 64 c + 32 + j
  *
  * Source: ggml's block_q4_K, as GGUF files store it. */
 #ifndef POLICY_Q4_K_H

@@ -1,5 +1,5 @@
-/* policy/q5_0/q5_0.cpu.h - Q5_0 as the CPU strategies see it: 5-bit codes in tiles, and per 32 weights
- * a scale. */
+/* policy/q5_0/q5_0.cpu.h - Q5_0 as the CPU strategies see it: 5-bit codes in tiles, and per 32
+ * weights a scale. */
 #ifndef POLICY_Q5_0_CPU_H
 #define POLICY_Q5_0_CPU_H
 #include "gemv/tile.cpu.h"
@@ -18,7 +18,8 @@
 
 /* Code of weight k of a block. */
 FND_INLINE u32 q5_0_code(const u8 *block, u32 k) {
-    return ((u32)(block[6 + k % 16] >> (k / 16 * 4)) & 15u) | ((u32)(block[2 + k / 8] >> k % 8) & 1u) << 4;
+    u32 low = (u32)(block[6 + k % 16] >> (k / 16 * 4)) & 15u;
+    return low | ((u32)(block[2 + k / 8] >> k % 8) & 1u) << 4;
 }
 /* Scales of one tile for a group of a block. */
 FND_INLINE void q5_0_scales(const u8 *fields, u32 group, vec *scale, vec *min) {

@@ -20,7 +20,8 @@ FND_INLINE u64 q5_0_row_bytes(u32 cols) { return (u64)(cols / 32) * 22; }
 /* Weight k of a row. */
 FND_INLINE f32 q5_0_at(const FND_GPU u8 *row, u32 k) {
     const FND_GPU u8 *block = row + (u64)(k / 32) * 22;
-    u32 low = (u32)(block[6 + k % 16] >> (k % 32 / 16 * 4)) & 15u, high = (u32)(block[2 + k % 32 / 8] >> k % 8) & 1u;
+    u32 low = (u32)(block[6 + k % 16] >> (k % 32 / 16 * 4)) & 15u;
+    u32 high = (u32)(block[2 + k % 32 / 8] >> k % 8) & 1u;
     return fnd_f16_to_f32(fnd_load_u16(block)) * (f32)((i32)(low | high << 4) - 16);
 }
 /* Weights 16 g .. 16 g + 15 of a row. */

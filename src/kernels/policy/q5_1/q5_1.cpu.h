@@ -1,5 +1,5 @@
-/* policy/q5_1/q5_1.cpu.h - Q5_1 as the CPU strategies see it: 5-bit codes in tiles, and per 32 weights
- * a scale and a minimum. */
+/* policy/q5_1/q5_1.cpu.h - Q5_1 as the CPU strategies see it: 5-bit codes in tiles, and per 32
+ * weights a scale and a minimum. */
 #ifndef POLICY_Q5_1_CPU_H
 #define POLICY_Q5_1_CPU_H
 #include "gemv/tile.cpu.h"
@@ -18,7 +18,8 @@
 
 /* Code of weight k of a block. */
 FND_INLINE u32 q5_1_code(const u8 *block, u32 k) {
-    return ((u32)(block[8 + k % 16] >> (k / 16 * 4)) & 15u) | ((u32)(block[4 + k / 8] >> k % 8) & 1u) << 4;
+    u32 low = (u32)(block[8 + k % 16] >> (k / 16 * 4)) & 15u;
+    return low | ((u32)(block[4 + k / 8] >> k % 8) & 1u) << 4;
 }
 /* Scales and minima of one tile for a group of a block. */
 FND_INLINE void q5_1_scales(const u8 *fields, u32 group, vec *scale, vec *min) {

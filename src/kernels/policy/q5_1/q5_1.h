@@ -2,7 +2,8 @@
  *
  *   byte  0 1   2 3   4 .... 7   8 .................. 23
  *        [ d ] [ m ] [ high   ] [ 16 bytes of codes      ]
- *         f16   f16    |          byte 8 + j: bits 0-3 = low bits of weight j, bits 4-7 of weight j + 16
+ *         f16   f16    |          byte 8 + j: bits 0-3 = low bits of weight j, bits 4-7 of
+ *                      |          weight j + 16
  *                      bit j of the 32: bit 4 of weight j
  *
  * Source: ggml's block_q5_1, as GGUF files store it. */
@@ -20,8 +21,10 @@ FND_INLINE u64 q5_1_row_bytes(u32 cols) { return (u64)(cols / 32) * 24; }
 /* Weight k of a row. */
 FND_INLINE f32 q5_1_at(const FND_GPU u8 *row, u32 k) {
     const FND_GPU u8 *block = row + (u64)(k / 32) * 24;
-    u32 low = (u32)(block[8 + k % 16] >> (k % 32 / 16 * 4)) & 15u, high = (u32)(block[4 + k % 32 / 8] >> k % 8) & 1u;
-    return fnd_f16_to_f32(fnd_load_u16(block)) * (f32)(low | high << 4) + fnd_f16_to_f32(fnd_load_u16(block + 2));
+    u32 low = (u32)(block[8 + k % 16] >> (k % 32 / 16 * 4)) & 15u;
+    u32 high = (u32)(block[4 + k % 32 / 8] >> k % 8) & 1u;
+    f32 d = fnd_f16_to_f32(fnd_load_u16(block)), m = fnd_f16_to_f32(fnd_load_u16(block + 2));
+    return d * (f32)(low | high << 4) + m;
 }
 /* Weights 16 g .. 16 g + 15 of a row. */
 FND_INLINE void q5_1_decode16(const FND_GPU u8 *row, u32 g, FND_OWN f32 *w) {

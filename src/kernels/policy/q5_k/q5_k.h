@@ -1,11 +1,12 @@
-/* policy/q5_k/q5_k.h - Q5_K: blocks of 256 weights in 176 bytes, w = d * s[k / 32] * u - dmin * m[k / 32].
+/* policy/q5_k/q5_k.h - Q5_K: blocks of 256 weights in 176 bytes, w = d * s * u - dmin * m
+ * with a scale s and a minimum m per 32 weights.
  *
  *   byte  0 1   2 3      4 ......... 15   16 ... 47   48 ................ 175
  *        [ d ] [ dmin ] [ scales, mins ] [ high    ] [ 128 bytes of codes     ]
  *         f16   f16       policy/k_scales.h
  *                         byte 16 + j: bit c = bit 4 of weight 32 c + j
- *                         byte 48 + 32 c + j: bits 0-3 = low bits of weight 64 c + j, bits 4-7 of weight
- *                         64 c + 32 + j
+ *                         byte 48 + 32 c + j: bits 0-3 = low bits of weight 64 c + j, bits 4-7 of
+ *                         weight 64 c + 32 + j
  *
  * Source: ggml's block_q5_K, as GGUF files store it. */
 #ifndef POLICY_Q5_K_H
@@ -25,7 +26,8 @@ FND_INLINE f32 q5_k_at(const FND_GPU u8 *row, u32 k) {
     u32 j = k % 256 / 32, low = (u32)(block[48 + j / 2 * 32 + k % 32] >> (j % 2 * 4)) & 15u;
     u32 high = (u32)(block[16 + k % 32] >> j) & 1u;
     f32 d = fnd_f16_to_f32(fnd_load_u16(block)), dmin = fnd_f16_to_f32(fnd_load_u16(block + 2));
-    return d * (f32)fnd_k_scale(block + 4, j) * (f32)(low | high << 4) - dmin * (f32)fnd_k_min(block + 4, j);
+    return d * (f32)fnd_k_scale(block + 4, j) * (f32)(low | high << 4) -
+           dmin * (f32)fnd_k_min(block + 4, j);
 }
 /* Weights 16 g .. 16 g + 15 of a row. */
 FND_INLINE void q5_k_decode16(const FND_GPU u8 *row, u32 g, FND_OWN f32 *w) {

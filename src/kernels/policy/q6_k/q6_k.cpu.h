@@ -1,5 +1,5 @@
-/* policy/q6_k/q6_k.cpu.h - Q6_K as the CPU strategies see it: 6-bit codes in tiles, and per 16 weights
- * a scale of 8 bits. */
+/* policy/q6_k/q6_k.cpu.h - Q6_K as the CPU strategies see it: 6-bit codes in tiles, and per 16
+ * weights a scale of 8 bits. */
 #ifndef POLICY_Q6_K_CPU_H
 #define POLICY_Q6_K_CPU_H
 #include "gemv/tile.cpu.h"
@@ -25,6 +25,7 @@ FND_INLINE u32 q6_k_code(const u8 *block, u32 k) {
 /* Scales of one tile for a group of a block. */
 FND_INLINE void q6_k_scales(const u8 *fields, u32 group, vec *scale, vec *min) {
     (void)min;
-    *scale = fnd_vec_load_f16((const u16 *)(fields + 16 * FND_VEC)) * fnd_vec_of(fnd_vec_i8(fields + group * FND_VEC));
+    vec d = fnd_vec_load_f16((const u16 *)(fields + 16 * FND_VEC));
+    *scale = d * fnd_vec_of(fnd_vec_i8(fields + group * FND_VEC));
 }
 #endif
