@@ -114,26 +114,7 @@ FND_INLINE vec fnd_vec_load_f16(const u16 *p) {
   #define fnd_grid_barrier(t)    ((t).team_barrier((t).team, (t).group))
   #define FND_GROUP_ARRAY(T, name, count) T name[count]
 #else
-  #define FND_LANES 32
-  #ifndef FND_WARPS
-    #define FND_WARPS 4
-  #endif
-  /* Filled by the simulator after the text was loaded (backend/sim). */
-  typedef struct fnd_sim_calls {
-      f32  (*lane_sum)(f32 v);
-      f32  (*lane_max)(f32 v);
-      f32  (*lane_get)(f32 v, u32 lane);
-      void (*group_barrier)(void);
-      void *(*group_array)(u32 slot, u32 bytes); /* the same block for every thread of the group */
-  } fnd_sim_calls;
-  extern fnd_sim_calls fnd_sim;
-  fnd_sim_calls fnd_sim;
-  #define FND_TEAM_FIELDS
-  #define fnd_lane_sum(v)       fnd_sim.lane_sum(v)
-  #define fnd_lane_max(v)       fnd_sim.lane_max(v)
-  #define fnd_lane_get(v, lane) fnd_sim.lane_get(v, lane)
-  #define fnd_group_barrier(t)  ((void)(t), fnd_sim.group_barrier())
-  #define FND_GROUP_ARRAY(T, name, count) T *name = (T *)fnd_sim.group_array(__COUNTER__, (u32)sizeof(T) * (count))
+  #include "dialect/sim.h"
 #endif
 
 /* ---- entry points ---------------------------------------------------------------------------- */
