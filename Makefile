@@ -28,7 +28,7 @@ all: $(ROOT)/foundry $(ROOT)/libfoundry.a $(ROOT)/libfoundry.so
 
 $(ROOT)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c $< -o $@
+	@echo "  cc $<"; $(CC) $(ALL_CFLAGS) -c $< -o $@
 
 # Every kernel text becomes a C string by .incbin: a new file needs no list.
 KERNEL_TEXTS := $(sort $(shell find src/kernels -name '*.h' -not -name '*_ref.h'))
@@ -37,7 +37,7 @@ $(ROOT)/sources.c: scripts/embed.sh Makefile $(KERNEL_TEXTS)
 	scripts/embed.sh src/kernels $(KERNEL_TEXTS:src/kernels/%=%) > $@
 $(ROOT)/obj/sources.o: $(ROOT)/sources.c $(KERNEL_TEXTS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c $< -o $@
+	@echo "  cc $<"; $(CC) $(ALL_CFLAGS) -c $< -o $@
 LIB_OBJ += $(ROOT)/obj/sources.o
 
 $(ROOT)/libfoundry.a: $(LIB_OBJ)

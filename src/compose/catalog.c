@@ -7,14 +7,17 @@
 #include <ctype.h>
 #include <stdio.h>
 
-enum { MAX_STAGES = 256, MAX_POLICIES = 96, MAX_FIELDS = 8, FIELD_BYTES = 512 };
+enum { MAX_STAGES = 256,
+       MAX_POLICIES = 96,
+       MAX_FIELDS = 8,
+       FIELD_BYTES = 512 };
 
 struct fnd_catalog {
     fnd_sources *sources;
-    fnd_stage   *stages[MAX_STAGES];
-    size_t       stage_count;
-    fnd_policy  *policies[MAX_POLICIES];
-    size_t       policy_count;
+    fnd_stage *stages[MAX_STAGES];
+    size_t stage_count;
+    fnd_policy *policies[MAX_POLICIES];
+    size_t policy_count;
 };
 
 static const char *const arg_kind_names[] = {
@@ -72,7 +75,7 @@ static int line_of(const place *in, const char *at) {
 }
 
 typedef struct fields {
-    char     text[MAX_FIELDS][FIELD_BYTES];
+    char text[MAX_FIELDS][FIELD_BYTES];
     uint32_t count;
 } fields;
 
@@ -153,8 +156,10 @@ static fnd_status read_args(fnd_catalog *c, const place *stage_place, const char
     const char *p = find_list(c, list, &in);
     if (!p) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: stage %s names the argument list %s, which no kernel file defines", stage_place->path, line_of(stage_place, stage_at), stage->name, list);
     for (;; p++) {
-        if (*p == '\\' && p[1] == '\n') p++;
-        else if (*p == '\n' || !*p) break;
+        if (*p == '\\' && p[1] == '\n')
+            p++;
+        else if (*p == '\n' || !*p)
+            break;
         else if (*p == 'X' && p[1] == '(') {
             fields f;
             const char *at = p;
@@ -173,11 +178,16 @@ static fnd_status read_args(fnd_catalog *c, const place *stage_place, const char
 /* Does a stage of this kind take and give these? */
 static bool fits_kind(const fnd_stage *s) {
     switch (s->kind) {
-    case FND_KIND_PROLOGUE: return (s->takes == FND_VALUE_NONE || s->takes == FND_VALUE_ROWS) && s->gives == FND_VALUE_ROWS;
-    case FND_KIND_MAIN: return (s->takes == FND_VALUE_ROWS || s->takes == FND_VALUE_NONE) && (s->gives == FND_VALUE_TILE || s->gives == FND_VALUE_NONE);
-    case FND_KIND_EPILOGUE_STORE: return s->takes == FND_VALUE_TILE && s->gives == FND_VALUE_NONE;
-    case FND_KIND_EPILOGUE_ACTIVATION: return (s->takes == FND_VALUE_TILE || s->takes == FND_VALUE_TILES2) && s->gives == FND_VALUE_TILE;
-    default: return s->takes == FND_VALUE_TILE && s->gives == FND_VALUE_TILE;
+    case FND_KIND_PROLOGUE:
+        return (s->takes == FND_VALUE_NONE || s->takes == FND_VALUE_ROWS) && s->gives == FND_VALUE_ROWS;
+    case FND_KIND_MAIN:
+        return (s->takes == FND_VALUE_ROWS || s->takes == FND_VALUE_NONE) && (s->gives == FND_VALUE_TILE || s->gives == FND_VALUE_NONE);
+    case FND_KIND_EPILOGUE_STORE:
+        return s->takes == FND_VALUE_TILE && s->gives == FND_VALUE_NONE;
+    case FND_KIND_EPILOGUE_ACTIVATION:
+        return (s->takes == FND_VALUE_TILE || s->takes == FND_VALUE_TILES2) && s->gives == FND_VALUE_TILE;
+    default:
+        return s->takes == FND_VALUE_TILE && s->gives == FND_VALUE_TILE;
     }
 }
 
@@ -224,8 +234,10 @@ static fnd_status add_stage(fnd_catalog *c, const place *in, const char *at, con
         return FND_OK;
     }
     if (status == FND_OK && c->stage_count == MAX_STAGES) status = fnd_fail(err, FND_ERR_LIMIT, "more than %d stages", MAX_STAGES);
-    if (status == FND_OK) c->stages[c->stage_count++] = stage;
-    else fnd_free_memory(stage);
+    if (status == FND_OK)
+        c->stages[c->stage_count++] = stage;
+    else
+        fnd_free_memory(stage);
     return status;
 }
 
@@ -249,8 +261,10 @@ static fnd_status add_policy(fnd_catalog *c, const place *in, const char *at, co
         c->policies[i] = policy;
         return FND_OK;
     }
-    if (status == FND_OK) c->policies[c->policy_count++] = policy;
-    else fnd_free_memory(policy);
+    if (status == FND_OK)
+        c->policies[c->policy_count++] = policy;
+    else
+        fnd_free_memory(policy);
     return status;
 }
 

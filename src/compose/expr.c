@@ -66,11 +66,11 @@ fnd_status fnd_expr_names(const char *expr, fnd_dims *dims, fnd_error *err) {
 }
 
 typedef struct parser {
-    const char     *at, *whole;
+    const char *at, *whole;
     const fnd_dims *dims;
-    fnd_error      *err;
-    fnd_status      status;
-    int             depth;
+    fnd_error *err;
+    fnd_status status;
+    int depth;
 } parser;
 
 static uint64_t parse_sum(parser *p);

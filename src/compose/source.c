@@ -15,12 +15,14 @@ typedef struct embedded_source {
 extern const embedded_source fnd_embedded_sources[];
 extern const size_t fnd_embedded_source_count;
 
-enum { MAX_SOURCES = 1024, MAX_DEPTH = 32, MAX_SOURCE_BYTES = 4 << 20 };
+enum { MAX_SOURCES = 1024,
+       MAX_DEPTH = 32,
+       MAX_SOURCE_BYTES = 4 << 20 };
 
 struct fnd_sources {
-    char      *override_dir;
+    char *override_dir;
     fnd_source list[MAX_SOURCES];
-    size_t     count;
+    size_t count;
 };
 
 static fnd_source *find_exact(fnd_sources *s, const char *path) {
@@ -127,10 +129,10 @@ static bool has_guard(const char *text) {
 
 typedef struct flattening {
     fnd_sources *sources;
-    const char  *suffix;
-    fnd_text    *out;
-    bool         seen[MAX_SOURCES];
-    int          depth;
+    const char *suffix;
+    fnd_text *out;
+    bool seen[MAX_SOURCES];
+    int depth;
 } flattening;
 
 /* `# include "x"`: the name between the quotes, or NULL. */
@@ -158,6 +160,7 @@ static fnd_status flatten(flattening *f, const char *name, const char *text, fnd
         const char *end = p + strcspn(p, "\n"), *next = end + (*end == '\n');
         if (include_name(p, included, sizeof included)) {
             const fnd_source *found = fnd_sources_find(f->sources, included, f->suffix);
+            if (found && strcmp(found->path, name) == 0) found = find_exact(f->sources, included); /* x.cpu.h includes x.h */
             if (!found) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: there is no kernel file \"%s\"", name, line, included);
             size_t index = (size_t)(found - f->sources->list);
             if (!f->seen[index]) {

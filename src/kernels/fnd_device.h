@@ -45,6 +45,9 @@ typedef struct fnd_thread {
 #define FND_THREADS         (FND_WARPS * FND_LANES)
 #define fnd_thread_index(t) ((t).warp * FND_LANES + (t).lane)
 
+/* The rows m of a resident group, when rows are shared out one by one. */
+#define FND_EACH_ROW(m, t, total) for (u32 m = (t).group; m < (total); m += (t).groups)
+
 FND_INLINE u32 fnd_min(u32 a, u32 b) { return a < b ? a : b; }
 FND_INLINE u32 fnd_max(u32 a, u32 b) { return a > b ? a : b; }
 

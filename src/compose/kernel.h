@@ -1,0 +1,42 @@
+/* kernel.h - a checked list of stages: what the description of a kernel means. */
+#ifndef COMPOSE_KERNEL_H
+#define COMPOSE_KERNEL_H
+
+#include "compose/catalog.h"
+#include "foundry/kernel.h"
+
+enum { FND_MAX_ARGS = 32 };
+
+/* What shape of loop the entry point has. */
+typedef enum fnd_form {
+    FND_FORM_LINEAR,   /* rows of activations, tiles of results: matrix kernels */
+    FND_FORM_ELEMENTS, /* tiles from nothing: elementwise kernels */
+    FND_FORM_ROWS,     /* rows in, nothing out of the main: norms, softmax */
+    FND_FORM_WHOLE     /* mains that loop by themselves */
+} fnd_form;
+
+typedef struct fnd_step {
+    const fnd_stage *stage;
+    char             head[FND_NAME_BYTES];
+    uint8_t          arg[FND_MAX_STAGE_ARGS]; /* which argument of the kernel each of its arguments is */
+    uint8_t          dim[FND_MAX_DIMS];       /* which dimension of the kernel each of its dimensions is */
+} fnd_step;
+
+struct fnd_composition {
+    char     name[FND_NAME_BYTES];
+    fnd_form form;
+    bool     joined;      /* two heads become one */
+    uint32_t step_count, arg_count;
+    fnd_step steps[FND_MAX_STAGES];
+    fnd_arg  args[FND_MAX_ARGS]; /* merged: tensors in order of appearance, then numbers, then group memory */
+    fnd_dims dims;               /* names */
+};
+typedef struct fnd_composition fnd_composition;
+
+/* Check and merge. `out` refers to the catalog's stages. FND_ERR_COMPOSE with a sentence otherwise. */
+FND_USE_RESULT fnd_status fnd_compose(const fnd_catalog *catalog, const fnd_kernel_desc *desc, fnd_composition *out, fnd_error *err);
+
+int fnd_composition_arg(const fnd_composition *c, const char *name); /* -1: none */
+bool fnd_arg_is_tensor(const fnd_arg *arg);                          /* IN, OUT, INOUT or WEIGHT */
+
+#endif

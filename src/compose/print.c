@@ -1,0 +1,452 @@
+/* print.c - composed text: what a person would have written. */
+#include "compose/print.h"
+#include "base/base.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+void fnd_variant_init(const fnd_composition *kernel, fnd_variant *out) {
+    *out = (fnd_variant){ .kernel = kernel, .tokens = 1 };
+    snprintf(out->name, sizeof out->name, "%s", kernel->name);
+    for (uint32_t i = 0; i < kernel->arg_count; i++) {
+        const fnd_arg *arg = &kernel->args[i];
+        if (strcmp(arg->type, "act") == 0 || arg->kind == FND_ARG_WEIGHT) out->formats[i] = FND_F32;
+    }
+}
+
+void fnd_variant_layout(const fnd_variant *v, fnd_layout_of_args *out) {
+    const fnd_composition *k = v->kernel;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < k->arg_count; i++) {
+        out->arg[i] = UINT32_MAX;
+        if (!fnd_arg_is_tensor(&k->args[i])) continue;
+        out->arg[i] = at;
+        at += k->args[i].kind == FND_ARG_WEIGHT ? 16 : 8;
+    }
+    for (uint32_t i = 0; i < k->arg_count; i++) {
+        if (k->args[i].kind != FND_ARG_VAL || v->arg_folded[i]) continue;
+        out->arg[i] = at;
+        at += 4;
+    }
+    for (uint32_t i = 0; i < k->dims.count; i++) {
+        out->dim[i] = UINT32_MAX;
+        if (v->dim_folded[i]) continue;
+        out->dim[i] = at;
+        at += 4;
+    }
+    out->bytes = (uint32_t)fnd_round_up(at, 8);
+}
+
+static const char *policy_name(const fnd_variant *v, uint32_t arg) {
+    const fnd_format_info *info = fnd_format_get(v->formats[arg]);
+    return info ? info->name : "any";
+}
+
+const char *fnd_common_suffix(fnd_catalog *catalog, const char *suffix, const fnd_variant *const *variants, size_t count) {
+    fnd_sources *sources = fnd_catalog_sources(catalog);
+    for (size_t n = 0; n < count; n++) {
+        const fnd_composition *k = variants[n]->kernel;
+        for (uint32_t i = 0; i < k->arg_count; i++) {
+            const fnd_policy *policy = k->args[i].kind == FND_ARG_WEIGHT ? fnd_catalog_policy(catalog, policy_name(variants[n], i)) : NULL;
+            if (policy && fnd_sources_find(sources, policy->file, suffix) == fnd_sources_find(sources, policy->file, "")) return "";
+        }
+    }
+    return suffix;
+}
+
+/* ---- includes: policies, then stages, each once; then the templates, once per policy ---- */
+
+typedef struct once {
+    char seen[128][FND_PATH_BYTES];
+    size_t count;
+} once;
+
+static bool first_time(once *o, const char *what) {
+    for (size_t i = 0; i < o->count; i++) {
+        if (strcmp(o->seen[i], what) == 0) return false;
+    }
+    if (o->count < FND_COUNT(o->seen)) snprintf(o->seen[o->count++], FND_PATH_BYTES, "%s", what);
+    return true;
+}
+
+static fnd_status print_policies(fnd_catalog *catalog, const fnd_variant *v, once *o, fnd_text *out, fnd_error *err) {
+    for (uint32_t i = 0; i < v->kernel->arg_count; i++) {
+        if (v->kernel->args[i].kind != FND_ARG_WEIGHT) continue;
+        const fnd_policy *policy = fnd_catalog_policy(catalog, policy_name(v, i));
+        if (!policy) return fnd_fail(err, FND_ERR_UNSUPPORTED, "kernel %s: argument %s has format %s, for which there is no policy", v->kernel->name, v->kernel->args[i].name, policy_name(v, i));
+        if (first_time(o, policy->file)) fnd_text_printf(out, "#include \"%s\"\n", policy->file);
+    }
+    return FND_OK;
+}
+
+static void print_stage_files(const fnd_variant *v, once *o, fnd_text *out) {
+    if (v->kernel->form == FND_FORM_LINEAR && first_time(o, "gemv/x.h")) fnd_text_str(out, "#include \"gemv/x.h\"\n");
+    if (v->kernel->form == FND_FORM_ELEMENTS && first_time(o, "elementwise/each.h")) fnd_text_str(out, "#include \"elementwise/each.h\"\n");
+    for (uint32_t i = 0; i < v->kernel->step_count; i++) {
+        const fnd_stage *s = v->kernel->steps[i].stage;
+        if (!s->by_policy && first_time(o, s->file)) fnd_text_printf(out, "#include \"%s\"\n", s->file);
+    }
+}
+
+/* Which policy a template stage is compiled for: that of its first weight. */
+static const char *step_policy(const fnd_variant *v, const fnd_step *step) {
+    for (uint32_t i = 0; i < step->stage->arg_count; i++) {
+        if (step->stage->args[i].kind == FND_ARG_WEIGHT) return policy_name(v, step->arg[i]);
+    }
+    return "";
+}
+
+static void print_templates(const fnd_variant *v, once *o, fnd_text *out) {
+    for (uint32_t i = 0; i < v->kernel->step_count; i++) {
+        const fnd_stage *s = v->kernel->steps[i].stage;
+        char key[FND_PATH_BYTES];
+        if (!s->by_policy) continue;
+        snprintf(key, sizeof key, "%.30s %.90s", step_policy(v, &v->kernel->steps[i]), s->file);
+        if (first_time(o, key)) fnd_text_printf(out, "#define POLICY %s\n#include \"%s\"\n#undef POLICY\n", step_policy(v, &v->kernel->steps[i]), s->file);
+    }
+}
+
+fnd_status fnd_print_head(fnd_catalog *catalog, const fnd_variant *const *variants, size_t count, fnd_text *out, fnd_error *err) {
+    once o = { .count = 0 };
+    uint32_t tokens = 0;
+    bool codes = false, floats = false;
+    for (size_t n = 0; n < count; n++) {
+        const fnd_composition *k = variants[n]->kernel;
+        if (k->form != FND_FORM_LINEAR) continue;
+        if (variants[n]->tokens > tokens) tokens = variants[n]->tokens;
+        for (uint32_t i = 0; i < k->arg_count; i++) {
+            if (k->args[i].kind != FND_ARG_WEIGHT) continue;
+            const fnd_format_info *info = fnd_format_get(variants[n]->formats[i]);
+            codes |= !info || info->block_weights > 1;
+            floats |= !info || info->block_weights == 1;
+        }
+    }
+    if (tokens) fnd_text_printf(out, "#define FND_TOKENS %u\n", tokens);
+    if (codes) fnd_text_str(out, "#define FND_X_CODES 1\n");
+    if (floats) fnd_text_str(out, "#define FND_X_FLOATS 1\n");
+    fnd_text_str(out, "#include \"fnd_device.h\"\n");
+    for (size_t n = 0; n < count; n++) FND_TRY(print_policies(catalog, variants[n], &o, out, err));
+    for (size_t n = 0; n < count; n++) print_stage_files(variants[n], &o, out);
+    for (size_t n = 0; n < count; n++) print_templates(variants[n], &o, out);
+    return fnd_text_check(out, err);
+}
+
+/* ---- the argument lists ---- */
+
+static void print_upper(fnd_text *out, const char *name) {
+    for (; *name; name++) {
+        char upper = (char)toupper((unsigned char)*name);
+        fnd_text_add(out, &upper, 1);
+    }
+}
+
+static void print_tensors(const fnd_variant *v, fnd_text *out) {
+    fnd_text_str(out, "#define ");
+    print_upper(out, v->name);
+    fnd_text_str(out, "_TENSORS(X)");
+    for (uint32_t i = 0; i < v->kernel->arg_count; i++) {
+        const fnd_arg *arg = &v->kernel->args[i];
+        if (!fnd_arg_is_tensor(arg)) continue;
+        bool act = strcmp(arg->type, "act") == 0;
+        const char *type = arg->kind == FND_ARG_WEIGHT ? policy_name(v, i) : act ? "u8"
+                                                                                 : arg->type;
+        fnd_text_printf(out, " \\\n    X(%s, %s, %s) /* ", fnd_arg_kind_name(arg->kind), type, arg->name);
+        for (uint32_t d = 0; d < arg->shape.rank; d++) fnd_text_printf(out, "%s%s", d ? ", " : "[", arg->shape.dim[d]);
+        fnd_text_str(out, "]");
+        if (act) fnd_text_printf(out, " %s", policy_name(v, i));
+        fnd_text_str(out, " */");
+    }
+    fnd_text_str(out, "\n");
+}
+
+static void print_values(const fnd_variant *v, fnd_text *out) {
+    fnd_text_str(out, "#define ");
+    print_upper(out, v->name);
+    fnd_text_str(out, "_VALUES(X)");
+    for (uint32_t i = 0; i < v->kernel->arg_count; i++) {
+        const fnd_arg *arg = &v->kernel->args[i];
+        if (arg->kind == FND_ARG_VAL && !v->arg_folded[i]) fnd_text_printf(out, " \\\n    X(VAL, %s, %s) /* %s */", arg->type, arg->name, arg->doc);
+    }
+    for (uint32_t i = 0; i < v->kernel->dims.count; i++) {
+        if (!v->dim_folded[i]) fnd_text_printf(out, " \\\n    X(VAL, u32, %s)", v->kernel->dims.name[i]);
+    }
+    fnd_text_str(out, "\n");
+}
+
+/* ---- calls ---- */
+
+static void print_dim(const fnd_variant *v, uint32_t dim, fnd_text *out) {
+    if (v->dim_folded[dim])
+        fnd_text_printf(out, "%lluu", (unsigned long long)v->dim_value[dim]);
+    else
+        fnd_text_printf(out, "a.%s", v->kernel->dims.name[dim]);
+}
+
+static void print_number(const fnd_variant *v, uint32_t arg, fnd_text *out) {
+    const char *type = v->kernel->args[arg].type;
+    if (!v->arg_folded[arg]) {
+        fnd_text_printf(out, "a.%s", v->kernel->args[arg].name);
+    } else if (strcmp(type, "f32") == 0) {
+        float value;
+        char digits[32];
+        memcpy(&value, &v->arg_bits[arg], sizeof value);
+        snprintf(digits, sizeof digits, "%.9g", (double)value);
+        fnd_text_printf(out, "%s%sf", digits, strpbrk(digits, ".en") ? "" : ".0");
+    } else if (strcmp(type, "i32") == 0) {
+        fnd_text_printf(out, "%d", (int32_t)v->arg_bits[arg]);
+    } else {
+        fnd_text_printf(out, "%uu", v->arg_bits[arg]);
+    }
+}
+
+static const char *act_name(fnd_format format) {
+    switch (format) {
+    case FND_F16:
+        return "FND_ACT_F16";
+    case FND_BF16:
+        return "FND_ACT_BF16";
+    case FND_Q8_0:
+        return "FND_ACT_Q8_0";
+    default:
+        return "FND_ACT_F32";
+    }
+}
+
+static void print_arg(const fnd_variant *v, uint32_t arg, fnd_text *out) {
+    const fnd_arg *a = &v->kernel->args[arg];
+    if (a->kind == FND_ARG_VAL)
+        print_number(v, arg, out);
+    else if (a->kind == FND_ARG_GROUP)
+        fnd_text_str(out, a->name);
+    else if (strcmp(a->type, "act") == 0)
+        fnd_text_printf(out, "%s(a.%s, %s)", a->kind == FND_ARG_IN ? "fnd_in" : "fnd_out", a->name, act_name(v->formats[arg]));
+    else
+        fnd_text_printf(out, "a.%s", a->name);
+}
+
+/* name(first, arguments, dimensions) */
+static void print_call(const fnd_variant *v, const fnd_step *step, const char *first, fnd_text *out) {
+    const fnd_stage *s = step->stage;
+    if (s->by_policy) fnd_text_printf(out, "%s_", step_policy(v, step));
+    fnd_text_printf(out, "%s(%s", s->name, first);
+    for (uint32_t i = 0; i < s->arg_count; i++) {
+        bool is_operand = s->gives == FND_VALUE_TILE && s->takes == FND_VALUE_ROWS && s->args[i].kind == FND_ARG_WEIGHT;
+        if (is_operand) continue; /* a tile's weight comes first, and its shape is the driver's */
+        fnd_text_str(out, ", ");
+        print_arg(v, step->arg[i], out);
+    }
+    for (uint32_t i = 0; i < s->dims.count && !(s->by_policy && s->gives == FND_VALUE_TILE); i++) {
+        fnd_text_str(out, ", ");
+        print_dim(v, step->dim[i], out);
+    }
+    fnd_text_str(out, ")");
+}
+
+/* ---- bodies, one for each form ---- */
+
+static void print_named_dim(const fnd_variant *v, const char *name, fnd_text *out) {
+    int dim = fnd_dims_find(&v->kernel->dims, name);
+    if (dim >= 0)
+        print_dim(v, (uint32_t)dim, out);
+    else
+        fnd_text_str(out, "1u");
+}
+
+/* The value of a shape's dimension, an expression of names, with the names replaced. */
+static void print_expr(const fnd_variant *v, const char *expr, fnd_text *out) {
+    while (*expr) {
+        size_t length = 0;
+        char name[FND_NAME_BYTES];
+        while (isalnum((unsigned char)expr[length]) || expr[length] == '_') length++;
+        if (length && !isdigit((unsigned char)*expr) && length < sizeof name) {
+            memcpy(name, expr, length);
+            name[length] = '\0';
+            print_named_dim(v, name, out);
+        } else {
+            length = length ? length : 1;
+            fnd_text_add(out, expr, length);
+        }
+        expr += length;
+    }
+}
+
+static uint32_t print_prologues(const fnd_variant *v, const char *row, fnd_text *out) {
+    char first[64];
+    uint32_t i = 0;
+    snprintf(first, sizeof first, "t, %s, m", row);
+    for (; i < v->kernel->step_count && v->kernel->steps[i].stage->kind == FND_KIND_PROLOGUE; i++) {
+        if (i) fnd_text_str(out, "        fnd_group_barrier(t);\n");
+        fnd_text_str(out, "        ");
+        print_call(v, &v->kernel->steps[i], first, out);
+        fnd_text_str(out, ";\n");
+    }
+    return i;
+}
+
+static bool ends_head(const fnd_step *step) { return step->stage->kind == FND_KIND_EPILOGUE_STORE; }
+
+/* The epilogues of one head, `v` being its value; stops behind the store. */
+static uint32_t print_epilogues(const fnd_variant *v, uint32_t i, const char *indent, fnd_text *out) {
+    for (; i < v->kernel->step_count; i++) {
+        const fnd_step *step = &v->kernel->steps[i];
+        bool store = ends_head(step), join = step->stage->takes == FND_VALUE_TILES2;
+        fnd_text_printf(out, "%s%s", indent, store ? "" : "v = ");
+        print_call(v, step, join ? "v, second, at" : "v, at", out);
+        fnd_text_str(out, ";\n");
+        if (store) return i + 1;
+    }
+    return i;
+}
+
+/* Weight of a main, and its shape: how many rows, how many columns. */
+static const fnd_arg *main_weight(const fnd_variant *v, const fnd_step *step) {
+    for (uint32_t i = 0; i < step->stage->arg_count; i++) {
+        if (step->stage->args[i].kind == FND_ARG_WEIGHT) return &v->kernel->args[step->arg[i]];
+    }
+    return &v->kernel->args[step->arg[0]];
+}
+
+static void print_tile(const fnd_variant *v, const fnd_step *step, const char *name, fnd_text *out) {
+    char first[128];
+    const fnd_arg *weight = main_weight(v, step);
+    if (step->stage->by_policy)
+        snprintf(first, sizeof first, "t, a.%s, r, s, x", weight->name);
+    else
+        snprintf(first, sizeof first, "t, r, s, x");
+    fnd_text_printf(out, "            fnd_tile %s_tile = ", name);
+    print_call(v, step, first, out);
+    fnd_text_str(out, ";\n");
+}
+
+/* One loop over tiles: a head, or two that are joined. */
+static uint32_t print_head_loop(const fnd_variant *v, uint32_t i, fnd_text *out) {
+    const fnd_step *steps = v->kernel->steps;
+    const fnd_arg *weight = main_weight(v, &steps[i]);
+    const char *head = steps[i].head[0] ? steps[i].head : "y";
+    fnd_text_str(out, "    FND_EACH_TILE(r, t, ");
+    print_expr(v, weight->shape.dim[0], out);
+    fnd_text_str(out, ") {\n        FND_EACH_SPAN(s, x) {\n");
+    print_tile(v, &steps[i], head, out);
+    uint32_t first = i + 1, second = 0;
+    for (uint32_t k = first; v->kernel->joined && k < v->kernel->step_count && !second; k++) {
+        if (steps[k].stage->kind == FND_KIND_MAIN) second = k;
+    }
+    if (second) print_tile(v, &steps[second], steps[second].head, out);
+    fnd_text_str(out, "            FND_EACH_PLACE(at, i, t, r, s) {\n");
+    fnd_text_printf(out, "                fnd_val v = %s_tile.of[i];\n", head);
+    if (second) {
+        for (uint32_t k = first; k < second; k++) {
+            fnd_text_str(out, "                v = ");
+            print_call(v, &steps[k], "v, at", out);
+            fnd_text_str(out, ";\n");
+        }
+        fnd_text_printf(out, "                fnd_val second = %s_tile.of[i];\n", steps[second].head);
+        for (first = second + 1; first < v->kernel->step_count && steps[first].stage->takes != FND_VALUE_TILES2; first++) {
+            fnd_text_str(out, "                second = ");
+            print_call(v, &steps[first], "second, at", out);
+            fnd_text_str(out, ";\n");
+        }
+    }
+    i = print_epilogues(v, first, "                ", out);
+    fnd_text_str(out, "            }\n        }\n    }\n");
+    return i;
+}
+
+static void print_linear(const fnd_variant *v, fnd_text *out) {
+    uint32_t i = 0;
+    while (v->kernel->steps[i].stage->kind != FND_KIND_MAIN) i++;
+    const fnd_arg *weight = main_weight(v, &v->kernel->steps[i]);
+    fnd_text_str(out, "    fnd_x x = fnd_x_begin(t, ");
+    print_expr(v, weight->shape.dim[weight->shape.rank - 1], out);
+    fnd_text_str(out, ", ");
+    print_named_dim(v, "tokens", out);
+    fnd_text_str(out, ");\n    FND_EACH_TOKEN(m, x) {\n");
+    print_prologues(v, "fnd_x_row(t, x, m)", out);
+    fnd_text_str(out, "        fnd_x_put(t, x, m);\n    }\n    fnd_x_end(t, x);\n");
+    while (i < v->kernel->step_count) i = print_head_loop(v, i, out);
+}
+
+static void print_rows(const fnd_variant *v, fnd_text *out) {
+    fnd_text_str(out, "    FND_GPU f32 *row = (FND_GPU f32 *)t.scratch;\n    FND_EACH_ROW(m, t, ");
+    print_named_dim(v, "tokens", out);
+    fnd_text_str(out, ") {\n");
+    uint32_t i = print_prologues(v, "row", out);
+    for (; i < v->kernel->step_count; i++) {
+        fnd_text_str(out, "        fnd_group_barrier(t);\n        ");
+        print_call(v, &v->kernel->steps[i], "t, row, m", out);
+        fnd_text_str(out, ";\n");
+    }
+    fnd_text_str(out, "        fnd_group_barrier(t);\n    }\n");
+}
+
+static void print_elements(const fnd_variant *v, fnd_text *out) {
+    fnd_text_str(out, "    FND_EACH_ELEMENT(at, t, ");
+    print_named_dim(v, "tokens", out);
+    fnd_text_str(out, ", ");
+    print_named_dim(v, "rows", out);
+    fnd_text_str(out, ") {\n");
+    uint32_t i = 0;
+    const char *name = "v";
+    for (; i < v->kernel->step_count && v->kernel->steps[i].stage->takes != FND_VALUE_TILES2 && !ends_head(&v->kernel->steps[i]); i++) {
+        const fnd_step *step = &v->kernel->steps[i];
+        bool is_main = step->stage->kind == FND_KIND_MAIN;
+        char first[16];
+        if (is_main && i) name = "second";
+        snprintf(first, sizeof first, "%s, at", name);
+        fnd_text_printf(out, "        %s%s = ", is_main ? "fnd_val " : "", name);
+        print_call(v, step, is_main ? "at" : first, out);
+        fnd_text_str(out, ";\n");
+    }
+    print_epilogues(v, i, "        ", out);
+    fnd_text_str(out, "    }\n");
+}
+
+static void print_whole(const fnd_variant *v, fnd_text *out) {
+    for (uint32_t i = 0; i < v->kernel->step_count; i++) {
+        if (i) fnd_text_str(out, "    fnd_group_barrier(t);\n");
+        fnd_text_str(out, "    ");
+        print_call(v, &v->kernel->steps[i], "t", out);
+        fnd_text_str(out, ";\n");
+    }
+}
+
+static void print_title(const fnd_variant *v, fnd_text *out) {
+    fnd_text_printf(out, "\n/* %s:", v->name);
+    for (uint32_t i = 0; i < v->kernel->step_count; i++) {
+        const fnd_step *step = &v->kernel->steps[i];
+        fnd_text_printf(out, "%s %s%s%s", i ? " |" : "", step->stage->name, step->head[0] ? " " : "", step->head);
+    }
+    fnd_text_str(out, " */\n");
+}
+
+void fnd_print_kernel(const fnd_variant *v, fnd_text *out) {
+    fnd_layout_of_args layout;
+    fnd_variant_layout(v, &layout);
+    print_title(v, out);
+    print_tensors(v, out);
+    print_values(v, out);
+    fnd_text_printf(out, "FND_KERNEL(%s, ", v->name);
+    print_upper(out, v->name);
+    fnd_text_str(out, "_TENSORS, ");
+    print_upper(out, v->name);
+    fnd_text_printf(out, "_VALUES, %u)\n{\n", layout.bytes);
+    for (uint32_t i = 0; i < v->kernel->arg_count; i++) {
+        const fnd_arg *arg = &v->kernel->args[i];
+        if (arg->kind == FND_ARG_GROUP) fnd_text_printf(out, "    FND_GROUP_ARRAY(%s, %s, %s);\n", arg->type, arg->name, arg->shape_text);
+    }
+    switch (v->kernel->form) {
+    case FND_FORM_LINEAR:
+        print_linear(v, out);
+        break;
+    case FND_FORM_ROWS:
+        print_rows(v, out);
+        break;
+    case FND_FORM_ELEMENTS:
+        print_elements(v, out);
+        break;
+    case FND_FORM_WHOLE:
+        print_whole(v, out);
+        break;
+    }
+    fnd_text_str(out, "}\n");
+}

@@ -1,0 +1,53 @@
+/* shipped.c - the list of shipped kernels. */
+#include "compose/shipped.h"
+#include "base/base.h"
+
+typedef struct shipped {
+    const char *doc;
+    fnd_gemv_desc gemv;     /* a unified declaration, or */
+    fnd_kernel_desc kernel; /* a list of stages */
+} shipped;
+
+static const shipped list[] = {
+    /* matrix kernels: one text for one token (GEMV) and many (GEMM) */
+    { "y = W x + bias", { .name = "linear_bias", .heads = { { "", .bias = true } } }, { 0 } },
+    { "y = W x", { .name = "linear", .heads = { { "", 0 } } }, { 0 } },
+    { "y = W x + residual: attention's projection, the way down", { .name = "linear_residual", .heads = { { "", 0 } }, .residual = true }, { 0 } },
+    { "q, k, v = W norm(x) + bias", { .name = "norm_qkv_bias", .prologue = "rmsnorm", .heads = { { "q", .bias = true }, { "k", .bias = true }, { "v", .bias = true } } }, { 0 } },
+    { "q, k, v = W norm(x)", { .name = "norm_qkv", .prologue = "rmsnorm", .heads = { { "q", 0 }, { "k", 0 }, { "v", 0 } } }, { 0 } },
+    { "y = silu(W_gate norm(x)) * (W_up norm(x))", { .name = "norm_gate_up", .prologue = "rmsnorm", .heads = { { "gate", 0 }, { "up", 0 } }, .activation = "swiglu" }, { 0 } },
+    { "y = W norm(x): logits", { .name = "norm_head", .prologue = "rmsnorm", .heads = { { "", 0 } } }, { 0 } },
+    { "y = W merge(partial attention) + residual", { .name = "merge_residual", .prologue = "attention_merge", .heads = { { "", 0 } }, .residual = true }, { 0 } },
+    /* rows */
+    { "normalise rows, any activation type to any", { 0 }, { .name = "rmsnorm", .stages = { { "rmsnorm", NULL }, { "put_rows", NULL } } } },
+    { "copy rows, any activation type to any", { 0 }, { .name = "copy", .stages = { { "rows", NULL }, { "put_rows", NULL } } } },
+    { "softmax of rows", { 0 }, { .name = "softmax", .stages = { { "rows", NULL }, { "softmax", NULL }, { "put_rows", NULL } } } },
+    /* elementwise */
+    { "silu(x)", { 0 }, { .name = "silu", .stages = { { "take", NULL }, { "silu", NULL }, { "store", NULL } } } },
+    { "gelu(x)", { 0 }, { .name = "gelu", .stages = { { "take", NULL }, { "gelu", NULL }, { "store", NULL } } } },
+    { "x + residual", { 0 }, { .name = "add", .stages = { { "take", NULL }, { "residual", NULL }, { "store", NULL } } } },
+    { "silu(gate) * up", { 0 }, { .name = "swiglu", .stages = { { "take", "gate" }, { "take", "up" }, { "swiglu", NULL }, { "store", NULL } } } },
+    /* mains that loop by themselves */
+    { "rows of an embedding table", { 0 }, { .name = "embed", .stages = { { "embed", NULL } } } },
+    { "rotate keys and write keys and values into the cache", { 0 }, { .name = "kv_write", .stages = { { "kv_write", NULL } } } },
+    { "attention of many tokens over the cache", { 0 }, { .name = "attention", .stages = { { "attention", NULL } } } },
+    { "one token: rotate, write to the cache, attend, split over keys", { 0 }, { .name = "attention_decode", .stages = { { "attention_decode", NULL } } } },
+    { "rotary position embedding", { 0 }, { .name = "rope", .stages = { { "rope", NULL } } } },
+};
+
+size_t fnd_shipped_count(void) { return FND_COUNT(list); }
+const char *fnd_shipped_name(size_t index) { return list[index].gemv.name ? list[index].gemv.name : list[index].kernel.name; }
+const char *fnd_shipped_doc(size_t index) { return list[index].doc; }
+
+fnd_status fnd_shipped_stages(size_t index, fnd_kernel_desc *out, fnd_error *err) {
+    if (list[index].gemv.name) return fnd_gemv_stages(&list[index].gemv, out, err);
+    *out = list[index].kernel;
+    return FND_OK;
+}
+
+fnd_status fnd_shipped_find(const char *name, fnd_kernel_desc *out, fnd_error *err) {
+    for (size_t i = 0; i < FND_COUNT(list); i++) {
+        if (strcmp(fnd_shipped_name(i), name) == 0) return fnd_shipped_stages(i, out, err);
+    }
+    return fnd_fail(err, FND_ERR_UNSUPPORTED, "there is no kernel %s; `foundry kernels` lists them", name);
+}
