@@ -117,7 +117,7 @@ static fnd_status copy_name(const place *in, const char *at, char *to, size_t by
 /* One row of an argument list. */
 static fnd_status read_arg(const place *in, const char *at, const fields *f, fnd_arg *arg, fnd_error *err) {
     int line = line_of(in, at), kind = f->count ? index_of(f->text[0], arg_kind_names, FND_COUNT(arg_kind_names)) : -1;
-    char where[FND_PATH_BYTES + 64];
+    char where[FND_KERNEL_PATH_BYTES + 64];
     if (f->count != 5) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: an argument is X(kind, type, name, \"shape\", \"doc\"), not %u fields", in->path, line, f->count);
     if (kind < 0) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: argument %s has the unknown kind %s (known: IN OUT INOUT WEIGHT VAL GROUP)", in->path, line, f->text[2], f->text[0]);
     arg->kind = (fnd_arg_kind)kind;
@@ -196,7 +196,7 @@ static bool fits_kind(const fnd_stage *s) {
 static fnd_status find_file(fnd_catalog *c, const place *in, fnd_stage *stage, fnd_error *err) {
     const char *slash = strrchr(in->path, '/');
     int folder = slash ? (int)(slash - in->path + 1) : 0;
-    char own[FND_PATH_BYTES];
+    char own[FND_KERNEL_PATH_BYTES];
     snprintf(own, sizeof own, "%.*s%s.h", folder, in->path, stage->name);
     const char *file = fnd_sources_find(c->sources, own, "") ? own : in->path;
     return copy_name(in, in->text, stage->file, sizeof stage->file, file, err);

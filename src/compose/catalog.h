@@ -50,7 +50,7 @@ typedef enum fnd_reach { FND_REACHES(FND_ENUM_ROW_) } fnd_reach;
 #undef FND_ENUM_PREFIX_
 #undef FND_ENUM_ROW_
 
-enum { FND_MAX_STAGE_ARGS = 16, FND_DOC_BYTES = 160, FND_PATH_BYTES = 128 };
+enum { FND_MAX_STAGE_ARGS = 16, FND_DOC_BYTES = 160, FND_KERNEL_PATH_BYTES = 128 };
 
 typedef struct fnd_arg {
     fnd_arg_kind   kind;
@@ -67,7 +67,7 @@ typedef struct fnd_stage {
     fnd_value_kind takes, gives;
     fnd_reach      reach;
     char           doc[FND_DOC_BYTES];
-    char           file[FND_PATH_BYTES]; /* what to include for its function */
+    char           file[FND_KERNEL_PATH_BYTES]; /* what to include for its function */
     bool           by_policy;            /* its function is POLICY_<name>, its file a template */
     fnd_arg        args[FND_MAX_STAGE_ARGS];
     uint32_t       arg_count;
@@ -77,7 +77,7 @@ typedef struct fnd_stage {
 typedef struct fnd_policy {
     char       name[FND_NAME_BYTES];
     fnd_format format;
-    char       file[FND_PATH_BYTES];
+    char       file[FND_KERNEL_PATH_BYTES];
     char       doc[FND_DOC_BYTES];
 } fnd_policy;
 

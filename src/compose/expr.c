@@ -5,6 +5,16 @@
 #include <ctype.h>
 #include <stdio.h>
 
+static fnd_status parse_moves(const char *text, const char *where, fnd_shape_text *out, fnd_error *err) {
+    while (isspace((unsigned char)*text)) text++;
+    if (!*text) return FND_OK;
+    if (strncmp(text, "moves ", 6) != 0 || strlen(text + 6) >= FND_EXPR_BYTES) {
+        return fnd_fail(err, FND_ERR_COMPOSE, "%s: behind a shape only \"moves <expression>\" may stand, not \"%s\"", where, text);
+    }
+    snprintf(out->moves, sizeof out->moves, "%s", text + 6);
+    return FND_OK;
+}
+
 fnd_status fnd_shape_parse(const char *text, const char *where, fnd_shape_text *out, fnd_error *err) {
     *out = (fnd_shape_text){ 0 };
     while (isspace((unsigned char)*text)) text++;
@@ -20,8 +30,8 @@ fnd_status fnd_shape_parse(const char *text, const char *where, fnd_shape_text *
         }
         memcpy(out->dim[out->rank], text, used);
         out->dim[out->rank++][used] = '\0';
-        if (text[length] == ']') return FND_OK;
         text += length + 1;
+        if (text[-1] == ']') return parse_moves(text, where, out, err);
     }
 }
 

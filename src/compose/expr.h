@@ -2,15 +2,16 @@
 #ifndef COMPOSE_EXPR_H
 #define COMPOSE_EXPR_H
 
-#include "foundry/status.h"
+#include "foundry/tensor.h"
 
 #include <stdint.h>
 
-enum { FND_NAME_BYTES = 32, FND_MAX_RANK = 4, FND_MAX_DIMS = 16, FND_EXPR_BYTES = 64 };
+enum { FND_MAX_DIMS = 16, FND_EXPR_BYTES = 64 };
 
 typedef struct fnd_shape_text {
     uint32_t rank;
     char     dim[FND_MAX_RANK][FND_EXPR_BYTES]; /* each a name, a number or an expression */
+    char     moves[FND_EXPR_BYTES]; /* values that are really read or written; "" = all of them */
 } fnd_shape_text;
 
 typedef struct fnd_dims {
@@ -20,7 +21,8 @@ typedef struct fnd_dims {
     bool     known[FND_MAX_DIMS];
 } fnd_dims;
 
-/* Parse "[a, b*c]"; "" is rank 0 (a value, no tensor). `where` begins the error sentence. */
+/* Parse "[a, b*c]" or "[a, b*c] moves a*b"; "" is rank 0 (a value, no tensor). `where` begins the
+ * error sentence. */
 FND_USE_RESULT fnd_status fnd_shape_parse(const char *text, const char *where, fnd_shape_text *out, fnd_error *err);
 
 /* Is it a name alone? */

@@ -57,7 +57,7 @@ const char *fnd_common_suffix(fnd_catalog *catalog, const char *suffix, const fn
 /* ---- includes: policies, then stages, each once; then the templates, once per policy ---- */
 
 typedef struct once {
-    char seen[128][FND_PATH_BYTES];
+    char seen[128][FND_KERNEL_PATH_BYTES];
     size_t count;
 } once;
 
@@ -65,7 +65,7 @@ static bool first_time(once *o, const char *what) {
     for (size_t i = 0; i < o->count; i++) {
         if (strcmp(o->seen[i], what) == 0) return false;
     }
-    if (o->count < FND_COUNT(o->seen)) snprintf(o->seen[o->count++], FND_PATH_BYTES, "%s", what);
+    if (o->count < FND_COUNT(o->seen)) snprintf(o->seen[o->count++], FND_KERNEL_PATH_BYTES, "%s", what);
     return true;
 }
 
@@ -99,7 +99,7 @@ static const char *step_policy(const fnd_variant *v, const fnd_step *step) {
 static void print_templates(const fnd_variant *v, once *o, fnd_text *out) {
     for (uint32_t i = 0; i < v->kernel->step_count; i++) {
         const fnd_stage *s = v->kernel->steps[i].stage;
-        char key[FND_PATH_BYTES];
+        char key[FND_KERNEL_PATH_BYTES];
         if (!s->by_policy) continue;
         snprintf(key, sizeof key, "%.30s %.90s", step_policy(v, &v->kernel->steps[i]), s->file);
         if (first_time(o, key)) fnd_text_printf(out, "#define POLICY %s\n#include \"%s\"\n#undef POLICY\n", step_policy(v, &v->kernel->steps[i]), s->file);
