@@ -1,0 +1,304 @@
+/* cpuinfo.c - the one place that asks the processor (cpuid, xgetbv) and the system about it. */
+#define _GNU_SOURCE
+#include "base/cpuinfo.h"
+#include "base/base.h"
+#include "base/memory.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+static const char *const feature_names[] = {
+#define NAME_(id, leaf, subleaf, reg, bit, os) #id,
+    FND_CPU_FEATURES(NAME_)
+#undef NAME_
+};
+
+static fnd_cpuinfo info;
+static pthread_once_t info_once = PTHREAD_ONCE_INIT;
+
+/* ---- what the processor is ------------------------------------------------------------------- */
+#if defined(__x86_64__)
+typedef struct registers {
+    uint32_t EAX, EBX, ECX, EDX;
+} registers;
+
+enum { OS_0 = 0,
+       OS_AVX = 0x6,       /* XMM and YMM state */
+       OS_AVX512 = 0xe6,   /* and mask registers, both halves of ZMM */
+       OS_AMX = 0x60000 }; /* tile configuration and data */
+
+static registers cpuid(uint32_t leaf, uint32_t subleaf) {
+    registers r = { 0, 0, 0, 0 };
+    __get_cpuid_count(leaf, subleaf, &r.EAX, &r.EBX, &r.ECX, &r.EDX); /* zeros for unknown leaves */
+    return r;
+}
+
+/* What the operating system saves on a task switch.
+ * SAFETY: xgetbv exists when cpuid's OSXSAVE bit is set, which is checked first. */
+static uint64_t saved_state(void) {
+    if (!(cpuid(1, 0).ECX >> 27 & 1)) return 0;
+    uint32_t low, high;
+    __asm__ volatile("xgetbv"
+                     : "=a"(low), "=d"(high)
+                     : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+static void ask_features(void) {
+    uint64_t saved = saved_state();
+#define ASK_(id, leaf, subleaf, reg, bit, os) \
+    if ((cpuid(leaf, subleaf).reg >> (bit)&1) && (saved & OS_##os) == OS_##os) info.has |= UINT64_C(1) << FND_CPU_##id;
+    FND_CPU_FEATURES(ASK_)
+#undef ASK_
+}
+
+static void ask_name(void) {
+    registers v = cpuid(0, 0), m = cpuid(1, 0);
+    char vendor[13] = { 0 };
+    memcpy(vendor, &v.EBX, 4);
+    memcpy(vendor + 4, &v.EDX, 4);
+    memcpy(vendor + 8, &v.ECX, 4);
+    uint32_t family = m.EAX >> 8 & 15, model = m.EAX >> 4 & 15;
+    if (family == 6 || family == 15) model |= m.EAX >> 12 & 0xf0;
+    if (family == 15) family += m.EAX >> 20 & 255;
+    snprintf(info.model, sizeof info.model, "%s-%u-%u-%u", vendor, family, model, m.EAX & 15);
+    char brand[49] = { 0 };
+    for (uint32_t i = 0; i < 3; i++) {
+        registers r = cpuid(0x80000002u + i, 0);
+        memcpy(brand + 16 * i, &r, 16);
+    }
+    const char *start = brand + strspn(brand, " ");
+    snprintf(info.name, sizeof info.name, "%s", *start ? start : "x86-64 processor");
+}
+#else
+static void ask_features(void) {}
+static void ask_name(void) {
+#if defined(__aarch64__)
+    snprintf(info.name, sizeof info.name, "arm64 processor");
+    snprintf(info.model, sizeof info.model, "arm64");
+#else
+    snprintf(info.name, sizeof info.name, "processor");
+    snprintf(info.model, sizeof info.model, "unknown");
+#endif
+}
+#endif
+
+static size_t cache_bytes(int name, size_t when_unknown) {
+    long bytes = name >= 0 ? sysconf(name) : 0;
+    return bytes > 0 ? (size_t)bytes : when_unknown;
+}
+
+static void ask(void) {
+    ask_name();
+    ask_features();
+    size_t used = 0;
+    for (size_t i = 0; i < FND_CPU_FEATURE_COUNT; i++) {
+        if (!(info.has >> i & 1) || used + strlen(feature_names[i]) + 2 > sizeof info.features) continue;
+        used += (size_t)snprintf(info.features + used, sizeof info.features - used, "%s%s", used ? " " : "", feature_names[i]);
+    }
+#if defined(_SC_LEVEL1_DCACHE_SIZE)
+    info.l1_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, 32u << 10);
+    info.l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE, 1u << 20);
+    info.llc_bytes = cache_bytes(_SC_LEVEL3_CACHE_SIZE, info.l2_bytes);
+#else
+    info.l1_bytes = cache_bytes(-1, 32u << 10);
+    info.l2_bytes = cache_bytes(-1, 1u << 20);
+    info.llc_bytes = cache_bytes(-1, 32u << 20);
+#endif
+}
+
+const fnd_cpuinfo *fnd_cpuinfo_get(void) {
+    pthread_once(&info_once, ask);
+    return &info;
+}
+
+/* ---- levels ---------------------------------------------------------------------------------- */
+#define FND_HAS_(id) | UINT64_C(1) << FND_CPU_##id
+static const fnd_cpu_level levels[] = {
+    { "generic", { NULL }, 0, 0, "portable texts only: for comparison, and for any machine" },
+#if defined(__x86_64__)
+    { "v3", { "-march=x86-64-v3" }, 0 FND_CPU_V3_NEEDS_, 8, "AVX2, FMA, F16C" },
+    { "v4", { "-march=x86-64-v4" }, 0 FND_CPU_V4_NEEDS_, 16, "AVX-512 F, BW, CD, DQ, VL" },
+    { "v4_vnni", { "-march=x86-64-v4", "-mavx512vnni" }, 0 FND_CPU_V4_NEEDS_ FND_HAS_(avx512vnni), 16, "AVX-512 with 8-bit dot products" },
+#elif defined(__aarch64__)
+    { "neon", { NULL }, 0, 4, "the vectors every arm64 processor has" },
+#endif
+};
+#undef FND_HAS_
+
+const fnd_cpu_level *fnd_cpu_levels(size_t *count) {
+    *count = FND_COUNT(levels);
+    return levels;
+}
+
+static bool runs_here(const fnd_cpu_level *level) { return (fnd_cpuinfo_get()->has & level->needs) == level->needs; }
+
+const fnd_cpu_level *fnd_cpu_level_best(void) {
+    const fnd_cpu_level *best = &levels[0];
+    for (size_t i = 0; i < FND_COUNT(levels); i++) {
+        if (runs_here(&levels[i])) best = &levels[i];
+    }
+    return best;
+}
+
+/* What is missing first, for the sentence. */
+static const char *missing(const fnd_cpu_level *level) {
+    uint64_t lacks = level->needs & ~fnd_cpuinfo_get()->has;
+    return lacks ? feature_names[__builtin_ctzll(lacks)] : "nothing";
+}
+
+fnd_status fnd_cpu_level_find(const char *name, const fnd_cpu_level **out, fnd_error *err) {
+    *out = fnd_cpu_level_best();
+    if (!name) return FND_OK;
+    char known[128] = "";
+    for (size_t i = 0; i < FND_COUNT(levels); i++) {
+        if (strcmp(levels[i].name, name) == 0) {
+            *out = &levels[i];
+            if (runs_here(&levels[i])) return FND_OK;
+            return fnd_fail(err, FND_ERR_UNSUPPORTED, "this processor (%s) cannot run the instructions of \"%s\": it lacks %s", fnd_cpuinfo_get()->name, name, missing(&levels[i]));
+        }
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", levels[i].name);
+    }
+    return fnd_fail(err, FND_ERR_UNSUPPORTED, "there is no instruction set \"%s\" here; known: %s", name, known);
+}
+
+/* ---- cores ----------------------------------------------------------------------------------- */
+/* A container's share of CPU time, in whole cores; 0: no limit that we can see. */
+static uint32_t container_cores(void) {
+    long long quota = 0, period = 0;
+    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
+    if (!f) return 0;
+    if (fscanf(f, "%lld %lld", &quota, &period) != 2) quota = 0; /* "max 100000": no limit */
+    fclose(f);
+    if (quota <= 0 || period <= 0) return 0;
+    long long cores = (quota + period - 1) / period;
+    return cores < 1 << 16 ? (uint32_t)cores : 0;
+}
+
+uint32_t fnd_cpu_cores(void) {
+    uint32_t cores = 0;
+#ifdef __linux__
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) cores = (uint32_t)CPU_COUNT(&allowed);
+#endif
+    if (!cores) {
+        long online = sysconf(_SC_NPROCESSORS_ONLN);
+        cores = online > 0 ? (uint32_t)online : 1;
+    }
+    uint32_t share = container_cores();
+    if (share && share < cores) cores = share;
+    return cores < FND_TEAM_MAX ? cores : FND_TEAM_MAX;
+}
+
+/* ---- memory bandwidth ------------------------------------------------------------------------ */
+enum { STREAMS = 4,
+       LINE_WORDS = 8,
+       AHEAD_BYTES = 1024 };
+typedef uint64_t wide __attribute__((vector_size(64), aligned(64), may_alias));
+
+/* One worker's share is read as four streams at once, so that more lines are under way than one
+ * hardware prefetcher keeps. The sum keeps the loads from being removed. */
+#define READ_SHARE_BODY_ \
+    wide sum[STREAMS] = { { 0 } }; \
+    size_t lines = bytes / sizeof(wide) / STREAMS; \
+    for (size_t i = 0; i < lines; i++) { \
+        for (size_t s = 0; s < STREAMS; s++) { \
+            __builtin_prefetch((const char *)&at[s * lines + i] + AHEAD_BYTES); \
+            sum[s] ^= at[s * lines + i]; \
+        } \
+    } \
+    sum[0] ^= sum[1] ^ sum[2] ^ sum[3]; \
+    uint64_t total = 0; \
+    for (size_t i = 0; i < LINE_WORDS; i++) total ^= sum[0][i]; \
+    return total;
+
+typedef uint64_t read_share_fn(const wide *at, size_t bytes);
+static uint64_t read_share_any(const wide *at, size_t bytes) { READ_SHARE_BODY_ }
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static uint64_t read_share_avx2(const wide *at, size_t bytes) { READ_SHARE_BODY_ }
+__attribute__((target("avx512f"))) static uint64_t read_share_avx512(const wide *at, size_t bytes) { READ_SHARE_BODY_ }
+#endif
+
+static read_share_fn *best_reader(void) {
+#if defined(__x86_64__)
+    if (fnd_cpu_has(FND_CPU_avx512f)) return read_share_avx512;
+    if (fnd_cpu_has(FND_CPU_avx2)) return read_share_avx2;
+#endif
+    return read_share_any;
+}
+
+typedef struct bandwidth_run {
+    char *buffer;
+    size_t share_bytes;
+    read_share_fn *read; /* NULL: fill */
+    uint64_t sums[FND_TEAM_MAX];
+} bandwidth_run;
+
+static void bandwidth_work(void *ctx, uint32_t worker) {
+    bandwidth_run *run = ctx;
+    char *share = run->buffer + worker * run->share_bytes;
+    if (run->read) {
+        run->sums[worker] = run->read((const wide *)(const void *)share, run->share_bytes);
+    } else {
+        memset(share, 1, run->share_bytes); /* untouched pages are all one page of zeros */
+    }
+}
+
+/* The first number in a file, times `unit`; SIZE_MAX when there is none. */
+static size_t number_in(const char *path, const char *format, size_t unit) {
+    char line[128];
+    unsigned long long n = 0;
+    size_t found = SIZE_MAX;
+    FILE *f = fopen(path, "re");
+    while (f && found == SIZE_MAX && fgets(line, sizeof line, f)) {
+        if (sscanf(line, format, &n) == 1 && n < SIZE_MAX / unit) found = (size_t)n * unit;
+    }
+    if (f) fclose(f);
+    return found;
+}
+
+static size_t bandwidth_buffer_bytes(void) {
+    size_t bytes = fnd_max_size(2 * fnd_cpuinfo_get()->llc_bytes, (size_t)64 << 20);
+    bytes = fnd_min_size(bytes, (size_t)1 << 30);
+    bytes = fnd_min_size(bytes, number_in("/proc/meminfo", "MemAvailable: %llu", 1024) / 4);
+    return fnd_min_size(bytes, number_in("/sys/fs/cgroup/memory.max", "%llu", 1) / 4);
+}
+
+fnd_status fnd_cpu_read_bandwidth(fnd_team *team, uint32_t workers, double *gb_per_s, fnd_error *err) {
+    enum { HUGE_PAGE_BYTES = 2 << 20,
+           MEASURE_NS = 150000000 };
+    *gb_per_s = 0;
+    workers = workers < 1 ? 1 : workers < fnd_team_size(team) ? workers
+                                                              : fnd_team_size(team);
+    bandwidth_run *run = fnd_alloc_zeroed(1, sizeof *run);
+    size_t bytes = bandwidth_buffer_bytes();
+    if (run) run->buffer = fnd_alloc_aligned(bytes, HUGE_PAGE_BYTES);
+    if (!run || !run->buffer) {
+        fnd_free_memory(run);
+        return fnd_fail(err, FND_ERR_MEMORY, "out of memory for measuring memory bandwidth (%zu bytes)", bytes);
+    }
+#ifdef MADV_HUGEPAGE
+    madvise(run->buffer, bytes, MADV_HUGEPAGE); /* advice: nothing depends on it */
+#endif
+    run->share_bytes = bytes / workers / (STREAMS * sizeof(wide)) * (STREAMS * sizeof(wide));
+    fnd_team_run(team, workers, bandwidth_work, run);
+    run->read = best_reader();
+    uint64_t start = fnd_now_ns(), now = start;
+    do {
+        uint64_t before = now;
+        fnd_team_run(team, workers, bandwidth_work, run);
+        now = fnd_now_ns();
+        double rate = (double)(run->share_bytes * workers) / (double)(now - before);
+        if (rate > *gb_per_s) *gb_per_s = rate; /* the best pass: others run on this machine too */
+    } while (now - start < MEASURE_NS);
+    fnd_free_memory(run->buffer);
+    fnd_free_memory(run);
+    return FND_OK;
+}
