@@ -25,6 +25,7 @@ typedef struct fnd_device_info {
     uint32_t lanes, warps;    /* of a group, by default */
     uint32_t max_threads;     /* of a group */
     uint32_t tile_rows;       /* rows of a weight tile; 0 = weights stay as the file has them */
+    uint32_t tile_tokens;     /* tokens that matrix kernels compute together in prefill */
     uint64_t group_bytes;     /* group memory at most */
     bool     host_memory;     /* device pointers are host pointers */
     bool     can_build;       /* a compiler is present */

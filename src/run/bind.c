@@ -1,0 +1,252 @@
+/* bind.c - checking what is bound, and writing argument structs. Sentences name kernel and argument. */
+#include "run/bind.h"
+#include "base/base.h"
+#include "run/context.h"
+
+#include <stdio.h>
+
+typedef struct binder {
+    foundry           *f;
+    fnd_bound         *b;
+    const fnd_binding *bindings;
+    size_t             count;
+    fnd_error         *err;
+} binder;
+
+static const char *kernel_name(const binder *x) { return x->b->kernel->composition.name; }
+
+static const fnd_binding *find_binding(const binder *x, const char *name) {
+    for (size_t i = 0; i < x->count; i++) {
+        if (strcmp(x->bindings[i].name, name) == 0) return &x->bindings[i];
+    }
+    return NULL;
+}
+
+static fnd_status check_names(const binder *x) {
+    const fnd_composition *c = &x->b->kernel->composition;
+    for (size_t i = 0; i < x->count; i++) {
+        if (fnd_composition_arg(c, x->bindings[i].name) >= 0) continue;
+        return fnd_fail(x->err, FND_ERR_USAGE, "kernel %s has no argument %s", c->name, x->bindings[i].name);
+    }
+    return FND_OK;
+}
+
+static bool is_act(fnd_format format) { return format == FND_F32 || format == FND_F16 || format == FND_BF16 || format == FND_Q8_0; }
+
+static fnd_status check_type(const binder *x, const fnd_arg *arg, const fnd_tensor *t) {
+    const fnd_format_info *info = fnd_format_get(t->format);
+    bool fits = strcmp(arg->type, info->name) == 0;
+    if (strcmp(arg->type, "act") == 0) fits = is_act(t->format);
+    if (arg->kind == FND_ARG_WEIGHT) fits = info->is_weight;
+    if (strcmp(arg->type, "u32") == 0) fits |= t->format == FND_I32;
+    if (fits) return FND_OK;
+    const char *wanted = arg->kind == FND_ARG_WEIGHT ? "a weight format" : strcmp(arg->type, "act") == 0 ? "F32, F16, BF16 or Q8_0" : arg->type;
+    return fnd_fail(x->err, FND_ERR_TYPE, "kernel %s: argument %s takes %s, but a tensor of %s is bound", kernel_name(x), arg->name, wanted, info->name);
+}
+
+static fnd_status bind_tensor(const binder *x, uint32_t i, const fnd_arg *arg, const fnd_binding *bound) {
+    char text[96];
+    if (bound->number || !bound->in) return fnd_fail(x->err, FND_ERR_USAGE, "kernel %s: argument %s is a tensor [%s], not a number", kernel_name(x), arg->name, arg->shape_text);
+    const fnd_tensor *t = bound->in;
+    FND_TRY(fnd_tensor_check(x->f, t, x->err));
+    bool writes = arg->kind == FND_ARG_OUT || arg->kind == FND_ARG_INOUT;
+    if (writes && !bound->out) return fnd_fail(x->err, FND_ERR_USAGE, "kernel %s: argument %s is written: bind it with fnd_bind_out", kernel_name(x), arg->name);
+    if (writes && (t->flags & FND_TENSOR_READ_ONLY)) return fnd_fail(x->err, FND_ERR_USAGE, "kernel %s: argument %s is written, but %s is read-only", kernel_name(x), arg->name, fnd_tensor_describe(t, text, sizeof text));
+    FND_TRY(check_type(x, arg, t));
+    if (t->rank != arg->shape.rank) return fnd_fail(x->err, FND_ERR_SHAPE, "kernel %s: argument %s has the shape %s, but %s is bound", kernel_name(x), arg->name, arg->shape_text, fnd_tensor_describe(t, text, sizeof text));
+    if (!fnd_tensor_contiguous(t)) return fnd_fail(x->err, FND_ERR_SHAPE, "kernel %s: argument %s must be contiguous, but %s is not; copy it first", kernel_name(x), arg->name, fnd_tensor_describe(t, text, sizeof text));
+    x->b->tensors[i] = *t;
+    if (strcmp(arg->type, "act") == 0 || arg->kind == FND_ARG_WEIGHT) x->b->variant.formats[i] = t->format;
+    return FND_OK;
+}
+
+static fnd_status bind_number(const binder *x, uint32_t i, const fnd_arg *arg, const fnd_binding *bound) {
+    char want = arg->type[0];
+    bool small = bound->number == 'i' && want == 'u' && (int32_t)bound->bits >= 0;
+    bool fits = bound->number == want || small || (bound->number == 'u' && want == 'i' && bound->bits <= INT32_MAX);
+    if (!fits) return fnd_fail(x->err, FND_ERR_TYPE, "kernel %s: argument %s takes a number of type %s", kernel_name(x), arg->name, arg->type);
+    x->b->bits[i] = bound->bits;
+    return FND_OK;
+}
+
+/* Names get their values from the tensors that have them alone. */
+static fnd_status solve_dims(const binder *x) {
+    const fnd_composition *c = &x->b->kernel->composition;
+    fnd_dims *dims = &x->b->dims;
+    *dims = c->dims;
+    for (uint32_t i = 0; i < c->arg_count; i++) {
+        const fnd_arg *arg = &c->args[i];
+        for (uint32_t d = 0; fnd_arg_is_tensor(arg) && d < arg->shape.rank; d++) {
+            uint64_t value = x->b->tensors[i].shape[d];
+            int dim = fnd_expr_is_name(arg->shape.dim[d]) ? fnd_dims_find(dims, arg->shape.dim[d]) : -1;
+            if (dim < 0) continue;
+            if (value > UINT32_MAX) return fnd_fail(x->err, FND_ERR_LIMIT, "kernel %s: argument %s: dimension %s is %llu, more than 32 bits hold", c->name, arg->name, arg->shape.dim[d], (unsigned long long)value);
+            if (dims->known[dim] && dims->value[dim] != value) {
+                return fnd_fail(x->err, FND_ERR_SHAPE, "kernel %s: argument %s has %s = %llu, but another argument has %s = %llu", c->name, arg->name, arg->shape.dim[d], (unsigned long long)value,
+                                arg->shape.dim[d], (unsigned long long)dims->value[dim]);
+            }
+            dims->known[dim] = true;
+            dims->value[dim] = value;
+        }
+    }
+    for (uint32_t i = 0; i < dims->count; i++) {
+        if (!dims->known[i]) return fnd_fail(x->err, FND_ERR_COMPOSE, "kernel %s: no argument has the dimension %s alone, so its value is unknown", c->name, dims->name[i]);
+    }
+    return FND_OK;
+}
+
+static fnd_status check_shapes(const binder *x) {
+    const fnd_composition *c = &x->b->kernel->composition;
+    for (uint32_t i = 0; i < c->arg_count; i++) {
+        const fnd_arg *arg = &c->args[i];
+        for (uint32_t d = 0; fnd_arg_is_tensor(arg) && d < arg->shape.rank; d++) {
+            uint64_t value;
+            FND_TRY(fnd_expr_value(arg->shape.dim[d], &x->b->dims, &value, x->err));
+            if (value == x->b->tensors[i].shape[d]) continue;
+            return fnd_fail(x->err, FND_ERR_SHAPE, "kernel %s: argument %s: %s should be %llu, but the tensor has %llu", c->name, arg->name, arg->shape.dim[d], (unsigned long long)value,
+                            (unsigned long long)x->b->tensors[i].shape[d]);
+        }
+    }
+    return FND_OK;
+}
+
+/* Is this weight the operand of a matrix product (which a device may want in tiles)? */
+static bool is_operand(const fnd_composition *c, uint32_t arg) {
+    for (uint32_t s = 0; s < c->step_count; s++) {
+        const fnd_stage *stage = c->steps[s].stage;
+        for (uint32_t i = 0; i < stage->arg_count; i++) {
+            if (c->steps[s].arg[i] == arg && stage->args[i].kind == FND_ARG_WEIGHT) return stage->takes == FND_VALUE_ROWS;
+        }
+    }
+    return false;
+}
+
+static fnd_status check_layouts(const binder *x) {
+    const fnd_composition *c = &x->b->kernel->composition;
+    uint32_t tiles = 0, rows = 0, tile_rows = x->f->info.tile_rows;
+    for (uint32_t i = 0; i < c->arg_count; i++) {
+        if (!fnd_arg_is_tensor(&c->args[i])) continue;
+        const fnd_tensor *t = &x->b->tensors[i];
+        bool operand = c->args[i].kind == FND_ARG_WEIGHT && is_operand(c, i), tiled = t->layout == FND_LAYOUT_TILES;
+        if (tiled && (!operand || t->tile_rows != tile_rows)) {
+            return fnd_fail(x->err, FND_ERR_SHAPE, "kernel %s: argument %s lies in tiles of %u rows, but this kernel needs %s", c->name, c->args[i].name, t->tile_rows, operand ? "other tiles on this device" : "rows as in the file");
+        }
+        if (operand) tiled ? tiles++ : rows++;
+    }
+    if (tiles && rows) return fnd_fail(x->err, FND_ERR_SHAPE, "kernel %s: some weights lie in tiles and some as in the file; repack all or none", c->name);
+    x->b->portable = rows > 0;
+    return FND_OK;
+}
+
+/* An output shares memory with nothing else. */
+static fnd_status check_aliases(const binder *x) {
+    const fnd_composition *c = &x->b->kernel->composition;
+    for (uint32_t i = 0; i < c->arg_count; i++) {
+        const fnd_tensor *a = &x->b->tensors[i];
+        if (c->args[i].kind != FND_ARG_OUT && c->args[i].kind != FND_ARG_INOUT) continue;
+        for (uint32_t k = 0; k < c->arg_count; k++) {
+            const fnd_tensor *b = &x->b->tensors[k];
+            if (k == i || !fnd_arg_is_tensor(&c->args[k]) || a->storage != b->storage) continue;
+            bool apart = a->offset_bytes + fnd_tensor_extent_bytes(a) <= b->offset_bytes || b->offset_bytes + fnd_tensor_extent_bytes(b) <= a->offset_bytes;
+            if (!apart) return fnd_fail(x->err, FND_ERR_USAGE, "kernel %s: argument %s is written and shares memory with %s", c->name, c->args[i].name, c->args[k].name);
+        }
+    }
+    return FND_OK;
+}
+
+fnd_status fnd_bind(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_bound *out, fnd_error *err) {
+    const fnd_composition *c = &kernel->composition;
+    *out = (fnd_bound){ .kernel = kernel };
+    fnd_variant_init(c, &out->variant);
+    binder x = { f, out, bindings, count, err };
+    FND_TRY(check_names(&x));
+    for (uint32_t i = 0; i < c->arg_count; i++) {
+        const fnd_arg *arg = &c->args[i];
+        if (arg->kind == FND_ARG_GROUP) continue;
+        const fnd_binding *bound = find_binding(&x, arg->name);
+        if (!bound) return fnd_fail(err, FND_ERR_USAGE, "kernel %s: argument %s (%s) is not bound", c->name, arg->name, arg->doc);
+        FND_TRY(arg->kind == FND_ARG_VAL ? bind_number(&x, i, arg, bound) : bind_tensor(&x, i, arg, bound));
+    }
+    FND_TRY(solve_dims(&x));
+    FND_TRY(check_shapes(&x));
+    FND_TRY(check_layouts(&x));
+    FND_TRY(check_aliases(&x));
+    int tokens = fnd_dims_find(&out->dims, "tokens");
+    out->variant.tokens = tokens >= 0 && out->dims.value[tokens] > 1 ? f->info.tile_tokens : 1;
+    return FND_OK;
+}
+
+fnd_status fnd_bound_resolve(foundry *f, const fnd_bound *b, fnd_storage_ref *refs, fnd_error *err) {
+    const fnd_composition *c = &b->kernel->composition;
+    for (uint32_t i = 0; i < c->arg_count; i++) {
+        refs[i] = (fnd_storage_ref){ 0 };
+        if (!fnd_arg_is_tensor(&c->args[i])) continue;
+        bool writes = c->args[i].kind == FND_ARG_OUT || c->args[i].kind == FND_ARG_INOUT;
+        FND_TRY(writes ? fnd_storage_for_write(f, &b->tensors[i], &refs[i], err) : fnd_storage_for_read(f, &b->tensors[i], &refs[i], err));
+    }
+    return FND_OK;
+}
+
+void fnd_bound_write_args(const fnd_bound *b, const fnd_variant *v, const fnd_storage_ref *refs, uint8_t *args) {
+    fnd_layout_of_args layout;
+    fnd_variant_layout(v, &layout);
+    memset(args, 0, layout.bytes);
+    for (uint32_t i = 0; i < v->kernel->arg_count; i++) {
+        if (layout.arg[i] == UINT32_MAX) continue;
+        if (fnd_arg_is_tensor(&v->kernel->args[i])) memcpy(args + layout.arg[i], &refs[i].address, 8);
+        else memcpy(args + layout.arg[i], &b->bits[i], 4);
+    }
+    for (uint32_t i = 0; i < b->dims.count; i++) {
+        uint32_t value = (uint32_t)b->dims.value[i];
+        if (layout.dim[i] != UINT32_MAX) memcpy(args + layout.dim[i], &value, 4);
+    }
+}
+
+static uint64_t dim_value(const fnd_bound *b, const char *expr) {
+    uint64_t value = 1;
+    fnd_error ignored = { 0 };
+    return fnd_expr_value(expr, &b->dims, &value, &ignored) == FND_OK ? value : 1;
+}
+
+void fnd_bound_scratch(const fnd_bound *b, size_t *own_bytes, size_t *shared_bytes) {
+    const fnd_composition *c = &b->kernel->composition;
+    *own_bytes = *shared_bytes = 0;
+    if (c->form != FND_FORM_LINEAR && c->form != FND_FORM_ROWS) return;
+    uint64_t cols = 1, tokens = dim_value(b, "tokens");
+    for (uint32_t i = 0; i < c->arg_count; i++) {
+        const fnd_arg *arg = &c->args[i];
+        bool row = c->form == FND_FORM_LINEAR ? arg->kind == FND_ARG_WEIGHT : fnd_arg_is_tensor(arg);
+        if (!row) continue;
+        uint64_t width = b->tensors[i].shape[arg->shape.rank - 1];
+        if (width > cols) cols = width;
+    }
+    /* What gemv/x.cpu.h asks for at most: f32 rows, 8-bit codes, scales and sums; a row of its own.
+     * The portable form needs the f32 rows. */
+    uint64_t padded = fnd_round_up(tokens, 32), blocks = (cols + 31) / 32;
+    uint64_t rows = c->form == FND_FORM_LINEAR ? padded * (cols * 4 + blocks * 32 + blocks * 12) : 0;
+    *own_bytes = (size_t)(rows + cols * 4 + 1024);
+    *shared_bytes = (size_t)(rows + 1024);
+}
+
+void fnd_bound_traffic(const fnd_bound *b, uint64_t *read_bytes, uint64_t *written_bytes) {
+    const fnd_composition *c = &b->kernel->composition;
+    fnd_dims names = b->dims;
+    fnd_error ignored = { 0 };
+    *read_bytes = *written_bytes = 0;
+    for (uint32_t i = 0; i < c->arg_count; i++) { /* expressions may use the numbers */
+        if (c->args[i].kind != FND_ARG_VAL || fnd_dims_add(&names, c->args[i].name, &ignored) != FND_OK) continue;
+        int dim = fnd_dims_find(&names, c->args[i].name);
+        names.known[dim] = true;
+        names.value[dim] = b->bits[i];
+    }
+    for (uint32_t i = 0; i < c->arg_count; i++) {
+        const fnd_arg *arg = &c->args[i];
+        if (!fnd_arg_is_tensor(arg)) continue;
+        uint64_t bytes = fnd_tensor_bytes(&b->tensors[i]), values;
+        const fnd_format_info *info = fnd_format_get(b->tensors[i].format);
+        if (arg->shape.moves[0] && fnd_expr_value(arg->shape.moves, &names, &values, &ignored) == FND_OK) bytes = values / info->block_weights * info->block_bytes;
+        else if (fnd_dims_find(&b->dims, "tokens") >= 0 && strcmp(arg->shape.dim[0], "tokens") == 0) bytes = bytes / b->tensors[i].shape[0] * dim_value(b, "tokens");
+        if (arg->kind != FND_ARG_OUT) *read_bytes += bytes;
+        if (arg->kind == FND_ARG_OUT || arg->kind == FND_ARG_INOUT) *written_bytes += bytes;
+    }
+}

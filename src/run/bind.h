@@ -1,0 +1,38 @@
+/* bind.h - from a kernel and named tensors to the bytes of an argument struct. */
+#ifndef RUN_BIND_H
+#define RUN_BIND_H
+
+#include "compose/print.h"
+#include "foundry/run.h"
+#include "tensor/storage.h"
+
+struct fnd_kernel {
+    foundry        *f;
+    fnd_kernel_desc desc;
+    fnd_composition composition;
+    fnd_kernel     *next;
+};
+
+typedef struct fnd_bound {
+    fnd_kernel *kernel;
+    fnd_variant variant;                 /* formats, tokens; nothing folded yet */
+    fnd_dims    dims;                    /* values */
+    fnd_tensor  tensors[FND_MAX_ARGS];
+    uint32_t    bits[FND_MAX_ARGS];      /* numbers */
+    bool        portable;                /* weights lie as in the file: portable texts only */
+} fnd_bound;
+
+/* Check everything that can be checked without the storage. */
+FND_USE_RESULT fnd_status fnd_bind(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_bound *out, fnd_error *err);
+
+/* Look up the storages (uploading what needs it) and write the argument struct. refs: one per
+ * argument, zero for numbers. */
+FND_USE_RESULT fnd_status fnd_bound_resolve(foundry *f, const fnd_bound *b, fnd_storage_ref *refs, fnd_error *err);
+void fnd_bound_write_args(const fnd_bound *b, const fnd_variant *v, const fnd_storage_ref *refs, uint8_t *args);
+
+/* Scratch memory that one call needs: per group, and shared by the groups. */
+void fnd_bound_scratch(const fnd_bound *b, size_t *own_bytes, size_t *shared_bytes);
+/* Bytes the call moves with the present dimensions, by the argument lists. */
+void fnd_bound_traffic(const fnd_bound *b, uint64_t *read_bytes, uint64_t *written_bytes);
+
+#endif
