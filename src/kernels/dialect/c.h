@@ -137,11 +137,22 @@ typedef struct fnd_weight {
 #define FND_KERNEL(name, TENSORS, VALUES, bytes)                                       \
     typedef struct name##_args { TENSORS(FND_FIELD_) VALUES(FND_FIELD_) } name##_args; \
     FND_CHECK(sizeof(name##_args) == (bytes), #name ": host and device disagree on the argument struct"); \
-    static void name##_body(fnd_thread t, name##_args a);                              \
+    static __attribute__((noinline)) void name##_body(fnd_thread t, name##_args a);    \
     void name(const void *args, const fnd_thread *thread);                             \
     void name(const void *args, const fnd_thread *thread) {                            \
         name##_body(*thread, *(const name##_args *)args);                              \
     }                                                                                  \
     static void name##_body(fnd_thread t, name##_args a)
+
+/* FND_PROGRAM(name) { calls of bodies }: one entry point that runs kernels one after the other on the
+ * same groups. FND_PART(type, at): the argument structs at byte `at` of the program's table. */
+#define FND_PROGRAM(name)                                                              \
+    static void name##_program(fnd_thread t, const u8 *args);                          \
+    void name(const void *args, const fnd_thread *thread);                             \
+    void name(const void *args, const fnd_thread *thread) {                            \
+        name##_program(*thread, (const u8 *)args);                                     \
+    }                                                                                  \
+    static void name##_program(fnd_thread t, const u8 *args)
+#define FND_PART(type, at) ((const type *)(args + (at)))
 
 #endif

@@ -1,0 +1,93 @@
+/* program.c - printing a program as one function. */
+#include "compose/program.h"
+#include "base/base.h"
+
+#include <stdio.h>
+
+uint32_t fnd_block_bytes(const fnd_program_text *p, const fnd_block_of_calls *block) {
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < block->count; i++) {
+        fnd_layout_of_args layout;
+        fnd_variant_layout(p->variants[block->parts[i].variant], &layout);
+        bytes += layout.bytes;
+    }
+    return bytes;
+}
+
+uint32_t fnd_program_table_bytes(const fnd_program_text *p) {
+    uint32_t bytes = fnd_block_bytes(p, &p->before) + fnd_block_bytes(p, &p->after);
+    for (uint32_t i = 0; i < p->layers; i++) bytes += fnd_block_bytes(p, &p->classes[p->layer_class[i]]);
+    return bytes;
+}
+
+/* typedef struct <program>_<block> { ... }: the argument structs of a block, call by call. */
+static void print_struct(const fnd_program_text *p, const char *block_name, const fnd_block_of_calls *block, fnd_text *out) {
+    if (!block->count) return;
+    fnd_text_printf(out, "\ntypedef struct %s_%s {\n", p->name, block_name);
+    for (uint32_t i = 0; i < block->count; i++) fnd_text_printf(out, "    %s_args call%u;\n", p->variants[block->parts[i].variant]->name, i);
+    fnd_text_printf(out, "} %s_%s;\n", p->name, block_name);
+}
+
+static void print_calls(const fnd_program_text *p, const fnd_block_of_calls *block, const char *pointer, const char *indent, fnd_text *out) {
+    for (uint32_t i = 0; i < block->count; i++) {
+        if (block->parts[i].barrier) fnd_text_printf(out, "%sfnd_grid_barrier(t);\n", indent);
+        fnd_text_printf(out, "%s%s_body(t, %s->call%u);\n", indent, p->variants[block->parts[i].variant]->name, pointer, i);
+    }
+}
+
+static void class_name(const fnd_program_text *p, uint32_t c, char *name, size_t bytes) {
+    if (p->class_count == 1) snprintf(name, bytes, "layer");
+    else snprintf(name, bytes, "layer_%c", (char)('a' + c % 26));
+}
+
+static void print_layer_tables(const fnd_program_text *p, uint32_t first, fnd_text *out) {
+    if (p->class_count < 2) return;
+    fnd_text_printf(out, "\n/* Which class a layer is of, and where its arguments stand in the table. */\nFND_CONSTANT u8 %s_class[%u] = {", p->name, p->layers);
+    for (uint32_t i = 0; i < p->layers; i++) fnd_text_printf(out, "%s%u", i ? ", " : " ", p->layer_class[i]);
+    fnd_text_printf(out, " };\nFND_CONSTANT u32 %s_at[%u] = {", p->name, p->layers);
+    for (uint32_t i = 0, at = first; i < p->layers; at += fnd_block_bytes(p, &p->classes[p->layer_class[i]]), i++) fnd_text_printf(out, "%s%u", i ? ", " : " ", at);
+    fnd_text_str(out, " };\n");
+}
+
+static void print_layers(const fnd_program_text *p, uint32_t first, fnd_text *out) {
+    char name[16];
+    fnd_text_printf(out, "    for (u32 i = 0; i < %u; i++) {\n", p->layers);
+    if (p->class_count == 1) {
+        fnd_text_printf(out, "        const FND_GPU %s_layer *layer = FND_PART(%s_layer, %u + i * %u);\n", p->name, p->name, first, fnd_block_bytes(p, &p->classes[0]));
+        print_calls(p, &p->classes[0], "layer", "        ", out);
+    }
+    for (uint32_t c = 0; p->class_count > 1 && c < p->class_count; c++) {
+        class_name(p, c, name, sizeof name);
+        fnd_text_printf(out, "        if (%s_class[i] == %u) {\n            const FND_GPU %s_%s *layer = FND_PART(%s_%s, %s_at[i]);\n", p->name, c, p->name, name, p->name, name, p->name);
+        print_calls(p, &p->classes[c], "layer", "            ", out);
+        fnd_text_str(out, "        }\n");
+    }
+    fnd_text_str(out, "    }\n");
+}
+
+fnd_status fnd_print_program(fnd_catalog *catalog, const fnd_program_text *p, fnd_text *out, fnd_error *err) {
+    char name[16];
+    uint32_t first = fnd_block_bytes(p, &p->before);
+    FND_TRY(fnd_print_head(catalog, p->variants, p->variant_count, out, err));
+    for (uint32_t i = 0; i < p->variant_count; i++) fnd_print_kernel(p->variants[i], out);
+    print_struct(p, "before", &p->before, out);
+    for (uint32_t c = 0; c < p->class_count; c++) {
+        class_name(p, c, name, sizeof name);
+        print_struct(p, name, &p->classes[c], out);
+    }
+    print_struct(p, "after", &p->after, out);
+    print_layer_tables(p, first, out);
+    fnd_text_printf(out, "\nFND_PROGRAM(%s)\n{\n", p->name);
+    if (p->before.count) {
+        fnd_text_printf(out, "    const FND_GPU %s_before *before = FND_PART(%s_before, 0);\n", p->name, p->name);
+        print_calls(p, &p->before, "before", "    ", out);
+    }
+    if (p->layers) print_layers(p, first, out);
+    if (p->after.count) {
+        uint32_t at = fnd_program_table_bytes(p) - fnd_block_bytes(p, &p->after);
+        fnd_text_printf(out, "    const FND_GPU %s_after *after = FND_PART(%s_after, %u);\n", p->name, p->name, at);
+        print_calls(p, &p->after, "after", "    ", out);
+    }
+    fnd_text_str(out, "}\n");
+    return fnd_text_check(out, err);
+}
