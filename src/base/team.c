@@ -54,12 +54,14 @@ struct fnd_team {
      * part needs nothing else of it. */
     _Alignas(2 * LINE_BYTES) _Atomic uint32_t go;
     _Atomic uint32_t go_sleepers;
-    fnd_team_fn *fn;
+    _Alignas(2 * LINE_BYTES) _Atomic uint32_t released; /* barriers completed, above ALL_TO_ALL */
+    _Atomic uint32_t released_sleepers;
+    /* The job of the run. Written only where it differs from the last one: the line then stays in
+     * all caches. */
+    _Alignas(2 * LINE_BYTES) fnd_team_fn *fn;
     void *ctx;
     uint32_t participants;
     bool quit;
-    _Alignas(2 * LINE_BYTES) _Atomic uint32_t released; /* barriers completed, above ALL_TO_ALL */
-    _Atomic uint32_t released_sleepers;
     /* Below: written while the team is opened only (runs, synced: by the caller of run). */
     _Alignas(2 * LINE_BYTES) slot *slots;
     uint32_t workers, started;
@@ -228,7 +230,7 @@ static void catch_up(fnd_team *team, uint32_t workers) {
 }
 
 static uint32_t start_run(fnd_team *team, uint32_t workers) {
-    team->participants = workers;
+    if (team->participants != workers) team->participants = workers;
     uint32_t go = ++team->runs << GO_WORKERS_BITS | workers;
     publish(team, &team->go, &team->go_sleepers, go);
     return go;
@@ -243,8 +245,8 @@ void fnd_team_run(fnd_team *team, uint32_t workers, fnd_team_fn *fn, void *ctx) 
     }
     move_caller_home(team);
     catch_up(team, workers);
-    team->fn = fn;
-    team->ctx = ctx;
+    if (team->fn != fn) team->fn = fn;
+    if (team->ctx != ctx) team->ctx = ctx;
     uint32_t go = start_run(team, workers);
     fn(ctx, 0);
     wait_done(team, workers, go);
