@@ -4,7 +4,7 @@
  *   2  text follows, for a small fixed vocabulary: it must come back byte for byte. */
 #include "base/memory.h"
 #include "foundry/tokenizer.h"
-#include "gguf_writer.h"
+#include "gguf_writer.c" /* a fuzz program is one file and the library */
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #include "lm/gguf_file.h"
 #include "base/base.h"
 #include "base/memory.h"
-#include "lm/hash.h"
+#include "lm/name_index.h"
 
 #include <stdio.h>
 

@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "foundry/gguf.h"
-#include "lm/hash.h"
+#include "lm/name_index.h"
 
 struct fnd_gguf {
     fnd_map          map;

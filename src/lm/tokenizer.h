@@ -3,7 +3,7 @@
 #define LM_TOKENIZER_H
 
 #include "foundry/tokenizer.h"
-#include "lm/hash.h"
+#include "lm/name_index.h"
 #include "lm/tokenizer_split.h"
 
 #define FND_TOKEN_NONE UINT32_MAX

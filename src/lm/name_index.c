@@ -1,5 +1,5 @@
-/* hash.c - open addressing with linear probing, never more than half full. */
-#include "lm/hash.h"
+/* name_index.c - open addressing with linear probing, never more than half full. */
+#include "lm/name_index.h"
 #include "base/base.h"
 #include "base/memory.h"
 

@@ -1,8 +1,8 @@
-/* hash.h - a hash table from texts to positions in an array that somebody else keeps.
+/* name_index.h - a hash table from texts to positions in an array that somebody else keeps.
  *
  * The table holds positions only; the text of position i is asked of the owner's `key` function. */
-#ifndef LM_HASH_H
-#define LM_HASH_H
+#ifndef LM_NAME_INDEX_H
+#define LM_NAME_INDEX_H
 
 #include "foundry/gguf.h"
 
