@@ -1,0 +1,100 @@
+/* attention/args.h - arguments of the attention stages, and the layout of the KV cache.
+ *
+ *   K  [blocks, kv_heads, head_dim, 16]   f16: inside a block of 16 positions, keys run fastest, so that
+ *                                         one load holds one dimension of 16 keys
+ *   V  [blocks, kv_heads, 16, head_dim]   f16: rows, so that one load holds neighbouring results
+ *
+ * Position p is place p % 16 of block p / 16. Places not yet written may hold anything, NaN included:
+ * they are never used. Keys are stored rotated.
+ *
+ * Prefill: kv_write for all tokens, then (all groups done) attention. Decode: attention_decode writes
+ * the new token's key and value itself and leaves partial results per split of the keys; the next
+ * kernel's prologue attention_merge joins them.
+ *
+ * Limits, checked on the host: heads a multiple of kv_heads, at most 16 heads per kv head, head_dim a
+ * multiple of 16 and at most 256, half <= head_dim / 2, all positions < 16 * blocks. */
+#ifndef ATTENTION_ARGS_H
+#define ATTENTION_ARGS_H
+#include "fnd_device.h"
+
+#define KV_WRITE_ARGS(X)                                                                              \
+    X(IN,    f32, k,        "[tokens, kv_heads*head_dim]",        "keys of the new tokens, not rotated") \
+    X(IN,    f32, v,        "[tokens, kv_heads*head_dim]",        "their values")                        \
+    X(IN,    f32, inv_freq, "[half]",                             "radians per position for every pair") \
+    X(INOUT, f16, k_cache,  "[blocks, kv_heads, head_dim, 16]",   "keys, by blocks of 16 positions")     \
+    X(INOUT, f16, v_cache,  "[blocks, kv_heads, 16, head_dim]",   "values, by blocks of 16 positions")   \
+    X(VAL,   u32, pos,      "",                                   "position of the first token")         \
+    X(VAL,   u32, pairing,  "",                                   "RoPE: 0 (2i, 2i+1), 1 (i, i+half)")   \
+    X(VAL,   f32, mscale,   "",                                   "RoPE: multiplies sine and cosine")
+FND_STAGE(kv_write, KV_WRITE_ARGS, MAIN, NONE, NONE, ALL, "rotate new keys and store keys and values in the cache")
+
+#define ATTENTION_ARGS(X)                                                                             \
+    X(IN,    f32, q,        "[tokens, q_dim]",                    "queries, not rotated; q_dim = heads*head_dim") \
+    X(IN,    f32, inv_freq, "[half]",                             "radians per position for every pair") \
+    X(IN,    f16, k_cache,  "[blocks, kv_heads, head_dim, 16]",   "keys of positions 0 .. pos+tokens-1") \
+    X(IN,    f16, v_cache,  "[blocks, kv_heads, 16, head_dim]",   "values of the same positions")        \
+    X(OUT,   f32, y,        "[tokens, q_dim]",                    "sum of values by softmax of scores")  \
+    X(VAL,   u32, pos,      "",                                   "position of the first token")         \
+    X(VAL,   f32, scale,    "",                                   "of the scores; mostly 1/sqrt(head_dim)") \
+    X(VAL,   u32, pairing,  "",                                   "RoPE: 0 (2i, 2i+1), 1 (i, i+half)")   \
+    X(VAL,   f32, mscale,   "",                                   "RoPE: multiplies sine and cosine")    \
+    X(GROUP, f32, q_rows,   "4096",                               "rotated, scaled queries of a tile")   \
+    X(GROUP, f32, scores,   "2048",                               "scores, then weights, of a tile")     \
+    X(GROUP, f32, stats,    "48",                                 "maximum, sum, correction of its rows")
+FND_STAGE(attention, ATTENTION_ARGS, MAIN, NONE, NONE, ALL, "causal attention of new tokens over the cache (Vaswani et al. 2017)")
+
+#define ATTENTION_DECODE_ARGS(X)                                                                      \
+    X(IN,    f32, q,        "[1, heads*head_dim]",                "queries of the token, not rotated")   \
+    X(IN,    f32, k,        "[1, kv_heads*head_dim]",             "its keys, not rotated")               \
+    X(IN,    f32, v,        "[1, kv_heads*head_dim]",             "its values")                          \
+    X(IN,    f32, inv_freq, "[half]",                             "radians per position for every pair") \
+    X(INOUT, f16, k_cache,  "[blocks, kv_heads, head_dim, 16]",   "keys; position pos is written")       \
+    X(INOUT, f16, v_cache,  "[blocks, kv_heads, 16, head_dim]",   "values; position pos is written")     \
+    X(OUT,   f32, part,     "[1, heads, splits, head_dim+2]",     "sum of values, maximum, sum of weights") \
+    X(VAL,   u32, pos,      "",                                   "position of the token")               \
+    X(VAL,   f32, scale,    "",                                   "of the scores; mostly 1/sqrt(head_dim)") \
+    X(VAL,   u32, pairing,  "",                                   "RoPE: 0 (2i, 2i+1), 1 (i, i+half)")   \
+    X(VAL,   f32, mscale,   "",                                   "RoPE: multiplies sine and cosine")    \
+    X(GROUP, f32, q_rows,   "4096",                               "rotated, scaled queries")             \
+    X(GROUP, f32, scores,   "2048",                               "scores, then weights")                \
+    X(GROUP, f32, stats,    "48",                                 "maximum, sum, correction of the heads")
+FND_STAGE(attention_decode, ATTENTION_DECODE_ARGS, MAIN, NONE, NONE, ALL, "attention of one token, split over the keys; writes its key and value")
+
+#define ATTENTION_MERGE_ARGS(X) \
+    X(IN, f32, part, "[tokens, heads, splits, width]", "what attention_decode left; width = head_dim + 2")
+FND_STAGE(attention_merge, ATTENTION_MERGE_ARGS, PROLOGUE, NONE, ROWS, OWN, "join the splits of the keys: rows of heads * head_dim values")
+
+#define ATTENTION_NONE (-3.0e38f) /* a score that stands for no key */
+
+/* The cache as one kv head sees it. */
+typedef struct attention_head {
+    u64 first;  /* of this head in block 0, in halves, in K and in V */
+    u64 stride; /* from block to block */
+    u32 head_dim;
+} attention_head;
+
+FND_INLINE attention_head attention_head_of(u32 kv_head, u32 kv_heads, u32 head_dim) {
+    attention_head h;
+    h.first = (u64)kv_head * head_dim * 16;
+    h.stride = (u64)kv_heads * head_dim * 16;
+    h.head_dim = head_dim;
+    return h;
+}
+FND_INLINE u64 attention_k_at(attention_head h, u32 position, u32 d) {
+    return h.first + position / 16 * h.stride + (u64)d * 16 + position % 16;
+}
+FND_INLINE u64 attention_v_at(attention_head h, u32 position, u32 d) {
+    return h.first + position / 16 * h.stride + (u64)(position % 16) * h.head_dim + d;
+}
+
+/* Split s of the keys of n positions: whole blocks, at least 4 of them where there are keys, so that
+ * short contexts are not cut into crumbs. Late splits may be empty. */
+typedef struct attention_keys { u32 first, end; } attention_keys;
+FND_INLINE attention_keys attention_split(u32 n, u32 s, u32 splits) {
+    u32 blocks = (n + 15) / 16, per_split = fnd_max((blocks + splits - 1) / splits, 4);
+    attention_keys keys;
+    keys.first = fnd_min(s * per_split * 16, n);
+    keys.end = fnd_min((s + 1) * per_split * 16, n);
+    return keys;
+}
+#endif

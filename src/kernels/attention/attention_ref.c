@@ -1,0 +1,43 @@
+/* attention_ref.c - see attention_ref.h. */
+#include "kernels/attention/attention_ref.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One head of one token at `position`: the weights of all keys first, then the sum of the values. */
+static void one_head(const attention_ref_desc *d, const double *q, size_t kv_head, size_t position, double *y, double *weight) {
+    size_t n = position + 1, dim = d->head_dim, pitch = d->kv_heads * dim;
+    double *p = malloc(n * sizeof *p), most = -INFINITY, total = 0;
+    if (!p) abort();
+    for (size_t k = 0; k < n; k++) {
+        p[k] = 0;
+        for (size_t i = 0; i < dim; i++) p[k] += q[i] * d->keys[k * pitch + kv_head * dim + i];
+        p[k] *= d->scale;
+        most = fmax(most, p[k]);
+    }
+    for (size_t k = 0; k < n; k++) total += p[k] = exp(p[k] - most);
+    for (size_t i = 0; i < dim; i++) {
+        y[i] = weight[i] = 0;
+        for (size_t k = 0; k < n; k++) {
+            double v = p[k] / total * d->values[k * pitch + kv_head * dim + i];
+            y[i] += v;
+            weight[i] += fabs(v);
+        }
+    }
+    free(p);
+}
+
+void attention_ref(const attention_ref_desc *d, double *y, double *weight) {
+    double *q = malloc(d->head_dim * sizeof *q);
+    if (!q) abort();
+    for (size_t m = 0; m < d->tokens; m++) {
+        for (size_t h = 0; h < d->heads; h++) {
+            size_t at = (m * d->heads + h) * d->head_dim;
+            for (size_t i = 0; i < d->head_dim; i++) q[i] = (double)d->q[at + i];
+            rope_ref(&d->rope, q, (long)(d->pos + m));
+            one_head(d, q, h / (d->heads / d->kv_heads), d->pos + m, y + at, weight + at);
+        }
+    }
+    free(q);
+}

@@ -1,0 +1,18 @@
+/* attention_ref.h - the naive f64 reference of the attention stages. */
+#ifndef ATTENTION_ATTENTION_REF_H
+#define ATTENTION_ATTENTION_REF_H
+#include "kernels/rope/rope_ref.h"
+
+typedef struct attention_ref_desc {
+    const float *q;               /* [tokens, heads, head_dim], not rotated */
+    const double *keys, *values;  /* [positions, kv_heads, head_dim], keys rotated */
+    size_t tokens, heads, kv_heads, head_dim;
+    size_t pos;                   /* of the first token */
+    double scale;
+    rope_ref_params rope;
+} attention_ref_desc;
+
+/* y [tokens, heads, head_dim]; weight: the same with |values|, which errors are measured against. */
+void attention_ref(const attention_ref_desc *d, double *y, double *weight);
+
+#endif

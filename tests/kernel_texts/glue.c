@@ -1,0 +1,109 @@
+/* glue.c - see glue.h. Compiled at run time with -Isrc/kernels -Itests; with FND_GENERIC the portable
+ * texts are taken, else those for the CPU. */
+#include "fnd_device.h"
+
+#include "policy/f32/f32.h"
+#include "policy/q8_0/q8_0.h"
+#define POLICY f32
+#include "embed/embed.h"
+#undef POLICY
+#define POLICY q8_0
+#include "embed/embed.h"
+#undef POLICY
+#include "elementwise/take.h"
+#include "gemv/rows.h"
+#include "norm/put_rows.h"
+#include "rope/rope.h"
+#include "attention/attention_merge.h"
+#include "attention/kv_write.h"
+#ifdef FND_GENERIC
+#include "attention/attention.h"
+#include "attention/attention_decode.h"
+#else
+#include "attention/attention.h"
+#include "attention/attention_decode.h"
+#endif
+#include "sample/argmax.h"
+
+#include "kernel_texts/glue.h"
+
+#define DECLARE(name, signature) void name signature;
+KT_CALLS(DECLARE)
+
+#define EACH_GROUP(t, count) \
+    for (fnd_thread t = { .groups = (count) }; t.group < (count); t.group++)
+
+static fnd_const_act in(kt_act a) { return fnd_in(a.p, a.format); }
+static fnd_act out(kt_act a) { return fnd_out(a.p, a.format); }
+
+void kt_embed(u32 groups, u32 policy, kt_act y, const u32 *ids, const void *w, const u32 dims[3]) {
+    fnd_weight weight = { .data = w };
+    EACH_GROUP(t, groups) {
+        if (policy == 0)
+            f32_embed(t, out(y), ids, weight, dims[0], dims[1], dims[2]);
+        else
+            q8_0_embed(t, out(y), ids, weight, dims[0], dims[1], dims[2]);
+    }
+}
+void kt_take(kt_act x, f32 factor, f32 *y, u32 tokens, u32 rows_) {
+    for (u32 m = 0; m < tokens; m++) {
+        for (u32 i = 0; i < rows_; i += FND_VALS) {
+            fnd_at at = { i, fnd_min(FND_VALS, rows_ - i), m, 1 };
+            fnd_val_store(fnd_out((u8 *)y, FND_ACT_F32), (u64)m * rows_ + i, scale(take(at, in(x), tokens, rows_), at, factor), at);
+        }
+    }
+}
+void kt_rows(kt_act x, kt_act y, f32 *row, int softmaxed, u32 tokens, u32 dim) {
+    fnd_thread t = { .groups = 1 };
+    (void)softmaxed;
+    for (u32 m = 0; m < tokens; m++) {
+        rows(t, row, m, in(x), tokens, dim);
+        put_rows(t, row, m, out(y), tokens, dim);
+    }
+}
+void kt_rope_stage(u32 groups, kt_act x, const i32 *positions, kt_rope r, const u32 dims[3]) {
+    EACH_GROUP(t, groups)
+    rope(t, out(x), positions, r.inv_freq, r.pairing, r.mscale, dims[0], dims[1], dims[2], r.half);
+}
+void kt_sincos(i32 position, f32 frequency, f32 result[2]) {
+    rope_turn turn = rope_sincos((u64)(i64)position * rope_step(frequency));
+    result[0] = turn.sin;
+    result[1] = turn.cos;
+}
+void kt_kv_write(u32 groups, kt_qkv a, kt_rope r, kt_cache c) {
+    EACH_GROUP(t, groups) {
+        kv_write(t, a.k, a.v, r.inv_freq, (f16 *)c.k, (f16 *)c.v, a.pos, r.pairing, r.mscale,
+                 a.tokens, c.kv_heads, c.head_dim, r.half, c.blocks);
+    }
+}
+
+static f32 group_q[4096], group_scores[2048], group_stats[48];
+
+void kt_attention(u32 groups, kt_qkv a, kt_rope r, kt_cache c, f32 *y) {
+    EACH_GROUP(t, groups) {
+        attention(t, a.q, r.inv_freq, (const f16 *)c.k, (const f16 *)c.v, y, a.pos, a.scale, r.pairing, r.mscale,
+                  group_q, group_scores, group_stats,
+                  a.tokens, a.heads * c.head_dim, r.half, c.blocks, c.kv_heads, c.head_dim);
+    }
+}
+void kt_attention_decode(u32 groups, kt_qkv a, kt_rope r, kt_cache c, f32 *part, u32 splits) {
+    EACH_GROUP(t, groups) {
+        attention_decode(t, a.q, a.k, a.v, r.inv_freq, (f16 *)c.k, (f16 *)c.v, part, a.pos, a.scale, r.pairing, r.mscale,
+                         group_q, group_scores, group_stats,
+                         a.heads, c.head_dim, c.kv_heads, r.half, c.blocks, splits);
+    }
+}
+void kt_attention_merge(const f32 *part, f32 *result, const u32 dims[4]) {
+    fnd_thread t = { .groups = 1 };
+    for (u32 m = 0; m < dims[0]; m++) {
+        attention_merge(t, result + (u64)m * dims[1] * (dims[3] - 2), m, part, dims[0], dims[1], dims[2], dims[3]);
+    }
+}
+void kt_argmax(u32 groups, const f32 *logits, u32 tokens, u32 vocab, u32 slices, u32 *id) {
+    static f32 best[4096];
+    static u32 best_id[4096];
+    EACH_GROUP(t, groups)
+    argmax_partial(t, logits, best, best_id, tokens, vocab, slices);
+    EACH_GROUP(t, groups)
+    argmax_pick(t, best, best_id, id, tokens, slices);
+}

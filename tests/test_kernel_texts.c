@@ -1,0 +1,383 @@
+/* test_kernel_texts.c - the texts of attention, rope, embed, elementwise and sample kernels, as the
+ * system's C compiler makes them for one lane: the portable texts, and those for this CPU at two
+ * widths of vectors. Against naive f64 references, at ragged shapes, outputs poisoned with NaN. */
+#include "test.h"
+
+#include <dlfcn.h>
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "kernel_texts/glue.h"
+#include "kernels/attention/attention_ref.h"
+
+#define FIELD(name, signature) void(*name) signature;
+typedef struct texts {
+    const char *machine;
+    KT_CALLS(FIELD)
+} texts;
+
+/* ---- compiling ------------------------------------------------------------------------------- */
+static bool load(texts *t, const char *machine, const char *flags) {
+    char path[] = "/tmp/foundry-kernel-texts-XXXXXX", command[512];
+    int file = mkstemp(path);
+    if (file < 0) return false;
+    close(file);
+    snprintf(command, sizeof command, "cc -O3 -w -fPIC -shared -Isrc/kernels -Itests %s tests/kernel_texts/glue.c -o %s", flags, path);
+    void *library = system(command) == 0 ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+    unlink(path);
+    if (!library) return false;
+    t->machine = machine;
+    /* SAFETY: POSIX gives functions as void *; a union-free copy of the bits is its documented use. */
+#define LOOK_UP(name, signature) \
+    void *name##_found = dlsym(library, #name); \
+    if (!name##_found) return false; \
+    memcpy(&t->name, &name##_found, sizeof name##_found);
+    KT_CALLS(LOOK_UP)
+    return true;
+}
+
+/* All machines of this test, compiled once. */
+static size_t machines(const texts **all) {
+    static texts loaded[3];
+    static size_t count;
+    if (!count && access("tests/kernel_texts/glue.c", R_OK) == 0) {
+        if (load(&loaded[count], "generic", "-DFND_GENERIC")) count++;
+        if (load(&loaded[count], "native", "-march=native")) count++;
+#if defined(__x86_64__)
+        if (__builtin_cpu_supports("avx2") && load(&loaded[count], "avx2", "-mavx2 -mfma -mf16c")) count++;
+#endif
+        CHECK(count >= 2);
+    }
+    *all = loaded;
+    return count;
+}
+#define EACH_MACHINE(t) \
+    const texts *t##_all; \
+    size_t t##_count = machines(&t##_all); \
+    NEED(t##_count, "run from the root of the project, with a C compiler"); \
+    for (const texts *t = t##_all; t < t##_all + t##_count; t++)
+
+/* ---- numbers --------------------------------------------------------------------------------- */
+static uint32_t state = 1;
+static uint32_t draw(void) {
+    state = state * 1664525u + 1013904223u;
+    return state >> 8;
+}
+static float uniform(void) { return (float)draw() / 8388608.0f - 1.0f; } /* [-1, 1) */
+
+static float *floats(size_t count) {
+    float *v = malloc((count ? count : 1) * sizeof *v);
+    if (!v) abort();
+    for (size_t i = 0; i < count; i++) v[i] = uniform();
+    return v;
+}
+static float *poison(size_t count) {
+    float *v = floats(count);
+    for (size_t i = 0; i < count; i++) v[i] = NAN;
+    return v;
+}
+static double *doubles(size_t count) {
+    double *v = calloc(count ? count : 1, sizeof *v);
+    if (!v) abort();
+    return v;
+}
+static double half_value(uint16_t h) {
+    int e = h >> 10 & 31;
+    double m = h & 1023, v = e == 31 ? NAN : (e ? ldexp(1024 + m, e - 25) : ldexp(m, -24));
+    return h >> 15 ? -v : v;
+}
+static uint16_t half_bits(double v) { /* nearest, for |v| < 65504 */
+    if (v == 0) return 0;
+    int e;
+    frexp(fabs(v), &e);
+    e = e < -13 ? -13 : e;
+    long m = lrint(ldexp(fabs(v), 11 - e));
+    return (uint16_t)((v < 0 ? 0x8000 : 0) + ((e + 13) << 10) + m);
+}
+/* The largest |got - want| / (weight + floor); a NaN gives infinity. */
+static double worst(const float *got, const double *want, const double *weight, double floor, size_t count) {
+    double most = 0;
+    for (size_t i = 0; i < count; i++) {
+        double error = fabs((double)got[i] - want[i]) / ((weight ? weight[i] : fabs(want[i])) + floor);
+        if (!(error <= most)) most = isnan(error) ? INFINITY : error;
+    }
+    return most;
+}
+
+/* ---- embed, elementwise, rows ---------------------------------------------------------------- */
+static void embed_shape(const texts *t, uint32_t groups, uint32_t policy, uint32_t format, uint32_t dim) {
+    enum { VOCAB = 11,
+           TOKENS = 5 };
+    const uint32_t ids[TOKENS] = { 3, 0, 10, 3, 4000000000u }, dims[3] = { TOKENS, dim, VOCAB };
+    size_t row_bytes = policy ? dim / 32 * 34 : dim * 4;
+    uint8_t *w = malloc(VOCAB * row_bytes);
+    float *y = poison(TOKENS * dim);
+    if (!w) abort();
+    for (size_t i = 0; i < VOCAB * row_bytes; i++) w[i] = (uint8_t)(draw() & (policy ? 0xff : 0x3f));
+    for (size_t b = 0; policy && b < VOCAB * dim / 32; b++) w[34 * b + 1] &= 0x3b; /* scales: finite, positive */
+    t->kt_embed(groups, policy, (kt_act){ y, format }, ids, w, dims);
+    double most = 0;
+    for (uint32_t m = 0; m < TOKENS; m++) {
+        for (uint32_t i = 0; i < dim; i++) {
+            uint32_t id = ids[m] < VOCAB ? ids[m] : VOCAB - 1;
+            double want, got = format == 1 ? (double)y[m * dim + i] : half_value(((uint16_t *)y)[m * dim + i]);
+            float single;
+            memcpy(&single, w + id * row_bytes + 4 * (policy ? 0 : i), 4);
+            const uint8_t *block = w + id * row_bytes + i / 32 * 34;
+            want = policy ? half_value((uint16_t)(block[0] | block[1] << 8)) * (int8_t)block[2 + i % 32] : (double)single;
+            double error = fabs(got - want) / (fabs(want) + 1e-4);
+            most = !(error <= most) ? (isnan(error) ? INFINITY : error) : most;
+        }
+    }
+    CHECK_MSG(most <= (format == 1 ? 1e-6 : 6e-4), "%s: embed policy %u dim %u format %u: %g", t->machine, policy, dim, format, most);
+    free(w);
+    free(y);
+}
+TEST(kernel_text_embed) {
+    EACH_MACHINE(t) {
+        for (uint32_t groups = 1; groups < 4; groups++) {
+            embed_shape(t, groups, 0, 1, 1);
+            embed_shape(t, groups, 0, 1, 33);
+            embed_shape(t, groups, 0, 1, 576);
+            embed_shape(t, groups, 1, 1, 96);
+            embed_shape(t, groups, 1, 2, 896);
+        }
+    }
+}
+
+TEST(kernel_text_take_and_scale) {
+    EACH_MACHINE(t) {
+        for (uint32_t n = 1; n < 70; n += 17) {
+            float *x = floats(3 * n), *y = poison(3 * n);
+            t->kt_take((kt_act){ x, 1 }, 0.37f, y, 3, n);
+            for (uint32_t i = 0; i < 3 * n; i++) CHECK(y[i] == x[i] * 0.37f);
+            free(x);
+            free(y);
+        }
+    }
+}
+
+/* f32 rows stored as every format; Q8_0 read back by hand. */
+TEST(kernel_text_put_rows) {
+    EACH_MACHINE(t) {
+        for (uint32_t dim = 32; dim <= 160; dim += 64) {
+            float *x = floats(3 * dim), *y = poison(3 * dim), *row = poison(dim);
+            t->kt_rows((kt_act){ x, 1 }, (kt_act){ y, 1 }, row, 0, 3, dim);
+            for (uint32_t i = 0; i < 3 * dim; i++) CHECK(y[i] == x[i]);
+            t->kt_rows((kt_act){ x, 1 }, (kt_act){ y, 2 }, row, 0, 3, dim);
+            for (uint32_t i = 0; i < 3 * dim; i++) CHECK(half_value(((uint16_t *)y)[i]) == half_value(half_bits((double)x[i])));
+            t->kt_rows((kt_act){ x, 1 }, (kt_act){ y, 4 }, row, 0, 3, dim);
+            for (uint32_t i = 0; i < 3 * dim; i++) {
+                const uint8_t *block = (uint8_t *)y + i / 32 * 34;
+                double d = half_value((uint16_t)(block[0] | block[1] << 8));
+                CHECK(fabs(d * (int8_t)block[2 + i % 32] - (double)x[i]) <= 0.58 * d);
+            }
+            free(x);
+            free(y);
+            free(row);
+        }
+    }
+}
+
+/* ---- rope ------------------------------------------------------------------------------------ */
+TEST(kernel_text_sincos) {
+    EACH_MACHINE(t) {
+        double most = 0;
+        for (int i = 0; i < 200000; i++) {
+            int32_t position = (int32_t)(draw() % 1000000u) * (draw() & 1 ? 1 : -1);
+            float frequency = powf(10.0f, 4.0f * uniform() - 4.0f) * (draw() & 7 ? 1.0f : 0.0f), got[2] = { NAN, NAN };
+            if (i % 3 == 0) frequency = 1.0f;
+            t->kt_sincos(position, frequency, got);
+            double angle = (double)position * (double)frequency;
+            double error = fmax(fabs((double)got[0] - sin(angle)), fabs((double)got[1] - cos(angle)));
+            if (isnan(got[0]) || isnan(got[1])) error = INFINITY;
+            most = fmax(most, error);
+        }
+        CHECK_MSG(most <= 2e-7, "%s: %g", t->machine, most);
+    }
+}
+
+static float *frequencies(uint32_t half, double base) {
+    float *f = floats(half);
+    for (uint32_t i = 0; i < half; i++) f[i] = (float)pow(base, -(double)i / half);
+    return f;
+}
+
+TEST(kernel_text_rope) {
+    EACH_MACHINE(t) {
+        for (uint32_t pairing = 0; pairing < 2; pairing++) {
+            const uint32_t dims[3] = { 5, 3, 48 };
+            const int32_t positions[5] = { 0, 1, 77, 4095, 131071 };
+            size_t count = 5 * 3 * 48;
+            for (uint32_t half = 10; half <= 24; half += 14) {
+                kt_rope r = { frequencies(half, 1e6), half, pairing, 1.25f };
+                rope_ref_params p = { r.inv_freq, half, pairing, 1.25 };
+                float *x = floats(count);
+                double *want = doubles(count);
+                for (size_t i = 0; i < count; i++) want[i] = (double)x[i];
+                for (size_t h = 0; h < 15; h++) rope_ref(&p, want + 48 * h, positions[h / 3]);
+                t->kt_rope_stage(2, (kt_act){ x, 1 }, positions, r, dims);
+                double error = worst(x, want, NULL, 1.0, count);
+                CHECK_MSG(error <= 1e-6, "%s: pairing %u half %u: %g", t->machine, pairing, half, error);
+                free(x);
+                free(want);
+                free((void *)(uintptr_t)r.inv_freq);
+            }
+        }
+    }
+}
+
+/* ---- attention ------------------------------------------------------------------------------- */
+typedef struct scene {
+    kt_rope r;
+    kt_cache c;
+    kt_qkv in;
+    double *keys, *values; /* [positions, kv_heads, head_dim] as the cache has them */
+    size_t cache_halves;
+} scene;
+
+static size_t k_at(const scene *s, size_t position, size_t head, size_t d) {
+    return ((position / 16 * s->c.kv_heads + head) * s->c.head_dim + d) * 16 + position % 16;
+}
+static size_t v_at(const scene *s, size_t position, size_t head, size_t d) {
+    return ((position / 16 * s->c.kv_heads + head) * 16 + position % 16) * s->c.head_dim + d;
+}
+
+/* A cache full of NaN with `pos` positions written, and `tokens` new rows. */
+static scene scene_new(uint32_t heads, uint32_t kv_heads, uint32_t head_dim, uint32_t pos, uint32_t tokens) {
+    scene s = { .r = { frequencies(head_dim / 2, 1e4), head_dim / 2, heads & 1, 1.0f } };
+    uint32_t blocks = (pos + tokens + 15) / 16, row = kv_heads * head_dim;
+    s.cache_halves = (size_t)blocks * row * 16;
+    s.c = (kt_cache){ malloc(2 * s.cache_halves), malloc(2 * s.cache_halves), blocks, kv_heads, head_dim };
+    s.in = (kt_qkv){ floats((size_t)tokens * heads * head_dim), floats((size_t)tokens * row), floats((size_t)tokens * row),
+                     tokens, heads, pos, 3.0f / sqrtf((float)head_dim) };
+    s.keys = doubles((size_t)(pos + tokens) * row);
+    s.values = doubles((size_t)(pos + tokens) * row);
+    if (!s.c.k || !s.c.v) abort();
+    for (size_t i = 0; i < s.cache_halves; i++) s.c.k[i] = s.c.v[i] = 0x7e00;
+    for (size_t p = 0; p < pos; p++) {
+        for (size_t h = 0; h < kv_heads; h++) {
+            for (size_t d = 0; d < head_dim; d++) {
+                size_t at = (p * kv_heads + h) * head_dim + d;
+                uint16_t key = half_bits((double)uniform()), value = half_bits((double)uniform());
+                s.keys[at] = half_value(s.c.k[k_at(&s, p, h, d)] = key);
+                s.values[at] = half_value(s.c.v[v_at(&s, p, h, d)] = value);
+            }
+        }
+    }
+    return s;
+}
+static void scene_free(scene *s) {
+    void *all[] = { s->c.k, s->c.v, s->keys, s->values, (void *)(uintptr_t)s->in.q, (void *)(uintptr_t)s->in.k,
+                    (void *)(uintptr_t)s->in.v, (void *)(uintptr_t)s->r.inv_freq };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+
+/* The new rows of the cache against rotated keys and plain values, then into keys and values; what
+ * nobody wrote must still be NaN. */
+static double check_written(scene *s) {
+    double most = 0, head[256];
+    size_t written = 0, row = (size_t)s->c.kv_heads * s->c.head_dim, dim = s->c.head_dim;
+    rope_ref_params p = { s->r.inv_freq, s->r.half, s->r.pairing, (double)s->r.mscale };
+    for (size_t m = 0; m < s->in.tokens; m++) {
+        for (size_t h = 0; h < s->c.kv_heads; h++) {
+            size_t position = s->in.pos + m;
+            for (size_t d = 0; d < dim; d++) head[d] = (double)s->in.k[m * row + h * dim + d];
+            rope_ref(&p, head, (long)position);
+            for (size_t d = 0; d < dim; d++) {
+                double key = half_value(s->c.k[k_at(s, position, h, d)]), value = half_value(s->c.v[v_at(s, position, h, d)]);
+                double want = (double)s->in.v[m * row + h * dim + d];
+                double error = fmax(fabs(key - head[d]) / (fabs(head[d]) + 1e-3), fabs(value - want) / (fabs(want) + 1e-3));
+                most = isnan(key) || isnan(value) ? INFINITY : fmax(most, error);
+                s->keys[(position * s->c.kv_heads + h) * dim + d] = key;
+                s->values[(position * s->c.kv_heads + h) * dim + d] = value;
+            }
+        }
+    }
+    for (size_t i = 0; i < s->cache_halves; i++) written += s->c.k[i] != 0x7e00;
+    return written == row * (s->in.pos + s->in.tokens) ? most : INFINITY;
+}
+
+static double check_attention(const scene *s, const float *y) {
+    size_t count = (size_t)s->in.tokens * s->in.heads * s->c.head_dim;
+    double *want = doubles(count), *weight = doubles(count);
+    attention_ref_desc d = { .q = s->in.q, .keys = s->keys, .values = s->values, .tokens = s->in.tokens, .heads = s->in.heads, .kv_heads = s->c.kv_heads, .head_dim = s->c.head_dim, .pos = s->in.pos, .scale = (double)s->in.scale, .rope = { s->r.inv_freq, s->r.half, s->r.pairing, (double)s->r.mscale } };
+    attention_ref(&d, want, weight);
+    double error = worst(y, want, weight, 1e-6, count);
+    free(want);
+    free(weight);
+    return error;
+}
+
+typedef struct shape {
+    uint32_t heads, kv_heads, head_dim;
+} shape;
+static const shape shapes[] = { { 3, 1, 64 }, { 9, 3, 64 }, { 14, 2, 64 }, { 12, 2, 128 }, { 2, 2, 80 }, { 16, 1, 256 }, { 5, 5, 16 }, { 11, 1, 32 } };
+
+static void prefill_shape(const texts *t, shape a, uint32_t pos, uint32_t tokens, uint32_t groups) {
+    scene s = scene_new(a.heads, a.kv_heads, a.head_dim, pos, tokens);
+    float *y = poison((size_t)tokens * a.heads * a.head_dim);
+    t->kt_kv_write(groups, s.in, s.r, s.c);
+    double written = check_written(&s);
+    t->kt_attention(groups, s.in, s.r, s.c, y);
+    double error = check_attention(&s, y);
+    CHECK_MSG(written <= 6e-4, "%s: kv_write heads %u/%u of %u, pos %u, tokens %u: %g", t->machine, a.heads, a.kv_heads, a.head_dim, pos, tokens, written);
+    CHECK_MSG(error <= 3e-6, "%s: attention heads %u/%u of %u, pos %u, tokens %u: %g", t->machine, a.heads, a.kv_heads, a.head_dim, pos, tokens, error);
+    free(y);
+    scene_free(&s);
+}
+TEST(kernel_text_attention_prefill) {
+    EACH_MACHINE(t) {
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            static const uint32_t runs[][2] = { { 0, 1 }, { 0, 17 }, { 5, 3 }, { 16, 16 }, { 31, 33 }, { 127, 2 }, { 100, 70 } };
+            for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) prefill_shape(t, shapes[i], runs[k][0], runs[k][1], 1 + (uint32_t)(k % 3));
+        }
+        prefill_shape(t, shapes[1], 0, 300, 2);
+    }
+}
+
+static void decode_shape(const texts *t, shape a, uint32_t pos, uint32_t splits, uint32_t groups) {
+    scene s = scene_new(a.heads, a.kv_heads, a.head_dim, pos, 1);
+    const uint32_t dims[4] = { 1, a.heads, splits, a.head_dim + 2 };
+    float *y = poison((size_t)a.heads * a.head_dim), *part = poison((size_t)a.heads * splits * (a.head_dim + 2));
+    t->kt_attention_decode(groups, s.in, s.r, s.c, part, splits);
+    t->kt_attention_merge(part, y, dims);
+    double written = check_written(&s), error = check_attention(&s, y);
+    CHECK_MSG(written <= 6e-4 && error <= 3e-6, "%s: heads %u/%u of %u, pos %u, splits %u: %g %g", t->machine, a.heads, a.kv_heads, a.head_dim, pos,
+              splits, written, error);
+    free(y);
+    free(part);
+    scene_free(&s);
+}
+TEST(kernel_text_attention_decode) {
+    EACH_MACHINE(t) {
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            static const uint32_t at[] = { 0, 1, 15, 16, 31, 63, 64, 130, 500 };
+            for (size_t k = 0; k < sizeof at / sizeof *at; k++) {
+                for (uint32_t splits = 1; splits <= 5; splits += 2) decode_shape(t, shapes[i], at[k], splits, 1 + (uint32_t)(k % 3));
+            }
+        }
+    }
+}
+
+/* ---- sampling -------------------------------------------------------------------------------- */
+TEST(kernel_text_argmax) {
+    EACH_MACHINE(t) {
+        for (uint32_t vocab = 1; vocab < 3000; vocab = vocab * 3 + 2) {
+            float *logits = floats(2 * vocab);
+            for (uint32_t i = 0; i < 2 * vocab; i++) logits[i] = (float)(draw() % 40) - 50.0f; /* many equals */
+            if (vocab > 2) logits[vocab / 2] = NAN;
+            for (uint32_t slices = 1; slices < 70; slices += 13) {
+                uint32_t id[2] = { 99999, 99999 };
+                t->kt_argmax(1 + slices % 3, logits, 2, vocab, slices, id);
+                for (uint32_t m = 0; m < 2; m++) {
+                    uint32_t best = 0;
+                    for (uint32_t i = 0; i < vocab; i++) best = logits[m * vocab + i] > logits[m * vocab + best] ? i : best;
+                    CHECK_MSG(id[m] == best, "%s: vocab %u, %u slices: %u, not %u", t->machine, vocab, slices, id[m], best);
+                }
+            }
+            free(logits);
+        }
+    }
+}
