@@ -1,0 +1,129 @@
+/* dialect/cuda.h - the dialect in CUDA C++, for NVRTC (which has no system headers) and nvcc. Needs
+ * compute capability 7.0.
+ *
+ * The host launches `name` with `groups` blocks of FND_WARPS * 32 threads and three parameters: the
+ * argument struct, scratch memory, and how many bytes of it each group has. */
+#ifndef FND_DIALECT_CUDA_H
+#define FND_DIALECT_CUDA_H
+
+typedef unsigned char      u8;
+typedef signed char        i8;
+typedef unsigned short     u16;
+typedef short              i16;
+typedef unsigned int       u32;
+typedef int                i32;
+typedef unsigned long long u64;
+typedef long long          i64;
+typedef float              f32;
+
+#define FND_GPU
+#define FND_GROUP
+#define FND_OWN
+#define FND_CONSTANT static __device__ const
+#define FND_INLINE   static __device__ __forceinline__
+#define FND_CHECK(e, message) static_assert(e, message)
+#define FND_UNROLL   _Pragma("unroll")
+
+/* ---- bits ------------------------------------------------------------------------------------ */
+FND_INLINE u32 fnd_f32_bits(f32 v) { return __float_as_uint(v); }
+FND_INLINE f32 fnd_bits_f32(u32 b) { return __uint_as_float(b); }
+FND_INLINE u16 fnd_load_u16(const u8 *p) { return (u16)(p[0] | p[1] << 8); }
+FND_INLINE u32 fnd_load_u32(const u8 *p) { return p[0] | (u32)p[1] << 8 | (u32)p[2] << 16 | (u32)p[3] << 24; }
+FND_INLINE f32 fnd_fmin(f32 a, f32 b) { return a < b ? a : b; }
+FND_INLINE f32 fnd_fmax(f32 a, f32 b) { return a > b ? a : b; }
+FND_INLINE f32 fnd_fabs(f32 a) { return fabsf(a); }
+FND_INLINE f32 fnd_sqrt(f32 a) { return __fsqrt_rn(a); }
+FND_INLINE f32 fnd_floor(f32 a) { return floorf(a); }
+FND_INLINE f32 fnd_round(f32 a) { return __fsub_rn(__fadd_rn(a, 12582912.0f), 12582912.0f); } /* |a| < 2^22, ties to even */
+FND_INLINE f32 fnd_cos(f32 a) { return cosf(a); }
+FND_INLINE f32 fnd_sin(f32 a) { return sinf(a); }
+FND_INLINE f32 fnd_log(f32 a) { return logf(a); }
+FND_INLINE f32 fnd_pow(f32 a, f32 b) { return powf(a, b); }
+
+/* The conversions are one instruction; cuda_fp16.h, which wraps it, is a system header. */
+FND_INLINE f32 fnd_cuda_f16_to_f32(u16 h) { f32 v; asm("cvt.f32.f16 %0, %1;" : "=f"(v) : "h"(h)); return v; }
+FND_INLINE u16 fnd_cuda_f32_to_f16(f32 v) { u16 h; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(v)); return h; }
+#define FND_F16_TO_F32(h) fnd_cuda_f16_to_f32(h)
+#define FND_F32_TO_F16(v) fnd_cuda_f32_to_f16(v)
+
+/* ---- vectors --------------------------------------------------------------------------------- */
+#define FND_VEC 4
+typedef struct vec { f32 x, y, z, w; } vec;
+
+FND_INLINE vec fnd_cuda_vec(f32 x, f32 y, f32 z, f32 w) { vec v; v.x = x; v.y = y; v.z = z; v.w = w; return v; }
+#define FND_CUDA_VEC_OP_(op) \
+    FND_INLINE vec operator op(vec a, vec b) { return fnd_cuda_vec(a.x op b.x, a.y op b.y, a.z op b.z, a.w op b.w); }
+FND_CUDA_VEC_OP_(+)
+FND_CUDA_VEC_OP_(-)
+FND_CUDA_VEC_OP_(*)
+FND_CUDA_VEC_OP_(/)
+FND_INLINE vec operator-(vec a) { return fnd_cuda_vec(-a.x, -a.y, -a.z, -a.w); }
+
+FND_INLINE vec fnd_vec_splat(f32 v) { return fnd_cuda_vec(v, v, v, v); }
+FND_INLINE vec fnd_vec_load(const f32 *p) { return fnd_cuda_vec(p[0], p[1], p[2], p[3]); }
+FND_INLINE vec fnd_vec_load_own(const f32 *p) { return fnd_cuda_vec(p[0], p[1], p[2], p[3]); }
+FND_INLINE void fnd_vec_store(f32 *p, vec v) { p[0] = v.x; p[1] = v.y; p[2] = v.z; p[3] = v.w; }
+FND_INLINE vec fnd_vec_min(vec a, vec b) { return fnd_cuda_vec(fnd_fmin(a.x, b.x), fnd_fmin(a.y, b.y), fnd_fmin(a.z, b.z), fnd_fmin(a.w, b.w)); }
+FND_INLINE vec fnd_vec_max(vec a, vec b) { return fnd_cuda_vec(fnd_fmax(a.x, b.x), fnd_fmax(a.y, b.y), fnd_fmax(a.z, b.z), fnd_fmax(a.w, b.w)); }
+FND_INLINE f32 fnd_cuda_pow2(f32 n) { return fnd_bits_f32((u32)((i32)n + 127) << 23); }
+FND_INLINE vec fnd_vec_pow2_(vec n) { return fnd_cuda_vec(fnd_cuda_pow2(n.x), fnd_cuda_pow2(n.y), fnd_cuda_pow2(n.z), fnd_cuda_pow2(n.w)); }
+FND_INLINE f32 fnd_vec_sum(vec v) { return (v.x + v.z) + (v.y + v.w); }
+FND_INLINE f32 fnd_vec_max_lane(vec v) { return fnd_fmax(fnd_fmax(v.x, v.z), fnd_fmax(v.y, v.w)); }
+FND_INLINE f32 fnd_vec_get(vec v, u32 i) { return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w; }
+/* FND_VEC halves to floats, from any address. */
+FND_INLINE vec fnd_vec_load_f16(const u16 *p) {
+    return fnd_cuda_vec(fnd_cuda_f16_to_f32(p[0]), fnd_cuda_f16_to_f32(p[1]), fnd_cuda_f16_to_f32(p[2]), fnd_cuda_f16_to_f32(p[3]));
+}
+
+/* ---- threads --------------------------------------------------------------------------------- */
+#define FND_LANES 32
+#ifndef FND_WARPS
+  #define FND_WARPS 4
+#endif
+FND_INLINE f32 fnd_lane_sum(f32 v) {
+    for (i32 step = 16; step; step >>= 1) v += __shfl_xor_sync(0xffffffffu, v, step);
+    return v;
+}
+FND_INLINE f32 fnd_lane_max(f32 v) {
+    for (i32 step = 16; step; step >>= 1) v = fnd_fmax(v, __shfl_xor_sync(0xffffffffu, v, step));
+    return v;
+}
+FND_INLINE f32 fnd_lane_get(f32 v, u32 lane) { return __shfl_sync(0xffffffffu, v, (i32)lane); }
+#define fnd_group_barrier(t) ((void)(t), __syncthreads())
+#define FND_TEAM_FIELDS
+#define FND_GROUP_ARRAY(T, name, count) __shared__ T name[count]
+
+/* ---- entry points ---------------------------------------------------------------------------- */
+/* A weight matrix, as the host fills it in for every machine; `ops` means something on a CPU only. */
+typedef struct fnd_weight {
+    const u8 *data;
+    u64       ops;
+} fnd_weight;
+
+#define FND_FIELD_IN_(T, name)     const T *name;
+#define FND_FIELD_OUT_(T, name)    T *name;
+#define FND_FIELD_INOUT_(T, name)  T *name;
+#define FND_FIELD_WEIGHT_(T, name) fnd_weight name;
+#define FND_FIELD_VAL_(T, name)    T name;
+#define FND_FIELD_(kind, T, name)  FND_FIELD_##kind##_(T, name)
+
+/* FND_KERNEL(name, TENSORS, VALUES, bytes) { body }: see dialect/c.h. */
+#define FND_KERNEL(name, TENSORS, VALUES, bytes)                                       \
+    typedef struct name##_args { TENSORS(FND_FIELD_) VALUES(FND_FIELD_) } name##_args; \
+    FND_CHECK(sizeof(name##_args) == (bytes), #name ": host and device disagree on the argument struct"); \
+    FND_INLINE void name##_body(fnd_thread t, const name##_args &a);                   \
+    extern "C" __global__ void __launch_bounds__(FND_WARPS * FND_LANES)                \
+    name(const __grid_constant__ name##_args a, u8 *scratch, u64 scratch_bytes) {      \
+        __shared__ f32 reduce[FND_WARPS + 1];                                          \
+        fnd_thread t;                                                                  \
+        t.group = blockIdx.x;                                                          \
+        t.groups = gridDim.x;                                                          \
+        t.warp = threadIdx.x / FND_LANES;                                              \
+        t.lane = threadIdx.x % FND_LANES;                                              \
+        t.reduce = reduce;                                                             \
+        t.scratch = scratch + blockIdx.x * scratch_bytes;                              \
+        name##_body(t, a);                                                             \
+    }                                                                                  \
+    FND_INLINE void name##_body(fnd_thread t, const name##_args &a)
+
+#endif
