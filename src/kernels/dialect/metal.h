@@ -109,32 +109,29 @@ typedef struct fnd_weight {
 #define FND_FIELD_VAL_(T, name)    T name;
 #define FND_FIELD_(kind, T, name)  FND_FIELD_##kind##_(T, name)
 
-/* From the same lists: the numbers of the buffers, the parameters, and the argument struct's fields
- * filled from them. */
-#define FND_SLOT_(kind, T, name)          name##_slot,
-#define FND_PARAM_IN_(T, name)            const FND_GPU T *name [[buffer(fnd_slots::name##_slot)]],
-#define FND_PARAM_OUT_(T, name)           FND_GPU T *name [[buffer(fnd_slots::name##_slot)]],
-#define FND_PARAM_INOUT_(T, name)         FND_GPU T *name [[buffer(fnd_slots::name##_slot)]],
-#define FND_PARAM_WEIGHT_(T, name)        const FND_GPU u8 *name [[buffer(fnd_slots::name##_slot)]],
-#define FND_PARAM_(kind, T, name)         FND_PARAM_##kind##_(T, name)
-#define FND_FILL_IN_(name)                fnd_a.name = name;
-#define FND_FILL_OUT_(name)               fnd_a.name = name;
-#define FND_FILL_INOUT_(name)             fnd_a.name = name;
-#define FND_FILL_WEIGHT_(name)            fnd_a.name.data = name; fnd_a.name.ops = 0;
-#define FND_FILL_VAL_(name)               fnd_a.name = fnd_values->name;
-#define FND_FILL_(kind, T, name)          FND_FILL_##kind##_(name)
+/* From the same lists: the parameters, which the compiler numbers in this order, and the argument
+ * struct filled from them. */
+#define FND_PARAM_IN_(T, name)     const FND_GPU T *name,
+#define FND_PARAM_OUT_(T, name)    FND_GPU T *name,
+#define FND_PARAM_INOUT_(T, name)  FND_GPU T *name,
+#define FND_PARAM_WEIGHT_(T, name) const FND_GPU u8 *name,
+#define FND_PARAM_(kind, T, name)  FND_PARAM_##kind##_(T, name)
+#define FND_FILL_IN_(name)         fnd_a.name = name;
+#define FND_FILL_OUT_(name)        fnd_a.name = name;
+#define FND_FILL_INOUT_(name)      fnd_a.name = name;
+#define FND_FILL_WEIGHT_(name)     fnd_a.name.data = name; fnd_a.name.ops = 0;
+#define FND_FILL_VAL_(name)        fnd_a.name = fnd_values->name;
+#define FND_FILL_(kind, T, name)   FND_FILL_##kind##_(name)
 
 /* FND_KERNEL(name, TENSORS, VALUES, bytes) { body }: see dialect/c.h. */
 #define FND_KERNEL(name, TENSORS, VALUES, bytes)                                       \
     typedef struct name##_args { TENSORS(FND_FIELD_) VALUES(FND_FIELD_) } name##_args; \
     typedef struct name##_values { VALUES(FND_FIELD_) } name##_values;                 \
     FND_CHECK(sizeof(name##_args) == (bytes), #name ": host and device disagree on the argument struct"); \
-    struct name##_slots { enum { TENSORS(FND_SLOT_) values_, scratch_, scratch_bytes_ }; }; \
     FND_INLINE void name##_body(fnd_thread t, name##_args a);                          \
     kernel void name(TENSORS(FND_PARAM_)                                               \
-                     constant name##_values *fnd_values [[buffer(name##_slots::values_)]], \
-                     FND_GPU u8 *fnd_scratch [[buffer(name##_slots::scratch_)]],       \
-                     constant u64 *fnd_scratch_bytes [[buffer(name##_slots::scratch_bytes_)]], \
+                     constant name##_values *fnd_values, FND_GPU u8 *fnd_scratch,      \
+                     constant u64 *fnd_scratch_bytes,                                  \
                      u32 fnd_group [[threadgroup_position_in_grid]],                   \
                      u32 fnd_groups [[threadgroups_per_grid]],                         \
                      u32 fnd_warp [[simdgroup_index_in_threadgroup]],                  \
