@@ -1,0 +1,80 @@
+/* cpu.c - the cpu backend's table, opening and closing. */
+#include "backend/cpu/cpu.h"
+#include "base/base.h"
+#include "base/memory.h"
+
+#include <stdio.h>
+
+enum {
+    GROUP_BYTES = 256 << 10, /* group memory lies on the stacks of the workers */
+    TILE_ROWS_V3 = 8,
+    TILE_ROWS_V4 = 16,
+};
+
+static void describe(const fnd_cpu *cpu, fnd_device_info *info) {
+    const fnd_cpu_level *level = cpu->level;
+    bool portable = level->vec < 8; /* the specialised texts are written for vectors of 8 and 16 */
+    *info = (fnd_device_info){
+        .suffix = portable ? "" : ".cpu",
+        .groups = cpu->threads,
+        .lanes = 1,
+        .warps = 1,
+        .max_threads = 1,
+        .tile_rows = level->vec >= 16 ? TILE_ROWS_V4 : level->vec >= 8 ? TILE_ROWS_V3
+                                                                       : 0,
+        .group_bytes = GROUP_BYTES,
+        .host_memory = true,
+        .can_build = cpu->compiler.path[0] != '\0',
+    };
+    snprintf(info->name, sizeof info->name, "%s (%u thread%s, %s)", fnd_cpuinfo_get()->name, cpu->threads, cpu->threads == 1 ? "" : "s", level->name);
+    snprintf(info->why_not_build, sizeof info->why_not_build, "%s", cpu->compiler.why_not);
+    fnd_cpu_target_print(&cpu->compiler, level, info->target, sizeof info->target);
+}
+
+static void cpu_close(void *self) {
+    fnd_cpu *cpu = self;
+    if (!cpu) return;
+    fnd_team_close(cpu->team);
+    fnd_free_memory(cpu->scratch.data);
+    fnd_free_memory(cpu->shared_scratch.data);
+    fnd_free_memory(cpu);
+}
+
+static fnd_status cpu_open(const fnd_backend_desc *desc, void **self, fnd_device_info *info, fnd_error *err) {
+    *self = NULL;
+    if (desc->device) return fnd_fail(err, FND_ERR_UNSUPPORTED, "there is no processor %u: all processors of this machine are one device, 0", desc->device);
+    const fnd_cpu_level *level;
+    FND_TRY(fnd_cpu_level_find(desc->isa, &level, err));
+    fnd_cpu *cpu = fnd_alloc_zeroed(1, sizeof *cpu);
+    if (!cpu) return fnd_fail(err, FND_ERR_MEMORY, "out of memory while opening the cpu backend");
+    cpu->level = level;
+    cpu->threads = desc->threads ? desc->threads : fnd_cpu_cores();
+    fnd_status status = fnd_team_open(cpu->threads, &cpu->team, err);
+    if (status != FND_OK) {
+        cpu_close(cpu);
+        return status;
+    }
+    fnd_cpu_compiler_find(desc->compiler, &cpu->compiler);
+    describe(cpu, info);
+    *self = cpu;
+    return FND_OK;
+}
+
+const fnd_backend fnd_backend_cpu = {
+    .name = "cpu",
+    .doc = "worker team on this machine's processor, kernels by the C compiler",
+    .open = cpu_open,
+    .close = cpu_close,
+    .alloc = fnd_cpu_alloc,
+    .reserve = fnd_cpu_reserve,
+    .commit = fnd_cpu_commit,
+    .release = fnd_cpu_release,
+    .adopt = fnd_cpu_adopt,
+    .upload = fnd_cpu_upload,
+    .download = fnd_cpu_download,
+    .build = fnd_cpu_build,
+    .load = fnd_cpu_load,
+    .unload = fnd_cpu_unload,
+    .launch = fnd_cpu_launch,
+    .wait = fnd_cpu_wait,
+};

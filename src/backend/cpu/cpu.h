@@ -1,0 +1,62 @@
+/* cpu.h - the parts of the cpu backend, for each other, and the seam for kernels that were compiled
+ * into the binary. */
+#ifndef BACKEND_CPU_CPU_H
+#define BACKEND_CPU_CPU_H
+
+#include "backend/backend.h"
+#include "base/cpuinfo.h"
+#include "base/process.h"
+#include "base/team.h"
+
+struct fnd_thread;
+
+/* What every text's entry point looks like in C. */
+typedef void fnd_cpu_entry(const void *args, const struct fnd_thread *thread);
+
+/* Make launchable code of a function that is already in this process: a baked kernel. Given back with
+ * the backend's unload, like code from load. */
+FND_USE_RESULT fnd_status fnd_cpu_code_from_entry(fnd_cpu_entry *entry, void **code, fnd_error *err);
+
+/* What finds and describes the compiler (cpu_build.c). Fixed once the device is open. */
+typedef struct fnd_cpu_compiler {
+    char path[FND_PROCESS_PATH_BYTES]; /* "": there is none */
+    char identity[256];                /* what it says of itself, first line */
+    char why_not[160];
+} fnd_cpu_compiler;
+
+void fnd_cpu_compiler_find(const char *name, fnd_cpu_compiler *out);
+/* Everything but the text that decides what a build gives: compiler, flags, processor. */
+void fnd_cpu_target_print(const fnd_cpu_compiler *compiler, const fnd_cpu_level *level, char *text, size_t bytes);
+
+/* Memory that groups may use during a launch; grows between launches (cpu_launch.c). */
+typedef struct fnd_cpu_scratch {
+    uint8_t *data;
+    size_t   bytes;
+} fnd_cpu_scratch;
+
+typedef struct fnd_cpu {
+    const fnd_cpu_level *level;
+    fnd_cpu_compiler     compiler;
+    fnd_team            *team;
+    uint32_t             threads;
+    fnd_cpu_scratch      scratch, shared_scratch;
+    fnd_error            failure; /* first failed launch since the last wait */
+} fnd_cpu;
+
+/* cpu_memory.c */
+fnd_status fnd_cpu_alloc(void *self, size_t bytes, fnd_memory *out, fnd_error *err);
+fnd_status fnd_cpu_reserve(void *self, size_t bytes, fnd_memory *out, fnd_error *err);
+fnd_status fnd_cpu_commit(void *self, fnd_memory *memory, size_t bytes, fnd_error *err);
+void fnd_cpu_release(void *self, fnd_memory *memory);
+fnd_status fnd_cpu_adopt(void *self, const void *host, size_t bytes, fnd_memory *out, fnd_error *err);
+fnd_status fnd_cpu_upload(void *self, fnd_memory *to, size_t offset, const void *from, size_t bytes, fnd_error *err);
+fnd_status fnd_cpu_download(void *self, void *to, const fnd_memory *from, size_t offset, size_t bytes, fnd_error *err);
+/* cpu_build.c */
+fnd_status fnd_cpu_build(void *self, const fnd_build_desc *desc, fnd_blob *out, fnd_error *err);
+/* cpu_launch.c */
+fnd_status fnd_cpu_load(void *self, const char *entry, const void *blob, size_t bytes, void **code, fnd_error *err);
+void fnd_cpu_unload(void *self, void *code);
+fnd_status fnd_cpu_launch(void *self, const fnd_launch *launch, fnd_error *err);
+fnd_status fnd_cpu_wait(void *self, fnd_error *err);
+
+#endif
