@@ -17,47 +17,47 @@
 #define ATTENTION_ARGS_H
 #include "fnd_device.h"
 
-#define KV_WRITE_ARGS(X)                                                                              \
-    X(IN,    f32, k,        "[tokens, kv_heads*head_dim]",        "keys of the new tokens, not rotated") \
-    X(IN,    f32, v,        "[tokens, kv_heads*head_dim]",        "their values")                        \
-    X(IN,    f32, inv_freq, "[half]",                             "radians per position for every pair") \
-    X(INOUT, f16, k_cache,  "[blocks, kv_heads, head_dim, 16]",   "keys, by blocks of 16 positions")     \
-    X(INOUT, f16, v_cache,  "[blocks, kv_heads, 16, head_dim]",   "values, by blocks of 16 positions")   \
-    X(VAL,   u32, pos,      "",                                   "position of the first token")         \
-    X(VAL,   u32, pairing,  "",                                   "RoPE: 0 (2i, 2i+1), 1 (i, i+half)")   \
-    X(VAL,   f32, mscale,   "",                                   "RoPE: multiplies sine and cosine")
+#define KV_WRITE_ARGS(X) \
+    X(IN,    f32, k,        "[tokens, kv_heads*head_dim]",                                     "keys of the new tokens, not rotated") \
+    X(IN,    f32, v,        "[tokens, kv_heads*head_dim]",                                     "their values")                        \
+    X(IN,    f32, inv_freq, "[half]",                                                          "radians per position for every pair") \
+    X(INOUT, f16, k_cache,  "[blocks, kv_heads, head_dim, 16] moves tokens*kv_heads*head_dim", "keys, by blocks of 16 positions")     \
+    X(INOUT, f16, v_cache,  "[blocks, kv_heads, 16, head_dim] moves tokens*kv_heads*head_dim", "values, by blocks of 16 positions")   \
+    X(VAL,   u32, pos,      "",                                                                "position of the first token")         \
+    X(VAL,   u32, pairing,  "",                                                                "RoPE: 0 (2i, 2i+1), 1 (i, i+half)")   \
+    X(VAL,   f32, mscale,   "",                                                                "RoPE: multiplies sine and cosine")
 FND_STAGE(kv_write, KV_WRITE_ARGS, MAIN, NONE, NONE, ALL, "rotate new keys and store keys and values in the cache")
 
-#define ATTENTION_ARGS(X)                                                                             \
-    X(IN,    f32, q,        "[tokens, q_dim]",                    "queries, not rotated; q_dim = heads*head_dim") \
-    X(IN,    f32, inv_freq, "[half]",                             "radians per position for every pair") \
-    X(IN,    f16, k_cache,  "[blocks, kv_heads, head_dim, 16]",   "keys of positions 0 .. pos+tokens-1") \
-    X(IN,    f16, v_cache,  "[blocks, kv_heads, 16, head_dim]",   "values of the same positions")        \
-    X(OUT,   f32, y,        "[tokens, q_dim]",                    "sum of values by softmax of scores")  \
-    X(VAL,   u32, pos,      "",                                   "position of the first token")         \
-    X(VAL,   f32, scale,    "",                                   "of the scores; mostly 1/sqrt(head_dim)") \
-    X(VAL,   u32, pairing,  "",                                   "RoPE: 0 (2i, 2i+1), 1 (i, i+half)")   \
-    X(VAL,   f32, mscale,   "",                                   "RoPE: multiplies sine and cosine")    \
-    X(GROUP, f32, q_rows,   "4096",                               "rotated, scaled queries of a tile")   \
-    X(GROUP, f32, scores,   "2048",                               "scores, then weights, of a tile")     \
-    X(GROUP, f32, stats,    "48",                                 "maximum, sum, correction of its rows")
+#define ATTENTION_ARGS(X) \
+    X(IN,    f32, q,        "[tokens, q_dim]",                                                       "queries, not rotated; q_dim = heads*head_dim") \
+    X(IN,    f32, inv_freq, "[half]",                                                                "radians per position for every pair")          \
+    X(IN,    f16, k_cache,  "[blocks, kv_heads, head_dim, 16] moves (pos+tokens)*kv_heads*head_dim", "keys of positions 0 .. pos+tokens-1")          \
+    X(IN,    f16, v_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+tokens)*kv_heads*head_dim", "values of the same positions")                 \
+    X(OUT,   f32, y,        "[tokens, q_dim]",                                                       "sum of values by softmax of scores")           \
+    X(VAL,   u32, pos,      "",                                                                      "position of the first token")                  \
+    X(VAL,   f32, scale,    "",                                                                      "of the scores; mostly 1/sqrt(head_dim)")       \
+    X(VAL,   u32, pairing,  "",                                                                      "RoPE: 0 (2i, 2i+1), 1 (i, i+half)")            \
+    X(VAL,   f32, mscale,   "",                                                                      "RoPE: multiplies sine and cosine")             \
+    X(GROUP, f32, q_rows,   "4096",                                                                  "rotated, scaled queries of a tile")            \
+    X(GROUP, f32, scores,   "2048",                                                                  "scores, then weights, of a tile")              \
+    X(GROUP, f32, stats,    "48",                                                                    "maximum, sum, correction of its rows")
 FND_STAGE(attention, ATTENTION_ARGS, MAIN, NONE, NONE, ALL, "causal attention of new tokens over the cache (Vaswani et al. 2017)")
 
-#define ATTENTION_DECODE_ARGS(X)                                                                      \
-    X(IN,    f32, q,        "[1, heads*head_dim]",                "queries of the token, not rotated")   \
-    X(IN,    f32, k,        "[1, kv_heads*head_dim]",             "its keys, not rotated")               \
-    X(IN,    f32, v,        "[1, kv_heads*head_dim]",             "its values")                          \
-    X(IN,    f32, inv_freq, "[half]",                             "radians per position for every pair") \
-    X(INOUT, f16, k_cache,  "[blocks, kv_heads, head_dim, 16]",   "keys; position pos is written")       \
-    X(INOUT, f16, v_cache,  "[blocks, kv_heads, 16, head_dim]",   "values; position pos is written")     \
-    X(OUT,   f32, part,     "[1, heads, splits, head_dim+2]",     "sum of values, maximum, sum of weights") \
-    X(VAL,   u32, pos,      "",                                   "position of the token")               \
-    X(VAL,   f32, scale,    "",                                   "of the scores; mostly 1/sqrt(head_dim)") \
-    X(VAL,   u32, pairing,  "",                                   "RoPE: 0 (2i, 2i+1), 1 (i, i+half)")   \
-    X(VAL,   f32, mscale,   "",                                   "RoPE: multiplies sine and cosine")    \
-    X(GROUP, f32, q_rows,   "4096",                               "rotated, scaled queries")             \
-    X(GROUP, f32, scores,   "2048",                               "scores, then weights")                \
-    X(GROUP, f32, stats,    "48",                                 "maximum, sum, correction of the heads")
+#define ATTENTION_DECODE_ARGS(X) \
+    X(IN,    f32, q,        "[1, heads*head_dim]",                                              "queries of the token, not rotated")      \
+    X(IN,    f32, k,        "[1, kv_heads*head_dim]",                                           "its keys, not rotated")                  \
+    X(IN,    f32, v,        "[1, kv_heads*head_dim]",                                           "its values")                             \
+    X(IN,    f32, inv_freq, "[half]",                                                           "radians per position for every pair")    \
+    X(INOUT, f16, k_cache,  "[blocks, kv_heads, head_dim, 16] moves (pos+1)*kv_heads*head_dim", "keys; position pos is written")          \
+    X(INOUT, f16, v_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+1)*kv_heads*head_dim", "values; position pos is written")        \
+    X(OUT,   f32, part,     "[1, heads, splits, head_dim+2]",                                   "sum of values, maximum, sum of weights") \
+    X(VAL,   u32, pos,      "",                                                                 "position of the token")                  \
+    X(VAL,   f32, scale,    "",                                                                 "of the scores; mostly 1/sqrt(head_dim)") \
+    X(VAL,   u32, pairing,  "",                                                                 "RoPE: 0 (2i, 2i+1), 1 (i, i+half)")      \
+    X(VAL,   f32, mscale,   "",                                                                 "RoPE: multiplies sine and cosine")       \
+    X(GROUP, f32, q_rows,   "4096",                                                             "rotated, scaled queries")                \
+    X(GROUP, f32, scores,   "2048",                                                             "scores, then weights")                   \
+    X(GROUP, f32, stats,    "48",                                                               "maximum, sum, correction of the heads")
 FND_STAGE(attention_decode, ATTENTION_DECODE_ARGS, MAIN, NONE, NONE, ALL, "attention of one token, split over the keys; writes its key and value")
 
 #define ATTENTION_MERGE_ARGS(X) \

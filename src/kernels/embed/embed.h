@@ -4,10 +4,10 @@
  * of range is the caller's mistake and is refused on the host; here it reads the last row. */
 #include "elementwise/put.h"
 
-#define EMBED_ARGS(X)                                                                \
-    X(OUT,    act,    y,   "[tokens, dim]", "row ids[i] of the table, for every token") \
-    X(IN,     u32,    ids, "[tokens]",      "token numbers, below vocab")               \
-    X(WEIGHT, policy, w,   "[vocab, dim]",  "the table, rows as in the file")
+#define EMBED_ARGS(X)                                                                                  \
+    X(OUT,    act,    y,   "[tokens, dim]",                 "row ids[i] of the table, for every token") \
+    X(IN,     u32,    ids, "[tokens]",                      "token numbers, below vocab")               \
+    X(WEIGHT, policy, w,   "[vocab, dim] moves tokens*dim", "the table, rows as in the file")
 
 FND_STAGE(embed, EMBED_ARGS, MAIN, NONE, NONE, ALL, "look up a row of the embedding table for every token")
 FND_INLINE void FND_CAT(POLICY, _embed)(fnd_thread t, fnd_act y, const FND_GPU u32 *ids, fnd_weight w,
