@@ -28,6 +28,7 @@ typedef struct fnd_device_info {
     uint32_t tile_tokens;     /* tokens that matrix kernels compute together in prefill */
     uint64_t group_bytes;     /* group memory at most */
     bool     host_memory;     /* device pointers are host pointers */
+    bool     runs_programs;   /* one function per program, groups meeting at fnd_grid_barrier */
     bool     can_build;       /* a compiler is present */
     char     why_not_build[160];
 } fnd_device_info;

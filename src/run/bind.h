@@ -8,7 +8,6 @@
 
 struct fnd_kernel {
     foundry        *f;
-    fnd_kernel_desc desc;
     fnd_composition composition;
     fnd_kernel     *next;
 };

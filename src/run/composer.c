@@ -1,0 +1,129 @@
+/* composer.c - the composer of a context, and its kernels. */
+#include "run/composer.h"
+#include "base/base.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "compose/shipped.h"
+
+enum { MAX_USER_FILE_BYTES = 4 << 20 };
+
+static pthread_mutex_t first_use = PTHREAD_MUTEX_INITIALIZER;
+
+static void release(foundry *f) {
+    fnd_composer *c = f->compose;
+    if (!c) return;
+    fnd_pipelines_free(f, c);
+    while (c->kernels) {
+        fnd_kernel *next = c->kernels->next;
+        fnd_free_memory(c->kernels);
+        c->kernels = next;
+    }
+    fnd_catalog_close(c->catalog);
+    pthread_mutex_destroy(&c->lock);
+    fnd_free_memory(c);
+    f->compose = NULL;
+}
+
+static fnd_status open_composer(foundry *f, fnd_error *err) {
+    fnd_composer *c = fnd_alloc_zeroed(1, sizeof *c);
+    if (!c) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the composer");
+    fnd_status status = fnd_catalog_open(f->desc.kernel_dir, &c->catalog, err);
+    if (status != FND_OK) {
+        fnd_free_memory(c);
+        return status;
+    }
+    pthread_mutex_init(&c->lock, NULL);
+    f->compose = c;
+    f->run_release = release;
+    return FND_OK;
+}
+
+fnd_status fnd_composer_get(foundry *f, fnd_composer **out, fnd_error *err) {
+    FND_TRY(fnd_context_check(f, err));
+    pthread_mutex_lock(&first_use);
+    fnd_status status = f->compose ? FND_OK : open_composer(f, err);
+    pthread_mutex_unlock(&first_use);
+    *out = f->compose;
+    return status;
+}
+
+fnd_status fnd_register_text(foundry *f, const char *path, const char *text, fnd_error *err) {
+    fnd_composer *c;
+    FND_TRY(fnd_composer_get(f, &c, err));
+    pthread_mutex_lock(&c->lock);
+    fnd_status status = fnd_catalog_add(c->catalog, path, text, err);
+    pthread_mutex_unlock(&c->lock);
+    return status;
+}
+
+fnd_status fnd_register_file(foundry *f, const char *path, const char *file, fnd_error *err) {
+    char *text;
+    size_t bytes;
+    FND_TRY(fnd_file_read(file, MAX_USER_FILE_BYTES, &text, &bytes, err));
+    fnd_status status = strlen(text) == bytes ? fnd_register_text(f, path, text, err) : fnd_fail(err, FND_ERR_FORMAT, "%s holds a NUL byte: it is no text", file);
+    fnd_free_memory(text);
+    return status;
+}
+
+static bool same_stages(const fnd_kernel *k, const fnd_composition *c) {
+    if (k->composition.step_count != c->step_count) return false;
+    for (uint32_t i = 0; i < c->step_count; i++) {
+        if (strcmp(k->composition.steps[i].stage->name, c->steps[i].stage->name) != 0 || strcmp(k->composition.steps[i].head, c->steps[i].head) != 0) return false;
+    }
+    return true;
+}
+
+static fnd_kernel *find_kernel(fnd_composer *c, const char *name) {
+    for (fnd_kernel *k = c->kernels; k; k = k->next) {
+        if (strcmp(k->composition.name, name) == 0) return k;
+    }
+    return NULL;
+}
+
+static fnd_status make_locked(foundry *f, fnd_composer *c, const fnd_kernel_desc *desc, fnd_kernel **out, fnd_error *err) {
+    fnd_kernel *k = fnd_alloc_zeroed(1, sizeof *k);
+    if (!k) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for kernel %s", desc->name);
+    fnd_status status = fnd_compose(c->catalog, desc, &k->composition, err);
+    fnd_kernel *known = status == FND_OK ? find_kernel(c, k->composition.name) : NULL;
+    if (known && !same_stages(known, &k->composition)) status = fnd_fail(err, FND_ERR_USAGE, "there is already a kernel %s with other stages", desc->name);
+    if (known || status != FND_OK) {
+        fnd_free_memory(k);
+        *out = known;
+        return status;
+    }
+    k->f = f;
+    k->next = c->kernels;
+    c->kernels = k;
+    *out = k;
+    return FND_OK;
+}
+
+fnd_status fnd_kernel_make(foundry *f, const fnd_kernel_desc *desc, fnd_kernel **out, fnd_error *err) {
+    fnd_composer *c;
+    *out = NULL;
+    FND_TRY(fnd_composer_get(f, &c, err));
+    pthread_mutex_lock(&c->lock);
+    fnd_status status = make_locked(f, c, desc, out, err);
+    pthread_mutex_unlock(&c->lock);
+    return status;
+}
+
+fnd_status fnd_kernel_make_gemv(foundry *f, const fnd_gemv_desc *desc, fnd_kernel **out, fnd_error *err) {
+    fnd_kernel_desc kernel;
+    *out = NULL;
+    FND_TRY(fnd_gemv_stages(desc, &kernel, err));
+    return fnd_kernel_make(f, &kernel, out, err);
+}
+
+fnd_status fnd_kernel_get(foundry *f, const char *name, fnd_kernel **out, fnd_error *err) {
+    fnd_composer *c;
+    fnd_kernel_desc desc;
+    *out = NULL;
+    FND_TRY(fnd_composer_get(f, &c, err));
+    pthread_mutex_lock(&c->lock);
+    *out = find_kernel(c, name);
+    pthread_mutex_unlock(&c->lock);
+    if (*out) return FND_OK;
+    FND_TRY(fnd_shipped_find(name, &desc, err));
+    return fnd_kernel_make(f, &desc, out, err);
+}

@@ -1,0 +1,98 @@
+/* dispatch.c - fnd_run, and the one place that launches. */
+#include "run/dispatch.h"
+#include "base/base.h"
+#include "run/profiler.h"
+
+size_t fnd_dispatch_buffers(const fnd_bound *b, const fnd_storage_ref *refs, fnd_launch_buffer *out) {
+    const fnd_composition *c = &b->kernel->composition;
+    size_t count = 0;
+    for (uint32_t i = 0; i < c->arg_count; i++) {
+        if (!fnd_arg_is_tensor(&c->args[i])) continue;
+        out[count++] = (fnd_launch_buffer){
+            .name = c->args[i].name,
+            .address = refs[i].address,
+            .bytes = refs[i].bytes,
+            .reads = c->args[i].kind != FND_ARG_OUT,
+            .writes = c->args[i].kind == FND_ARG_OUT || c->args[i].kind == FND_ARG_INOUT,
+        };
+    }
+    return count;
+}
+
+static fnd_status launch(foundry *f, const fnd_dispatch *d, fnd_error *err) {
+    fnd_launch l = {
+        .label = d->label,
+        .code = d->code,
+        .args = d->args,
+        .args_bytes = d->args_bytes,
+        .groups = f->info.groups,
+        .warps = d->warps,
+        .scratch_bytes = d->own_scratch_bytes,
+        .shared_scratch_bytes = d->shared_scratch_bytes,
+        .buffers = d->buffers,
+        .buffer_count = d->buffer_count,
+    };
+    fnd_device_lock(f);
+    fnd_status status = f->backend->launch(f->device, &l, err);
+    fnd_device_unlock(f);
+    fnd_count(f, FND_COUNTER_DISPATCHES, 1);
+    fnd_count(f, FND_COUNTER_SUBMISSIONS, 1);
+    return status;
+}
+
+fnd_status fnd_dispatch_run(foundry *f, const fnd_dispatch *d, fnd_error *err) {
+    if (!fnd_profiler_on(&f->profiler)) return launch(f, d, err);
+    uint64_t start = fnd_now_ns();
+    FND_TRY(launch(f, d, err));
+    FND_TRY(fnd_device_wait(f, err));
+    fnd_profile_record(&f->profiler, &(fnd_profile_entry){
+                                         .kernel = d->label,
+                                         .start_ns = start,
+                                         .duration_ns = fnd_now_ns() - start,
+                                         .bytes_read = d->bytes_read,
+                                         .bytes_written = d->bytes_written,
+                                     });
+    return FND_OK;
+}
+
+fnd_status fnd_dispatch_pipeline(foundry *f, const fnd_bound *b, const fnd_variant *v, void **code, fnd_error *err) {
+    fnd_composer *c;
+    fnd_text text = { 0 };
+    FND_TRY(fnd_composer_get(f, &c, err));
+    const char *suffix = b->portable ? "" : fnd_common_suffix(c->catalog, f->info.suffix, &v, 1);
+    fnd_status status = fnd_print_head(c->catalog, &v, 1, &text, err);
+    if (status == FND_OK) {
+        fnd_print_kernel(v, &text);
+        status = fnd_text_check(&text, err);
+    }
+    fnd_pipeline_desc desc = { .entry = v->name, .text = fnd_text_get(&text), .suffix = suffix, .warps = f->info.warps };
+    if (status == FND_OK) status = fnd_pipeline_get(f, &desc, code, err);
+    fnd_text_free(&text);
+    return status;
+}
+
+fnd_status fnd_run(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_error *err) {
+    fnd_bound b;
+    fnd_storage_ref refs[FND_MAX_ARGS];
+    fnd_launch_buffer buffers[FND_MAX_ARGS];
+    uint8_t args[16 * FND_MAX_ARGS + 4 * FND_MAX_DIMS + 8];
+    fnd_layout_of_args layout;
+    FND_TRY(fnd_context_check(f, err));
+    if (kernel->f != f) return fnd_fail(err, FND_ERR_USAGE, "kernel %s belongs to another context", kernel->composition.name);
+    FND_TRY(fnd_bind(f, kernel, bindings, count, &b, err));
+    fnd_dispatch d = { .label = kernel->composition.name, .args = args, .buffers = buffers, .warps = f->info.warps };
+    FND_TRY(fnd_dispatch_pipeline(f, &b, &b.variant, &d.code, err));
+    FND_TRY(fnd_bound_resolve(f, &b, refs, err));
+    fnd_bound_write_args(&b, &b.variant, refs, args);
+    fnd_variant_layout(&b.variant, &layout);
+    d.args_bytes = layout.bytes;
+    d.buffer_count = fnd_dispatch_buffers(&b, refs, buffers);
+    fnd_bound_scratch(&b, &d.own_scratch_bytes, &d.shared_scratch_bytes);
+    fnd_bound_traffic(&b, &d.bytes_read, &d.bytes_written);
+    return fnd_dispatch_run(f, &d, err);
+}
+
+fnd_status fnd_wait(foundry *f, fnd_error *err) {
+    FND_TRY(fnd_context_check(f, err));
+    return fnd_device_wait(f, err);
+}

@@ -1,0 +1,26 @@
+/* dispatch.h - launching one piece of code with bound arguments, timed when somebody listens. */
+#ifndef RUN_DISPATCH_H
+#define RUN_DISPATCH_H
+
+#include "run/composer.h"
+
+typedef struct fnd_dispatch {
+    const char    *label;
+    void          *code;
+    const uint8_t *args;
+    uint32_t       args_bytes, warps;
+    size_t         own_scratch_bytes, shared_scratch_bytes;
+    uint64_t       bytes_read, bytes_written;
+    const fnd_launch_buffer *buffers;
+    size_t         buffer_count;
+} fnd_dispatch;
+
+FND_USE_RESULT fnd_status fnd_dispatch_run(foundry *f, const fnd_dispatch *d, fnd_error *err);
+
+/* The launch buffers of a call: one per tensor. `out` has room for FND_MAX_ARGS; returns how many. */
+size_t fnd_dispatch_buffers(const fnd_bound *b, const fnd_storage_ref *refs, fnd_launch_buffer *out);
+
+/* Code for one call alone; the variant as printed. */
+FND_USE_RESULT fnd_status fnd_dispatch_pipeline(foundry *f, const fnd_bound *b, const fnd_variant *v, void **code, fnd_error *err);
+
+#endif

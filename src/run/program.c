@@ -1,0 +1,154 @@
+/* program.c - recording a program, and running it. */
+#include "run/program.h"
+#include "base/base.h"
+#include "base/memory.h"
+#include "run/profiler.h"
+
+#include <stdio.h>
+
+fnd_status fnd_program_begin(foundry *f, const fnd_program_desc *desc, fnd_program **out, fnd_error *err) {
+    *out = NULL;
+    FND_TRY(fnd_context_check(f, err));
+    if (!desc->name || !fnd_expr_is_name(desc->name) || strlen(desc->name) >= FND_NAME_BYTES) {
+        return fnd_fail(err, FND_ERR_USAGE, "a program needs a name of letters, digits and _, at most %d of them", FND_NAME_BYTES - 1);
+    }
+    fnd_program *p = fnd_alloc_zeroed(1, sizeof *p);
+    if (!p) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", desc->name);
+    p->f = f;
+    p->layer = -1;
+    p->separate = desc->separate || !f->info.runs_programs;
+    p->drop_barrier = desc->drop_barrier;
+    snprintf(p->name, sizeof p->name, "%s", desc->name);
+    for (uint32_t i = 0; i < FND_MAX_VARIABLES && desc->variables[i]; i++) {
+        snprintf(p->variables[p->variable_count++].name, FND_NAME_BYTES, "%s", desc->variables[i]);
+    }
+    *out = p;
+    return FND_OK;
+}
+
+fnd_status fnd_program_layer(fnd_program *p, int layer, fnd_error *err) {
+    bool next = layer == p->layer + 1 || (layer == -1 && p->layer >= 0) || layer == p->layer;
+    if (!next || (layer >= 0 && p->layer == -1 && layer != 0)) return fnd_fail(err, FND_ERR_USAGE, "program %s: layer %d cannot follow layer %d", p->name, layer, p->layer);
+    p->layer = layer;
+    return FND_OK;
+}
+
+fnd_status fnd_program_call(fnd_program *p, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_error *err) {
+    if (p->finished) return fnd_fail(err, FND_ERR_USAGE, "program %s is finished: no call can be added", p->name);
+    if (p->call_count == p->call_capacity) {
+        uint32_t capacity = p->call_capacity ? 2 * p->call_capacity : 32;
+        fnd_call *calls = fnd_alloc_resized(p->calls, capacity, sizeof *calls);
+        if (!calls) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", p->name);
+        p->calls = calls;
+        p->call_capacity = capacity;
+    }
+    fnd_call *call = &p->calls[p->call_count];
+    FND_TRY(fnd_bind(p->f, kernel, bindings, count, &call->bound, err));
+    call->layer = p->layer;
+    call->barrier = false;
+    p->call_count++;
+    return FND_OK;
+}
+
+fnd_status fnd_program_finish(fnd_program *p, fnd_error *err) {
+    if (p->finished || p->call_count == 0) return fnd_fail(err, FND_ERR_USAGE, "program %s %s", p->name, p->finished ? "is finished already" : "has no calls");
+    fnd_program_derive_barriers(p);
+    FND_TRY(fnd_program_fold(p, err));
+    FND_TRY(fnd_program_build(p, err));
+    for (uint32_t i = 0; i < p->variable_count; i++) {
+        if (p->variables[i].count == 0) return fnd_fail(err, FND_ERR_USAGE, "program %s: no call has a number or dimension %s", p->name, p->variables[i].name);
+    }
+    p->finished = true;
+    return FND_OK;
+}
+
+fnd_status fnd_program_set(fnd_program *p, const char *variable, uint32_t value, fnd_error *err) {
+    int index = fnd_program_variable(p, variable);
+    if (index < 0) return fnd_fail(err, FND_ERR_USAGE, "program %s has no variable %s", p->name, variable);
+    fnd_variable *v = &p->variables[index];
+    if (v->limit && (value == 0 || value > v->limit)) return fnd_fail(err, FND_ERR_LIMIT, "program %s: %s = %u is not within 1 .. %llu", p->name, variable, value, (unsigned long long)v->limit);
+    v->value = value;
+    for (uint32_t i = 0; i < v->count; i++) memcpy(p->table + v->at[i], &value, 4);
+    return FND_OK;
+}
+
+/* The numbers and dimensions of a call as they are now. */
+static void refresh(const fnd_program *p, fnd_bound *b) {
+    const fnd_composition *c = &b->kernel->composition;
+    for (uint32_t i = 0; i < p->variable_count; i++) {
+        int arg = fnd_composition_arg(c, p->variables[i].name), dim = fnd_dims_find(&b->dims, p->variables[i].name);
+        if (arg >= 0) b->bits[arg] = p->variables[i].value;
+        if (dim >= 0) b->dims.value[dim] = p->variables[i].value;
+    }
+}
+
+static void segment_traffic(const fnd_program *p, fnd_segment *s) {
+    s->bytes_read = s->bytes_written = 0;
+    for (uint32_t i = s->first; i < s->first + s->count; i++) {
+        uint64_t read, written;
+        refresh(p, &p->calls[i].bound);
+        fnd_bound_traffic(&p->calls[i].bound, &read, &written);
+        s->bytes_read += read;
+        s->bytes_written += written;
+    }
+}
+
+/* Tensors may have been written by the host, or have gone, since the last run. */
+static fnd_status check_tensors(fnd_program *p, fnd_error *err) {
+    fnd_storage_ref refs[FND_MAX_ARGS];
+    for (uint32_t i = 0; i < p->call_count; i++) FND_TRY(fnd_bound_resolve(p->f, &p->calls[i].bound, refs, err));
+    return FND_OK;
+}
+
+fnd_status fnd_program_run(fnd_program *p, fnd_error *err) {
+    if (!p->finished) return fnd_fail(err, FND_ERR_USAGE, "program %s is not finished", p->name);
+    FND_TRY(check_tensors(p, err));
+    bool profiled = fnd_profiler_on(&p->f->profiler);
+    for (uint32_t i = 0; i < p->segment_count; i++) {
+        fnd_segment *s = &p->segments[i];
+        fnd_launch_buffer buffers[4 * FND_MAX_ARGS];
+        size_t count = 0;
+        for (uint32_t k = s->first; p->separate && k < s->first + s->count; k++) {
+            for (size_t n = 0; n < p->buffer_counts[k] && count < FND_COUNT(buffers); n++) buffers[count++] = p->buffers[(size_t)k * FND_MAX_ARGS + n];
+        }
+        if (profiled) segment_traffic(p, s);
+        fnd_dispatch d = {
+            .label = s->label,
+            .code = s->code,
+            .args = p->table + s->at,
+            .args_bytes = s->bytes,
+            .warps = p->f->info.warps,
+            .own_scratch_bytes = s->own_scratch_bytes,
+            .shared_scratch_bytes = s->shared_scratch_bytes,
+            .bytes_read = s->bytes_read,
+            .bytes_written = s->bytes_written,
+            .buffers = buffers,
+            .buffer_count = count,
+        };
+        FND_TRY(fnd_dispatch_run(p->f, &d, err));
+    }
+    return FND_OK;
+}
+
+void fnd_program_get_info(const fnd_program *p, fnd_program_info *out) {
+    *out = (fnd_program_info){ .calls = p->call_count, .barriers = p->barriers, .layers = p->layers, .launches = p->segment_count, .text = fnd_text_get(&p->text) };
+    for (uint32_t i = 0; i < p->segment_count; i++) {
+        segment_traffic(p, &p->segments[i]);
+        out->bytes_read += p->segments[i].bytes_read;
+        out->bytes_written += p->segments[i].bytes_written;
+    }
+}
+
+void fnd_program_free(fnd_program *p) {
+    if (!p) return;
+    for (uint32_t i = 0; i < p->variant_count; i++) fnd_free_memory(p->variants[i]);
+    for (uint32_t i = 0; i < p->variable_count; i++) fnd_free_memory(p->variables[i].at);
+    fnd_free_memory(p->variants);
+    fnd_free_memory(p->calls);
+    fnd_free_memory(p->table);
+    fnd_free_memory(p->segments);
+    fnd_free_memory(p->buffers);
+    fnd_free_memory(p->buffer_counts);
+    fnd_text_free(&p->text);
+    fnd_free_memory(p);
+}

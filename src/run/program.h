@@ -1,0 +1,64 @@
+/* program.h - the inside of a program. */
+#ifndef RUN_PROGRAM_H
+#define RUN_PROGRAM_H
+
+#include "compose/program.h"
+#include "run/dispatch.h"
+
+typedef struct fnd_call {
+    fnd_bound bound;
+    uint32_t  variant; /* index into variants */
+    int       layer;
+    bool      barrier; /* before it */
+    uint32_t  at;      /* of its arguments in the table */
+} fnd_call;
+
+/* A variable: where its copies stand in the table. */
+typedef struct fnd_variable {
+    char      name[FND_NAME_BYTES];
+    uint32_t *at;
+    uint32_t  count, capacity, value;
+    uint64_t  limit; /* of a dimension: what was bound; 0 for a number */
+} fnd_variable;
+
+/* One launch: calls first .. first + count - 1. */
+typedef struct fnd_segment {
+    uint32_t first, count;
+    void    *code;
+    uint32_t at, bytes; /* its part of the table */
+    size_t   own_scratch_bytes, shared_scratch_bytes;
+    uint64_t bytes_read, bytes_written;
+    char     label[FND_NAME_BYTES + 16];
+} fnd_segment;
+
+struct fnd_program {
+    foundry        *f;
+    char            name[FND_NAME_BYTES];
+    bool            separate, finished;
+    uint32_t        drop_barrier;
+    int             layer;
+    fnd_call       *calls;
+    uint32_t        call_count, call_capacity;
+    fnd_variant   **variants;
+    uint32_t        variant_count;
+    fnd_variable    variables[FND_MAX_VARIABLES];
+    uint32_t        variable_count;
+    uint8_t        *table;
+    uint32_t        table_bytes, barriers, layers;
+    fnd_segment    *segments;
+    uint32_t        segment_count;
+    fnd_launch_buffer *buffers; /* of all calls, FND_MAX_ARGS each */
+    size_t         *buffer_counts;
+    fnd_text        text;
+};
+
+/* program_plan.c: which calls must wait for which. Sets call.barrier, p->barriers. */
+void fnd_program_derive_barriers(fnd_program *p);
+/* program_plan.c: variants with constants folded; call.variant. */
+FND_USE_RESULT fnd_status fnd_program_fold(fnd_program *p, fnd_error *err);
+/* program_build.c: table, text, code. */
+FND_USE_RESULT fnd_status fnd_program_build(fnd_program *p, fnd_error *err);
+
+int fnd_program_variable(const fnd_program *p, const char *name); /* -1: none */
+
+#endif

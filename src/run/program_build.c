@@ -1,0 +1,225 @@
+/* program_build.c - a program's table of arguments, its text and its code. */
+#include "run/program.h"
+#include "base/base.h"
+#include "base/memory.h"
+
+#include <stdio.h>
+
+/* ---- the table: before, layers, after, in the order of the calls ---- */
+
+static fnd_status add_place(fnd_program *p, fnd_variable *v, uint32_t at, fnd_error *err) {
+    if (v->count == v->capacity) {
+        uint32_t capacity = v->capacity ? 2 * v->capacity : 32;
+        uint32_t *list = fnd_alloc_resized(v->at, capacity, sizeof *list);
+        if (!list) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", p->name);
+        v->at = list;
+        v->capacity = capacity;
+    }
+    v->at[v->count++] = at;
+    return FND_OK;
+}
+
+/* Remember where the variables of a call stand. */
+static fnd_status note_variables(fnd_program *p, const fnd_call *call, const fnd_layout_of_args *layout, fnd_error *err) {
+    const fnd_composition *c = &call->bound.kernel->composition;
+    for (uint32_t i = 0; i < c->arg_count; i++) {
+        int v = c->args[i].kind == FND_ARG_VAL ? fnd_program_variable(p, c->args[i].name) : -1;
+        if (v < 0) continue;
+        p->variables[v].value = call->bound.bits[i];
+        FND_TRY(add_place(p, &p->variables[v], call->at + layout->arg[i], err));
+    }
+    for (uint32_t i = 0; i < c->dims.count; i++) {
+        int v = fnd_program_variable(p, c->dims.name[i]);
+        if (v < 0) continue;
+        fnd_variable *var = &p->variables[v];
+        uint64_t bound = call->bound.dims.value[i];
+        if (var->limit == 0 || bound < var->limit) var->limit = bound;
+        var->value = (uint32_t)var->limit;
+        FND_TRY(add_place(p, var, call->at + layout->dim[i], err));
+    }
+    return FND_OK;
+}
+
+static fnd_status fill_table(fnd_program *p, fnd_error *err) {
+    uint32_t at = 0;
+    fnd_storage_ref refs[FND_MAX_ARGS];
+    fnd_layout_of_args layout;
+    for (uint32_t i = 0; i < p->call_count; i++) {
+        fnd_variant_layout(p->variants[p->calls[i].variant], &layout);
+        p->calls[i].at = at;
+        at += layout.bytes;
+    }
+    p->table_bytes = at;
+    p->table = fnd_alloc_zeroed(1, at);
+    p->buffers = fnd_alloc_zeroed(p->call_count, FND_MAX_ARGS * sizeof *p->buffers);
+    p->buffer_counts = fnd_alloc_zeroed(p->call_count, sizeof *p->buffer_counts);
+    if (!p->table || !p->buffers || !p->buffer_counts) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the arguments of program %s", p->name);
+    for (uint32_t i = 0; i < p->call_count; i++) {
+        fnd_call *call = &p->calls[i];
+        const fnd_variant *v = p->variants[call->variant];
+        FND_TRY(fnd_bound_resolve(p->f, &call->bound, refs, err));
+        fnd_bound_write_args(&call->bound, v, refs, p->table + call->at);
+        p->buffer_counts[i] = fnd_dispatch_buffers(&call->bound, refs, p->buffers + (size_t)i * FND_MAX_ARGS);
+        fnd_variant_layout(v, &layout);
+        FND_TRY(note_variables(p, call, &layout, err));
+    }
+    return FND_OK;
+}
+
+/* ---- classes of layers ---- */
+
+typedef struct layering {
+    fnd_part           *parts; /* one per call */
+    fnd_block_of_calls *blocks, *classes;
+    uint8_t            *layer_class;
+    uint32_t            layers, class_count;
+} layering;
+
+static bool same_block(const fnd_block_of_calls *a, const fnd_block_of_calls *b) {
+    if (a->count != b->count) return false;
+    for (uint32_t i = 0; i < a->count; i++) {
+        if (a->parts[i].variant != b->parts[i].variant || a->parts[i].barrier != b->parts[i].barrier) return false;
+    }
+    return true;
+}
+
+static fnd_status find_class(const fnd_program *p, layering *l, uint32_t layer, fnd_error *err) {
+    uint32_t c = 0;
+    while (c < l->class_count && !same_block(&l->classes[c], &l->blocks[layer])) c++;
+    if (c == 26) return fnd_fail(err, FND_ERR_LIMIT, "program %s has more than 26 kinds of layers", p->name);
+    if (c == l->class_count) l->classes[l->class_count++] = l->blocks[layer];
+    l->layer_class[layer] = (uint8_t)c;
+    return FND_OK;
+}
+
+static void free_layering(layering *l) {
+    fnd_free_memory(l->parts);
+    fnd_free_memory(l->blocks);
+    fnd_free_memory(l->classes);
+    fnd_free_memory(l->layer_class);
+}
+
+/* Calls in a row, cut where the layer changes. */
+static fnd_status find_layers(const fnd_program *p, layering *l, fnd_program_text *text, fnd_error *err) {
+    l->parts = fnd_alloc_zeroed(p->call_count, sizeof *l->parts);
+    l->blocks = fnd_alloc_zeroed(p->layers + 1, sizeof *l->blocks);
+    l->classes = fnd_alloc_zeroed(p->layers + 1, sizeof *l->classes);
+    l->layer_class = fnd_alloc_zeroed(p->layers + 1, 1);
+    if (!l->parts || !l->blocks || !l->classes || !l->layer_class) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", p->name);
+    for (uint32_t i = 0; i < p->call_count; i++) {
+        const fnd_call *call = &p->calls[i];
+        bool behind = call->layer < 0 && p->layers > 0 && i > 0 && (p->calls[i - 1].layer >= 0 || text->after.count);
+        fnd_block_of_calls *block = call->layer >= 0 ? &l->blocks[call->layer] : behind ? &text->after : &text->before;
+        l->parts[i] = (fnd_part){ call->variant, call->barrier };
+        if (!block->count) block->parts = &l->parts[i];
+        block->count++;
+    }
+    for (uint32_t i = 0; i < p->layers; i++) FND_TRY(find_class(p, l, i, err));
+    text->layers = p->layers;
+    text->classes = l->classes;
+    text->class_count = l->class_count;
+    text->layer_class = l->layer_class;
+    return FND_OK;
+}
+
+/* ---- code ---- */
+
+static const char *program_suffix(const fnd_program *p, const fnd_composer *c, uint32_t first, uint32_t count) {
+    for (uint32_t i = first; i < first + count; i++) {
+        if (p->calls[i].bound.portable) return "";
+    }
+    const char *suffix = p->f->info.suffix;
+    for (uint32_t i = first; i < first + count && suffix[0]; i++) {
+        const fnd_variant *v = p->variants[p->calls[i].variant];
+        suffix = fnd_common_suffix(c->catalog, suffix, &v, 1);
+    }
+    return suffix;
+}
+
+static void measure_segment(const fnd_program *p, fnd_segment *s) {
+    fnd_layout_of_args layout;
+    s->at = p->calls[s->first].at;
+    s->bytes = 0;
+    s->own_scratch_bytes = s->shared_scratch_bytes = 0;
+    for (uint32_t i = s->first; i < s->first + s->count; i++) {
+        size_t own, shared;
+        fnd_bound_scratch(&p->calls[i].bound, &own, &shared);
+        s->own_scratch_bytes = fnd_max_size(s->own_scratch_bytes, own);
+        s->shared_scratch_bytes = fnd_max_size(s->shared_scratch_bytes, shared);
+        fnd_variant_layout(p->variants[p->calls[i].variant], &layout);
+        s->bytes += layout.bytes;
+    }
+}
+
+/* Print and compile calls first .. first + count - 1 as one entry point. */
+static fnd_status compile_text(fnd_program *p, fnd_segment *s, const fnd_program_text *text, fnd_error *err) {
+    fnd_composer *c;
+    FND_TRY(fnd_composer_get(p->f, &c, err));
+    fnd_text_clear(&p->text);
+    FND_TRY(fnd_print_program(c->catalog, text, &p->text, err));
+    fnd_pipeline_desc desc = { .entry = text->name, .text = fnd_text_get(&p->text), .suffix = program_suffix(p, c, s->first, s->count), .warps = p->f->info.warps };
+    return fnd_pipeline_get(p->f, &desc, &s->code, err);
+}
+
+static fnd_status build_whole(fnd_program *p, fnd_error *err) {
+    layering l = { 0 };
+    fnd_program_text text = { .name = p->name, .variants = (const fnd_variant *const *)p->variants, .variant_count = p->variant_count };
+    p->segments = fnd_alloc_zeroed(1, sizeof *p->segments);
+    if (!p->segments) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", p->name);
+    p->segment_count = 1;
+    p->segments[0] = (fnd_segment){ .count = p->call_count };
+    snprintf(p->segments[0].label, sizeof p->segments[0].label, "%s", p->name);
+    measure_segment(p, &p->segments[0]);
+    fnd_status status = find_layers(p, &l, &text, err);
+    if (status == FND_OK) status = compile_text(p, &p->segments[0], &text, err);
+    free_layering(&l);
+    return status;
+}
+
+/* One launch for the calls between two barriers. A single call is compiled alone, under its own
+ * kernel's name, so that equal calls of any program share their code. */
+static fnd_status build_segment(fnd_program *p, fnd_segment *s, fnd_error *err) {
+    const fnd_call *call = &p->calls[s->first];
+    measure_segment(p, s);
+    if (s->count == 1) {
+        snprintf(s->label, sizeof s->label, "%s", call->bound.kernel->composition.name);
+        fnd_variant alone = *p->variants[call->variant];
+        snprintf(alone.name, sizeof alone.name, "%s", alone.kernel->name);
+        return fnd_dispatch_pipeline(p->f, &call->bound, &alone, &s->code, err);
+    }
+    fnd_part parts[64];
+    const fnd_variant *variants[64];
+    char names[64][sizeof variants[0]->name];
+    if (s->count > FND_COUNT(parts)) return fnd_fail(err, FND_ERR_LIMIT, "program %s has more than %zu calls without a barrier between them", p->name, FND_COUNT(parts));
+    fnd_program_text text = { .name = s->label, .variants = variants };
+    for (uint32_t i = 0; i < s->count; i++) {
+        const fnd_variant *v = p->variants[p->calls[s->first + i].variant];
+        uint32_t k = 0;
+        while (k < text.variant_count && variants[k] != v) k++;
+        if (k == text.variant_count) variants[text.variant_count++] = v;
+        parts[i] = (fnd_part){ .variant = k };
+        (void)names;
+    }
+    snprintf(s->label, sizeof s->label, "%.24s_and_%u", variants[0]->name, s->count - 1);
+    text.before = (fnd_block_of_calls){ parts, s->count };
+    return compile_text(p, s, &text, err);
+}
+
+static fnd_status build_separate(fnd_program *p, fnd_error *err) {
+    p->segments = fnd_alloc_zeroed(p->call_count, sizeof *p->segments);
+    if (!p->segments) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", p->name);
+    for (uint32_t i = 0; i < p->call_count; i++) {
+        if (i == 0 || p->calls[i].barrier) p->segments[p->segment_count++] = (fnd_segment){ .first = i };
+        p->segments[p->segment_count - 1].count++;
+    }
+    for (uint32_t i = 0; i < p->segment_count; i++) FND_TRY(build_segment(p, &p->segments[i], err));
+    return FND_OK;
+}
+
+fnd_status fnd_program_build(fnd_program *p, fnd_error *err) {
+    for (uint32_t i = 0; i < p->call_count; i++) {
+        if (p->calls[i].layer >= (int)p->layers) p->layers = (uint32_t)p->calls[i].layer + 1;
+    }
+    FND_TRY(fill_table(p, err));
+    return p->separate ? build_separate(p, err) : build_whole(p, err);
+}
