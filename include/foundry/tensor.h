@@ -207,7 +207,7 @@ typedef struct fnd_cut {
 } fnd_cut;
 FND_USE_RESULT fnd_status fnd_view_cut(fnd_tensor *of, fnd_cut cut, fnd_view *out, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_const_view_cut(const fnd_tensor *of, fnd_cut cut, fnd_const_view *out, fnd_error *err);
-/* The same values in another shape: of a contiguous tensor; rows stay whole in packed formats. */
+/* The same values in another shape: of a contiguous tensor. Rows of tiles stay as they are. */
 FND_USE_RESULT fnd_status fnd_view_shape(fnd_tensor *of, fnd_shape shape, fnd_view *out, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_const_view_shape(const fnd_tensor *of, fnd_shape shape, fnd_const_view *out, fnd_error *err);
 /* Two dimensions exchanged, neither the innermost: [tokens, heads, dim] <-> [heads, tokens, dim]. */

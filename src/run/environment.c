@@ -1,0 +1,79 @@
+/* environment.c - the one place that reads the environment. */
+#include "backend/backend.h"
+#include "base/base.h"
+#include "foundry/context.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+/* A variable that is set and not empty. */
+static const char *variable(const char *name) {
+    const char *value = getenv(name);
+    return value && value[0] ? value : NULL;
+}
+
+static fnd_status get_backend(fnd_desc *desc, fnd_error *err) {
+    const char *value = variable("FOUNDRY_BACKEND");
+    if (!value || desc->backend) return FND_OK;
+    for (size_t i = 0; fnd_backend_name(i); i++) {
+        if (strcmp(fnd_backend_name(i), value) == 0) desc->backend = fnd_backend_name(i);
+    }
+    if (desc->backend) return FND_OK;
+#define FND_BACKEND_ROW_(name, doc) " " #name
+    return fnd_fail(err, FND_ERR_USAGE, "FOUNDRY_BACKEND=%.64s names no backend; known are:" FND_BACKENDS(FND_BACKEND_ROW_), value);
+#undef FND_BACKEND_ROW_
+}
+
+static fnd_status get_threads(fnd_desc *desc, fnd_error *err) {
+    const char *value = variable("FOUNDRY_THREADS");
+    if (!value || desc->threads) return FND_OK;
+    uint32_t threads = 0;
+    const char *p = value;
+    for (; isdigit((unsigned char)*p) && threads <= FND_MAX_THREADS; p++) threads = threads * 10 + (uint32_t)(*p - '0');
+    if (*p || threads < 1 || threads > FND_MAX_THREADS) {
+        return fnd_fail(err, FND_ERR_USAGE, "FOUNDRY_THREADS=%.64s is not a number from 1 to %d", value, FND_MAX_THREADS);
+    }
+    desc->threads = threads;
+    return FND_OK;
+}
+
+static fnd_status get_isa(fnd_desc *desc, fnd_error *err) {
+    const char *value = variable("FOUNDRY_ISA");
+    if (!value || desc->isa) return FND_OK;
+    for (const char *p = value; *p; p++) {
+        if (!isalnum((unsigned char)*p) && *p != '_') return fnd_fail(err, FND_ERR_USAGE, "FOUNDRY_ISA=%.64s is not a name of letters, digits and _", value);
+    }
+    desc->isa = value;
+    return FND_OK;
+}
+
+static fnd_status get_path(const char *name, const char **out, fnd_error *err) {
+    const char *value = variable(name);
+    if (!value || *out) return FND_OK;
+    if (strlen(value) >= FND_PATH_BYTES) return fnd_fail(err, FND_ERR_USAGE, "%s is a path of %zu bytes, more than %d", name, strlen(value), FND_PATH_BYTES - 1);
+    *out = value;
+    return FND_OK;
+}
+
+/* Paths that are relative or too long are as good as not set: there is then no cache. */
+static void get_default_cache(fnd_desc *desc) {
+    const char *cache = variable("XDG_CACHE_HOME"), *home = variable("HOME");
+    int length = 0;
+    if (desc->default_cache_dir[0]) return;
+    if (cache && cache[0] == '/') {
+        length = snprintf(desc->default_cache_dir, sizeof desc->default_cache_dir, "%s/foundry", cache);
+    } else if (home && home[0] == '/') {
+        length = snprintf(desc->default_cache_dir, sizeof desc->default_cache_dir, "%s/.cache/foundry", home);
+    }
+    if (length < 0 || (size_t)length >= sizeof desc->default_cache_dir) desc->default_cache_dir[0] = '\0';
+}
+
+fnd_status fnd_options_from_environment(fnd_desc *desc, fnd_error *err) {
+    FND_TRY(get_backend(desc, err));
+    FND_TRY(get_threads(desc, err));
+    FND_TRY(get_isa(desc, err));
+    FND_TRY(get_path("FOUNDRY_KERNEL_DIR", &desc->kernel_dir, err));
+    FND_TRY(get_path("FOUNDRY_CACHE_DIR", &desc->cache_dir, err));
+    get_default_cache(desc);
+    return FND_OK;
+}
