@@ -1,0 +1,58 @@
+/* profiler_print.c - the profile as a table for people. */
+#include "base/base.h"
+#include "base/memory.h"
+#include "run/context.h"
+#include "run/profiler_ring.h"
+
+#include <stdio.h>
+
+enum { NAME_WIDTH = 44 };
+
+static double gb_s(uint64_t bytes, uint64_t ns) { return ns ? (double)bytes / (double)ns : 0.0; }
+
+static void print_share(FILE *to, double part, double whole) {
+    if (whole > 0) {
+        fprintf(to, " %7.1f", 100.0 * part / whole);
+    } else {
+        fprintf(to, " %7s", "-");
+    }
+}
+
+static void print_row(FILE *to, const fnd_profile_row *r, const fnd_profile_totals *t) {
+    char name[FND_PROFILE_PATH_BYTES + FND_PROFILE_KERNEL_BYTES + 2];
+    snprintf(name, sizeof name, "%s%s%s", r->path, r->path[0] || !r->kernel[0] ? "/" : "", r->kernel);
+    uint64_t bytes = r->bytes_read + r->bytes_written;
+    double rate = gb_s(bytes, r->total_ns);
+    fprintf(to, "%-*s %9llu %12.1f %10.2f %9.2f", NAME_WIDTH, name, (unsigned long long)r->calls, (double)r->total_ns * 1e-3, (double)r->total_ns * 1e-3 / (double)r->calls, rate);
+    print_share(to, rate * 1e9, t->bandwidth);
+    print_share(to, (double)r->total_ns, (double)t->dispatch_ns);
+    fputc('\n', to);
+}
+
+static void print_totals(FILE *to, const fnd_profile_totals *t, uint32_t ring_records) {
+    double rate = gb_s(t->bytes_read + t->bytes_written, t->dispatch_ns);
+    fprintf(to, "in kernels: %.1f us, %.3f GB read, %.3f GB written, %.2f GB/s", (double)t->dispatch_ns * 1e-3, (double)t->bytes_read * 1e-9, (double)t->bytes_written * 1e-9, rate);
+    if (t->bandwidth > 0) fprintf(to, ", %.1f %% of the measured %.2f GB/s", 100.0 * rate * 1e9 / t->bandwidth, t->bandwidth * 1e-9);
+    fputc('\n', to);
+    if (t->lost) fprintf(to, "%llu records lost, %llu kept: the ring of %u was full\n", (unsigned long long)t->lost, (unsigned long long)t->records, ring_records);
+}
+
+fnd_status fnd_profile_print(foundry *f, FILE *to, fnd_error *err) {
+    FND_TRY(fnd_context_check(f, err));
+    fnd_profile_totals totals;
+    size_t count = fnd_profile_rows(f, NULL, 0);
+    fnd_profile_row *rows = fnd_alloc_zeroed(count, sizeof *rows);
+    if (!rows) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a profile of %zu rows", count);
+    count = fnd_min_size(count, fnd_profile_rows(f, rows, count));
+    fnd_profile_get_totals(f, &totals);
+    fprintf(to, "%-*s %9s %12s %10s %9s %7s %7s\n", NAME_WIDTH, "kernel (scopes end with /)", "calls", "total us", "us/call", "GB/s", "% bw", "% time");
+    for (size_t i = 0; i < count; i++) print_row(to, &rows[i], &totals);
+    fnd_free_memory(rows);
+    const fnd_ring *ring = atomic_load(&f->profiler.ring);
+    print_totals(to, &totals, ring ? fnd_ring_capacity(ring) : 0);
+    for (int i = 0; i < FND_COUNTER_COUNT; i++) {
+        fprintf(to, "%s%s %llu", i ? ", " : "counters: ", fnd_counter_name((fnd_counter)i), (unsigned long long)fnd_counter_get(f, (fnd_counter)i));
+    }
+    fputc('\n', to);
+    return ferror(to) ? fnd_fail(err, FND_ERR_FILE, "the profile could not be written") : FND_OK;
+}
