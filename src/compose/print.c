@@ -7,7 +7,9 @@
 
 void fnd_variant_init(const fnd_composition *kernel, fnd_variant *out) {
     *out = (fnd_variant){ .kernel = kernel, .tokens = 1 };
-    snprintf(out->name, sizeof out->name, "%s", kernel->name);
+    bool taken = false; /* by a stage's function: C has no overloads */
+    for (uint32_t i = 0; i < kernel->step_count; i++) taken |= strcmp(kernel->steps[i].stage->name, kernel->name) == 0;
+    snprintf(out->name, sizeof out->name, "%s%s", kernel->name, taken ? "_kernel" : "");
     for (uint32_t i = 0; i < kernel->arg_count; i++) {
         const fnd_arg *arg = &kernel->args[i];
         if (strcmp(arg->type, "act") == 0 || arg->kind == FND_ARG_WEIGHT) out->formats[i] = FND_F32;
