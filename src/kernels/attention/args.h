@@ -12,7 +12,7 @@
  * kernel's prologue attention_merge joins them.
  *
  * Limits, checked on the host: heads a multiple of kv_heads, at most 16 heads per kv head, head_dim a
- * multiple of 16 and at most 256, half <= head_dim / 2, all positions < 16 * blocks. */
+ * multiple of 16 and at most 256, pairs <= head_dim / 2, all positions < 16 * blocks. */
 #ifndef ATTENTION_ARGS_H
 #define ATTENTION_ARGS_H
 #include "fnd_device.h"
@@ -20,23 +20,23 @@
 #define KV_WRITE_ARGS(X) \
     X(IN,    f32, k,        "[tokens, kv_heads*head_dim]",                                     "keys of the new tokens, not rotated") \
     X(IN,    f32, v,        "[tokens, kv_heads*head_dim]",                                     "their values")                        \
-    X(IN,    f32, inv_freq, "[half]",                                                          "radians per position for every pair") \
+    X(IN,    f32, inv_freq, "[pairs]",                                                         "radians per position for every pair") \
     X(INOUT, f16, k_cache,  "[blocks, kv_heads, head_dim, 16] moves tokens*kv_heads*head_dim", "keys, by blocks of 16 positions")     \
     X(INOUT, f16, v_cache,  "[blocks, kv_heads, 16, head_dim] moves tokens*kv_heads*head_dim", "values, by blocks of 16 positions")   \
     X(VAL,   u32, pos,      "",                                                                "position of the first token")         \
-    X(VAL,   u32, pairing,  "",                                                                "RoPE: 0 (2i, 2i+1), 1 (i, i+half)")   \
+    X(VAL,   u32, pairing,  "",                                                                "RoPE: 0 (2i, 2i+1), 1 (i, i+pairs)")  \
     X(VAL,   f32, mscale,   "",                                                                "RoPE: multiplies sine and cosine")
 FND_STAGE(kv_write, KV_WRITE_ARGS, MAIN, NONE, NONE, ALL, "rotate new keys and store keys and values in the cache")
 
 #define ATTENTION_ARGS(X) \
     X(IN,    f32, q,        "[tokens, q_dim]",                                                       "queries, not rotated; q_dim = heads*head_dim") \
-    X(IN,    f32, inv_freq, "[half]",                                                                "radians per position for every pair")          \
+    X(IN,    f32, inv_freq, "[pairs]",                                                               "radians per position for every pair")          \
     X(IN,    f16, k_cache,  "[blocks, kv_heads, head_dim, 16] moves (pos+tokens)*kv_heads*head_dim", "keys of positions 0 .. pos+tokens-1")          \
     X(IN,    f16, v_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+tokens)*kv_heads*head_dim", "values of the same positions")                 \
     X(OUT,   f32, y,        "[tokens, q_dim]",                                                       "sum of values by softmax of scores")           \
     X(VAL,   u32, pos,      "",                                                                      "position of the first token")                  \
     X(VAL,   f32, scale,    "",                                                                      "of the scores; mostly 1/sqrt(head_dim)")       \
-    X(VAL,   u32, pairing,  "",                                                                      "RoPE: 0 (2i, 2i+1), 1 (i, i+half)")            \
+    X(VAL,   u32, pairing,  "",                                                                      "RoPE: 0 (2i, 2i+1), 1 (i, i+pairs)")           \
     X(VAL,   f32, mscale,   "",                                                                      "RoPE: multiplies sine and cosine")             \
     X(GROUP, f32, q_rows,   "4096",                                                                  "rotated, scaled queries of a tile")            \
     X(GROUP, f32, scores,   "2048",                                                                  "scores, then weights, of a tile")              \
@@ -47,13 +47,13 @@ FND_STAGE(attention, ATTENTION_ARGS, MAIN, NONE, NONE, ALL, "causal attention of
     X(IN,    f32, q,        "[1, heads*head_dim]",                                              "queries of the token, not rotated")      \
     X(IN,    f32, k,        "[1, kv_heads*head_dim]",                                           "its keys, not rotated")                  \
     X(IN,    f32, v,        "[1, kv_heads*head_dim]",                                           "its values")                             \
-    X(IN,    f32, inv_freq, "[half]",                                                           "radians per position for every pair")    \
+    X(IN,    f32, inv_freq, "[pairs]",                                                          "radians per position for every pair")    \
     X(INOUT, f16, k_cache,  "[blocks, kv_heads, head_dim, 16] moves (pos+1)*kv_heads*head_dim", "keys; position pos is written")          \
     X(INOUT, f16, v_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+1)*kv_heads*head_dim", "values; position pos is written")        \
     X(OUT,   f32, part,     "[1, heads, splits, head_dim+2]",                                   "sum of values, maximum, sum of weights") \
     X(VAL,   u32, pos,      "",                                                                 "position of the token")                  \
     X(VAL,   f32, scale,    "",                                                                 "of the scores; mostly 1/sqrt(head_dim)") \
-    X(VAL,   u32, pairing,  "",                                                                 "RoPE: 0 (2i, 2i+1), 1 (i, i+half)")      \
+    X(VAL,   u32, pairing,  "",                                                                 "RoPE: 0 (2i, 2i+1), 1 (i, i+pairs)")     \
     X(VAL,   f32, mscale,   "",                                                                 "RoPE: multiplies sine and cosine")       \
     X(GROUP, f32, q_rows,   "4096",                                                             "rotated, scaled queries")                \
     X(GROUP, f32, scores,   "2048",                                                             "scores, then weights")                   \

@@ -20,11 +20,11 @@ FND_INLINE void attention_store(fnd_thread t, attention_tile a, FND_GPU f32 *y, 
 FND_INLINE void attention(fnd_thread t, const FND_GPU f32 *q, const FND_GPU f32 *inv_freq, const FND_GPU f16 *k_cache,
                           const FND_GPU f16 *v_cache, FND_GPU f32 *y, u32 pos, f32 scale, u32 pairing, f32 mscale,
                           FND_GROUP f32 *q_rows, FND_GROUP f32 *scores, FND_GROUP f32 *stats,
-                          u32 tokens, u32 q_dim, u32 half, u32 blocks, u32 kv_heads, u32 head_dim) {
+                          u32 tokens, u32 q_dim, u32 pairs, u32 blocks, u32 kv_heads, u32 head_dim) {
     (void)blocks;
     u32 group = q_dim / head_dim / kv_heads, per_tile = fnd_max(ATTENTION_ROWS / group, 1);
     u32 tiles = (tokens + per_tile - 1) / per_tile;
-    rope_params p = rope_params_of(inv_freq, half, pairing, mscale);
+    rope_params p = rope_params_of(inv_freq, pairs, pairing, mscale);
     for (u32 item = t.group; item < tiles * kv_heads; item += t.groups) {
         /* From the end: the tiles with the most keys first, so that groups finish together. */
         u32 head = item % kv_heads, token = (tiles - 1 - item / kv_heads) * per_tile;

@@ -25,10 +25,10 @@ FND_INLINE void attention_decode(fnd_thread t, const FND_GPU f32 *q, const FND_G
                                  const FND_GPU f32 *inv_freq, FND_GPU f16 *k_cache, FND_GPU f16 *v_cache, FND_GPU f32 *part,
                                  u32 pos, f32 scale, u32 pairing, f32 mscale,
                                  FND_GROUP f32 *q_rows, FND_GROUP f32 *scores, FND_GROUP f32 *stats,
-                                 u32 heads, u32 head_dim, u32 kv_heads, u32 half, u32 blocks, u32 splits) {
+                                 u32 heads, u32 head_dim, u32 kv_heads, u32 pairs, u32 blocks, u32 splits) {
     (void)blocks;
     u32 group = heads / kv_heads;
-    rope_params p = rope_params_of(inv_freq, half, pairing, mscale);
+    rope_params p = rope_params_of(inv_freq, pairs, pairing, mscale);
     for (u32 item = t.group; item < kv_heads * splits; item += t.groups) {
         u32 head = item % kv_heads, split = item / kv_heads;
         attention_keys keys = attention_split(pos + 1, split, splits);

@@ -14,7 +14,7 @@ typedef struct attention_new {
 
 FND_INLINE void attention_put(fnd_thread t, attention_new n, attention_head h, rope_params p,
                               FND_GPU f16 *k_cache, FND_GPU f16 *v_cache) {
-    for (u32 u = fnd_thread_index(t); u < p.half * n.count; u += FND_THREADS) {
+    for (u32 u = fnd_thread_index(t); u < p.pairs * n.count; u += FND_THREADS) {
         u32 i = u / n.count, position = n.position + u % n.count;
         const FND_GPU f32 *k = n.k + (u64)(u % n.count) * n.pitch;
         rope_turn turn = rope_turn_of(p, (i32)position, i);
@@ -22,7 +22,7 @@ FND_INLINE void attention_put(fnd_thread t, attention_new n, attention_head h, r
         k_cache[attention_k_at(h, position, rope_first(p, i))].bits = fnd_f32_to_f16(a * turn.cos - b * turn.sin);
         k_cache[attention_k_at(h, position, rope_second(p, i))].bits = fnd_f32_to_f16(a * turn.sin + b * turn.cos);
     }
-    for (u32 u = 2 * p.half * n.count + fnd_thread_index(t); u < h.head_dim * n.count; u += FND_THREADS) {
+    for (u32 u = 2 * p.pairs * n.count + fnd_thread_index(t); u < h.head_dim * n.count; u += FND_THREADS) {
         u32 d = u / n.count, c = u % n.count;
         k_cache[attention_k_at(h, n.position + c, d)].bits = fnd_f32_to_f16(n.k[(u64)c * n.pitch + d]);
     }
@@ -34,9 +34,9 @@ FND_INLINE void attention_put(fnd_thread t, attention_new n, attention_head h, r
 
 FND_INLINE void kv_write(fnd_thread t, const FND_GPU f32 *k, const FND_GPU f32 *v, const FND_GPU f32 *inv_freq,
                          FND_GPU f16 *k_cache, FND_GPU f16 *v_cache, u32 pos, u32 pairing, f32 mscale,
-                         u32 tokens, u32 kv_heads, u32 head_dim, u32 half, u32 blocks) {
+                         u32 tokens, u32 kv_heads, u32 head_dim, u32 pairs, u32 blocks) {
     (void)blocks;
-    rope_params p = rope_params_of(inv_freq, half, pairing, mscale);
+    rope_params p = rope_params_of(inv_freq, pairs, pairing, mscale);
     u32 first_block = pos / 16, items = ((pos + tokens + 15) / 16 - first_block) * kv_heads;
     for (u32 item = t.group; item < items; item += t.groups) {
         u32 block = first_block + item / kv_heads, head = item % kv_heads;

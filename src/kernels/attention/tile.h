@@ -50,9 +50,9 @@ typedef struct attention_tile {
 /* Rotate and scale the queries of the tile's rows: x has row r at (r / group) * pitch + r % group *
  * head_dim. Ends with a barrier. */
 FND_INLINE void attention_load(fnd_thread t, attention_tile a, const FND_GPU f32 *x, u32 pitch, rope_params p, f32 scale) {
-    u32 dim = a.head.head_dim, tokens = a.rows / a.group, rest = dim - 2 * p.half;
-    for (u32 u = fnd_thread_index(t); u < tokens * p.half; u += FND_THREADS) {
-        u32 token = u / p.half, i = u % p.half;
+    u32 dim = a.head.head_dim, tokens = a.rows / a.group, rest = dim - 2 * p.pairs;
+    for (u32 u = fnd_thread_index(t); u < tokens * p.pairs; u += FND_THREADS) {
+        u32 token = u / p.pairs, i = u % p.pairs;
         rope_turn turn = rope_turn_of(p, (i32)(a.position + token), i);
         for (u32 g = 0; g < a.group; g++) {
             const FND_GPU f32 *in = x + (u64)token * pitch + g * dim;
@@ -63,7 +63,7 @@ FND_INLINE void attention_load(fnd_thread t, attention_tile a, const FND_GPU f32
         }
     }
     for (u32 u = fnd_thread_index(t); u < a.rows * rest; u += FND_THREADS) {
-        u32 r = u / rest, d = 2 * p.half + u % rest;
+        u32 r = u / rest, d = 2 * p.pairs + u % rest;
         a.q[r * dim + d] = x[(u64)(r / a.group) * pitch + r % a.group * dim + d] * scale;
     }
     for (u32 r = fnd_thread_index(t); r < ATTENTION_ROWS; r += FND_THREADS) {

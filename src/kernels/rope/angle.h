@@ -35,18 +35,18 @@ FND_INLINE rope_turn rope_sincos(u64 phase) {
 
 /* What all rotations of a model have in common. */
 typedef struct rope_params {
-    const FND_GPU f32 *inv_freq; /* [half] */
-    u32 half, pairing;
+    const FND_GPU f32 *inv_freq; /* [pairs] */
+    u32 pairs, pairing;
     f32 mscale;
 } rope_params;
 
 #define ROPE_ADJACENT 0u /* pairs (2i, 2i + 1): llama in GGUF files ("norm") */
-#define ROPE_HALVES   1u /* pairs (i, i + half): qwen2 and others ("neox") */
+#define ROPE_HALVES   1u /* pairs (i, i + pairs): qwen2 and others ("neox") */
 
-FND_INLINE rope_params rope_params_of(const FND_GPU f32 *inv_freq, u32 half, u32 pairing, f32 mscale) {
+FND_INLINE rope_params rope_params_of(const FND_GPU f32 *inv_freq, u32 pairs, u32 pairing, f32 mscale) {
     rope_params p;
     p.inv_freq = inv_freq;
-    p.half = half;
+    p.pairs = pairs;
     p.pairing = pairing;
     p.mscale = mscale;
     return p;
@@ -60,5 +60,5 @@ FND_INLINE rope_turn rope_turn_of(rope_params p, i32 position, u32 i) {
 }
 /* Where the first and the second member of pair i stand. */
 FND_INLINE u32 rope_first(rope_params p, u32 i) { return p.pairing == ROPE_HALVES ? i : 2 * i; }
-FND_INLINE u32 rope_second(rope_params p, u32 i) { return p.pairing == ROPE_HALVES ? i + p.half : 2 * i + 1; }
+FND_INLINE u32 rope_second(rope_params p, u32 i) { return p.pairing == ROPE_HALVES ? i + p.pairs : 2 * i + 1; }
 #endif
