@@ -90,6 +90,8 @@ void fnd_gguf_close(fnd_gguf *g); /* NULL is fine */
 const char *fnd_gguf_path(const fnd_gguf *g);
 uint32_t fnd_gguf_version(const fnd_gguf *g);
 uint64_t fnd_gguf_file_bytes(const fnd_gguf *g);
+/* The whole file as it is mapped; tensors' offsets count from its start. */
+fnd_span fnd_gguf_bytes(const fnd_gguf *g);
 uint32_t fnd_gguf_alignment(const fnd_gguf *g);
 
 /* Entries and tensors in the file's order; NULL at and after the end. */

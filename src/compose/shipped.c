@@ -32,6 +32,7 @@ static const shipped list[] = {
     { "rotate keys and write keys and values into the cache", { 0 }, { .name = "kv_write", .stages = { { "kv_write", NULL } } } },
     { "attention of many tokens over the cache", { 0 }, { .name = "attention", .stages = { { "attention", NULL } } } },
     { "one token: rotate, write to the cache, attend, split over keys", { 0 }, { .name = "attention_decode", .stages = { { "attention_decode", NULL } } } },
+    { "weights into the layout of this device's matrix kernels", { 0 }, { .name = "repack", .stages = { { "repack", NULL } } } },
     { "rotary position embedding", { 0 }, { .name = "rope", .stages = { { "rope", NULL } } } },
 };
 

@@ -6,6 +6,7 @@
 
 const char *fnd_gguf_path(const fnd_gguf *g) { return g->path; }
 uint32_t fnd_gguf_version(const fnd_gguf *g) { return g->version; }
+fnd_span fnd_gguf_bytes(const fnd_gguf *g) { return (fnd_span){ (const char *)g->map.data, g->map.bytes }; }
 uint64_t fnd_gguf_file_bytes(const fnd_gguf *g) { return g->map.bytes; }
 uint32_t fnd_gguf_alignment(const fnd_gguf *g) { return g->alignment; }
 size_t fnd_gguf_value_count(const fnd_gguf *g) { return g->value_count; }

@@ -18,7 +18,7 @@ FND_INLINE void P_(_put_code)(u8 *planes, u32 lane, u32 k, u32 u) {
 }
 
 /* Tiles first .. last - 1 of a matrix of `rows` rows. */
-FND_INLINE void P_(_repack)(u8 *tiles, const u8 *file, u32 rows, u32 cols, u32 first, u32 last) {
+FND_INLINE void P_(_repack_tiles)(u8 *tiles, const u8 *file, u32 rows, u32 cols, u32 first, u32 last) {
     u64 row_bytes = P_(_row_bytes)(cols), tile_bytes = fnd_tile_bytes(row_bytes);
     u32 blocks = cols / P_(_BLOCK), block_bytes = (u32)(row_bytes / (blocks ? blocks : 1));
     for (u32 tile = first; tile < last; tile++) {

@@ -1,7 +1,7 @@
 /* gemv/repack_float.cpu.h - POLICY_repack for formats of floats: rows -> [col][row] tiles. */
 #include "gemv/tile.cpu.h"
 
-FND_INLINE void FND_CAT(POLICY, _repack)(u8 *tiles, const u8 *file, u32 rows, u32 cols, u32 first, u32 last) {
+FND_INLINE void FND_CAT(POLICY, _repack_tiles)(u8 *tiles, const u8 *file, u32 rows, u32 cols, u32 first, u32 last) {
     u64 row_bytes = FND_CAT(POLICY, _row_bytes)(cols), tile_bytes = fnd_tile_bytes(row_bytes);
     u32 bytes = (u32)FND_CAT(POLICY, _row_bytes)(1);
     for (u32 tile = first; tile < last; tile++) {
