@@ -32,7 +32,7 @@ typedef struct policy_probe {
 static unsigned long long P_(_probe_tile_bytes)(unsigned cols) {
     return fnd_tile_bytes(P_(_row_bytes)(cols));
 }
-static void P_(_probe_repack_tiles)(unsigned char *tiles, const unsigned char *file, unsigned rows, unsigned cols) {
+static void P_(_probe_repack)(unsigned char *tiles, const unsigned char *file, unsigned rows, unsigned cols) {
     P_(_repack_tiles)(tiles, file, rows, cols, 0, FND_TILES_(rows));
 }
 static void P_(_probe_decode_tile)(const unsigned char *tile, unsigned cols, float *w) {
@@ -53,7 +53,7 @@ static void P_(_probe_decode_tile)(const unsigned char *tile, unsigned cols, flo
 }
 #else
 static unsigned long long P_(_probe_tile_bytes)(unsigned cols) { return P_(_row_bytes)(cols); }
-static void P_(_probe_repack_tiles)(unsigned char *tiles, const unsigned char *file, unsigned rows, unsigned cols) {
+static void P_(_probe_repack)(unsigned char *tiles, const unsigned char *file, unsigned rows, unsigned cols) {
     __builtin_memcpy(tiles, file, rows * P_(_row_bytes)(cols));
 }
 static void P_(_probe_decode_tile)(const unsigned char *tile, unsigned cols, float *w) {
