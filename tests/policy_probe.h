@@ -32,9 +32,6 @@ typedef struct policy_probe {
 static unsigned long long P_(_probe_tile_bytes)(unsigned cols) {
     return fnd_tile_bytes(P_(_row_bytes)(cols));
 }
-static void P_(_probe_repack)(unsigned char *tiles, const unsigned char *file, unsigned rows, unsigned cols) {
-    P_(_repack_tiles)(tiles, file, rows, cols, 0, FND_TILES_(rows));
-}
 static void P_(_probe_decode_tile)(const unsigned char *tile, unsigned cols, float *w) {
 #if FND_CAT(POLICY, _FLOATS)
     for (unsigned k = 0; k < cols; k++)
@@ -53,14 +50,20 @@ static void P_(_probe_decode_tile)(const unsigned char *tile, unsigned cols, flo
 }
 #else
 static unsigned long long P_(_probe_tile_bytes)(unsigned cols) { return P_(_row_bytes)(cols); }
-static void P_(_probe_repack)(unsigned char *tiles, const unsigned char *file, unsigned rows, unsigned cols) {
-    __builtin_memcpy(tiles, file, rows * P_(_row_bytes)(cols));
-}
 static void P_(_probe_decode_tile)(const unsigned char *tile, unsigned cols, float *w) {
     for (unsigned k = 0; k < cols; k++) w[k] = P_(_at)(tile, k);
 }
 #endif
 
+/* By a team of three, one after another. */
+static void P_(_probe_repack)(unsigned char *tiles, const unsigned char *file, unsigned rows, unsigned cols) {
+    fnd_weight w = { .data = file };
+    unsigned bytes = (unsigned)((rows + FND_VALS - 1) / FND_VALS * P_(_probe_tile_bytes)(cols));
+    for (unsigned group = 0; group < 3; group++) {
+        fnd_thread t = { .group = group, .groups = 3 };
+        P_(_repack)(t, tiles, w, bytes, rows, cols);
+    }
+}
 static float P_(_probe_at)(const unsigned char *row, unsigned k) { return P_(_at)(row, k); }
 static void P_(_probe_decode16)(const unsigned char *row, unsigned g, float *w) { P_(_decode16)(row, g, w); }
 

@@ -97,7 +97,7 @@ static void print_probes(fnd_text *text, bool tiles) {
     fnd_text_printf(text, "#define FND_X_CODES 1\n#define FND_X_FLOATS 1\n%s#include \"gemv/x%s.h\"\n#include \"policy_probe.h\"\n", tiles ? "#define PROBE_TILES 1\n" : "", suffix);
 #define PROBE(id, name, ggml, weights, bytes) \
     fnd_text_printf(text, "#include \"policy/" #name "/" #name "%s.h\"\n#define POLICY " #name "\n", suffix); \
-    fnd_text_printf(text, "#include \"gemv/dot%s.h\"\n%s", suffix, tiles ? "#include \"gemv/repack.cpu.h\"\n" : ""); \
+    fnd_text_printf(text, "#include \"gemv/dot%s.h\"\n#include \"gemv/repack%s.h\"\n", suffix, suffix); \
     fnd_text_printf(text, "#include \"policy_probe.h\"\n#undef POLICY\n");
     FND_FORMATS(PROBE)
 #undef PROBE

@@ -10,6 +10,37 @@
 
 #define P_(name) FND_CAT(POLICY, name)
 
+/* 32 columns: codes at `codes`, their scales those of `group` and of the group after it. */
+FND_INLINE void P_(_dot32)(fnd_tile *out, const u8 *codes, const u8 *fields, u32 group, const i8 *xq, const f32 *xscale, const f32 *xsum) {
+    const u32 quads = P_(_GROUP) / 4; /* of a group: 8 or 4 */
+    vec before = fnd_vec_splat(0.0f);
+    FND_UNROLL for (u32 first = 0; first < 8; first += quads, group++) {
+        vec_i32 acc[FND_TOKENS];
+        FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) acc[i] = (vec_i32){ 0 };
+        FND_UNROLL for (u32 j = first; j < first + quads; j++) {
+            vec_u8x4 u = P_(_unpack)(codes, j);
+            FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) {
+                i32 four;
+                __builtin_memcpy(&four, xq + (j * FND_TOKENS + i) * 4, 4);
+                acc[i] = P_(_dot4)(acc[i], u, four);
+            }
+        }
+        vec scale, min = fnd_vec_splat(0.0f);
+        P_(_scales)(fields, group, &scale, &min);
+        FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) out->of[i] += fnd_vec_of(acc[i]) * (scale * xscale[i]);
+        if (P_(_ZERO) == 0 && !P_(_MIN)) continue;
+        /* Two groups: o0 * (sum of 16) + o1 * (sum of 32 - sum of 16). */
+        vec offset = P_(_MIN) ? min - scale * (f32)P_(_ZERO) : scale * -(f32)P_(_ZERO);
+        if (first + quads == 8) {
+            FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) out->of[i] += offset * xsum[FND_TOKENS + i];
+        }
+        if (quads == 4 && first == 4) {
+            FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) out->of[i] += (before - offset) * xsum[i];
+        }
+        before = offset;
+    }
+}
+
 FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
     (void)t;
     const u8 *codes = w.data + (r.row / FND_VEC) * fnd_tile_bytes(P_(_row_bytes)(x.cols));
@@ -20,28 +51,10 @@ FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s,
     fnd_tile out;
     for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
     for (u32 block = 0; block < x.cols / P_(_BLOCK); block++, fields += P_(_FIELD_BYTES) * FND_VEC) {
-        for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++, codes += P_(_PLANES), xq += 32 * FND_TOKENS) {
-            vec_i32 acc[FND_TOKENS];
-            FND_UNROLL for (u32 j = 0; j < 8; j++) {
-                if (j % (P_(_GROUP) / 4) == 0)
-                    for (u32 i = 0; i < FND_TOKENS; i++) acc[i] = (vec_i32){ 0 };
-                vec_u8x4 u = P_(_unpack)(codes, j);
-                for (u32 i = 0; i < FND_TOKENS; i++) {
-                    i32 four;
-                    __builtin_memcpy(&four, xq + (j * FND_TOKENS + i) * 4, 4);
-                    acc[i] = P_(_dot4)(acc[i], u, four);
-                }
-                if ((j + 1) % (P_(_GROUP) / 4) != 0) continue;
-                vec scale, min = fnd_vec_splat(0.0f);
-                P_(_scales)(fields, (chunk * 8 + j) * 4 / P_(_GROUP), &scale, &min);
-                vec offset = min - scale * (f32)P_(_ZERO);
-                for (u32 i = 0; i < FND_TOKENS; i++) {
-                    out.of[i] += fnd_vec_of(acc[i]) * (scale * xscale[i]);
-                    if (P_(_ZERO) == 0 && !P_(_MIN)) continue;
-                    f32 sum = P_(_GROUP) == 16 ? xsum[(j / 4) * FND_TOKENS + i] : xsum[i] + xsum[FND_TOKENS + i];
-                    out.of[i] += offset * sum;
-                }
-            }
+        for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++) {
+            P_(_dot32)(&out, codes, fields, chunk * (32 / P_(_GROUP)), xq, xscale, xsum);
+            codes += P_(_PLANES);
+            xq += 32 * FND_TOKENS;
             xscale += FND_TOKENS;
             xsum += 2 * FND_TOKENS;
         }

@@ -4,7 +4,8 @@
  * the inner loop walks memory once:
  *     codes   [span][cols / 4][FND_TOKENS][4] i8
  *     scales  [span][cols / 32][FND_TOKENS]   f32, x = scale * code
- *     sums    [span][cols / 16][FND_TOKENS]   f32, scale * sum of 16 codes
+ *     sums    [span][cols / 16][FND_TOKENS]   f32, scale * sum of codes: of the first 16 of 32, then of
+ *                                             all 32, which is what most formats ask for
  * For formats of floats: the f32 rows themselves (FND_X_FLOATS, set by those policies).
  *
  * With few tokens every worker prepares its own copy; with many the team splits the tokens and
@@ -91,7 +92,7 @@ FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
         for (u32 k = 0; k < 8; k++) __builtin_memcpy(codes + (u64)(8 * g + k) * 4 * FND_TOKENS, q + 4 * k, 4);
         scales[(u64)g * FND_TOKENS] = scale;
         sums[(u64)(2 * g) * FND_TOKENS] = scale * total[0];
-        sums[(u64)(2 * g + 1) * FND_TOKENS] = scale * total[1];
+        sums[(u64)(2 * g + 1) * FND_TOKENS] = scale * (total[0] + total[1]);
     }
 #else
     (void)t;
