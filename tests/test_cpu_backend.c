@@ -2,6 +2,7 @@
 #include "backend/backend.h"
 #include "backend/cpu/cpu.h"
 #include "base/base.h"
+#include "base/dynlib.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "compose/source.h"
@@ -213,6 +214,33 @@ TEST(cpu_shows_the_first_complaint_of_the_compiler) {
     }
     void *code;
     CHECK(cpu->load(d.self, "e", "not a library", 13, &code, NULL) != FND_OK);
+    cpu->close(d.self);
+}
+
+/* Libraries loaded from equal bytes, in memory or by way of a file, have variables of their own. */
+TEST(cpu_libraries_are_loaded_apart) {
+    device d;
+    if (!open_device(&d, 1, NULL)) return;
+    fnd_error err = { 0 };
+    fnd_blob blob = { 0 };
+    if (d.info.can_build) {
+        CHECK_OK(cpu->build(d.self, &(fnd_build_desc){ .entry = "count", .text = "int count(void) { static int n; return ++n; }", .quick = true }, &blob, &err), &err);
+        fnd_dynlib *libs[6] = { 0 };
+        for (size_t i = 0; i < FND_COUNT(libs) && blob.data; i++) {
+            CHECK_OK((i < 4 ? fnd_dynlib_from_bytes : fnd_dynlib_from_bytes_by_file)("count", blob.data, blob.bytes, &libs[i], &err), &err);
+            void *address = libs[i] ? fnd_dynlib_find(libs[i], "count") : NULL;
+            int (*count)(void) = NULL;
+            memcpy(&count, &address, sizeof count);
+            CHECK(count && count() == 1 && count() == 2);
+            CHECK(!libs[i] || !fnd_dynlib_find(libs[i], "no_such_symbol"));
+        }
+        for (size_t i = 0; i < FND_COUNT(libs); i++) fnd_dynlib_close(libs[i]);
+        fnd_free_memory(blob.data);
+    }
+    fnd_dynlib *none;
+    CHECK(fnd_dynlib_open("libnosuchlibrary.so.1", &none, &err) == FND_ERR_UNSUPPORTED);
+    CHECK_HAS(err.text, "cannot load libnosuchlibrary.so.1");
+    CHECK(!none);
     cpu->close(d.self);
 }
 
