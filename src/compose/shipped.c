@@ -33,6 +33,8 @@ static const shipped list[] = {
     { "attention of many tokens over the cache", { 0 }, { .name = "attention", .stages = { { "attention", NULL } } } },
     { "one token: rotate, write to the cache, attend, split over keys", { 0 }, { .name = "attention_decode", .stages = { { "attention_decode", NULL } } } },
     { "weights into the layout of this device's matrix kernels", { 0 }, { .name = "repack", .stages = { { "repack", NULL } } } },
+    { "the best of every slice of the logits", { 0 }, { .name = "argmax_partial", .stages = { { "argmax_partial", NULL } } } },
+    { "the best of the slices", { 0 }, { .name = "argmax_pick", .stages = { { "argmax_pick", NULL } } } },
     { "rotary position embedding", { 0 }, { .name = "rope", .stages = { { "rope", NULL } } } },
 };
 

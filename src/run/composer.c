@@ -52,6 +52,7 @@ fnd_status fnd_register_text(foundry *f, const char *path, const char *text, fnd
     FND_TRY(fnd_composer_get(f, &c, err));
     pthread_mutex_lock(&c->lock);
     fnd_status status = fnd_catalog_add(c->catalog, path, text, err);
+    fnd_pipelines_forget(c);
     pthread_mutex_unlock(&c->lock);
     return status;
 }

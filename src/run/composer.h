@@ -29,7 +29,8 @@ typedef struct fnd_pipeline_desc {
 /* Code for the text: from memory, from the library, from disk, or compiled now. */
 FND_USE_RESULT fnd_status fnd_pipeline_get(foundry *f, const fnd_pipeline_desc *desc, void **code, fnd_error *err);
 
-/* Free everything; pipelines.c. */
+/* Texts changed: look everything up again. Needs the lock. */
+void fnd_pipelines_forget(fnd_composer *c);
 void fnd_pipelines_free(foundry *f, fnd_composer *c);
 
 #endif

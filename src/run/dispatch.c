@@ -41,11 +41,11 @@ static fnd_status launch(foundry *f, const fnd_dispatch *d, fnd_error *err) {
 }
 
 fnd_status fnd_dispatch_run(foundry *f, const fnd_dispatch *d, fnd_error *err) {
-    if (!fnd_profiler_on(&f->profiler)) return launch(f, d, err);
+    if (!fnd_profile_on(&f->profiler)) return launch(f, d, err);
     uint64_t start = fnd_now_ns();
     FND_TRY(launch(f, d, err));
     FND_TRY(fnd_device_wait(f, err));
-    fnd_profile_record(&f->profiler, &(fnd_profile_entry){
+    fnd_profile_record(&f->profiler, &(fnd_profile_event){
                                          .kernel = d->label,
                                          .start_ns = start,
                                          .duration_ns = fnd_now_ns() - start,

@@ -103,7 +103,7 @@ static fnd_status check_tensors(fnd_program *p, fnd_error *err) {
 fnd_status fnd_program_run(fnd_program *p, fnd_error *err) {
     if (!p->finished) return fnd_fail(err, FND_ERR_USAGE, "program %s is not finished", p->name);
     FND_TRY(check_tensors(p, err));
-    bool profiled = fnd_profiler_on(&p->f->profiler);
+    bool profiled = fnd_profile_on(&p->f->profiler);
     for (uint32_t i = 0; i < p->segment_count; i++) {
         fnd_segment *s = &p->segments[i];
         fnd_launch_buffer buffers[4 * FND_MAX_ARGS];

@@ -1,0 +1,250 @@
+/* session.c - one conversation: its cache, its position, and evaluating tokens. */
+#include "lm/session.h"
+#include "base/base.h"
+#include "base/memory.h"
+
+/* ---- memory ---- */
+
+static fnd_status take(fnd_session *s, fnd_format format, fnd_shape shape, fnd_pooled *out, const char *name, fnd_error *err) {
+    FND_TRY(fnd_pool_alloc(&s->pool, format, shape, FND_POISON, out, err));
+    fnd_tensor_set_name(&out->t, name);
+    return FND_OK;
+}
+
+static fnd_status take_activations(fnd_session *s, fnd_activations *a, uint32_t rows, fnd_error *err) {
+    const fnd_model_info *m = &s->m->info;
+    uint64_t q_dim = (uint64_t)m->heads * m->head_dim, kv_dim = (uint64_t)m->kv_heads * m->head_dim;
+    a->rows = rows;
+    FND_TRY(take(s, FND_U32, fnd_shape1(rows), &a->ids, "ids", err));
+    FND_TRY(take(s, FND_F32, fnd_shape2(rows, m->dim), &a->x, "x", err));
+    FND_TRY(take(s, FND_F32, fnd_shape2(rows, m->dim), &a->y, "y", err));
+    FND_TRY(take(s, FND_F32, fnd_shape2(rows, m->dim), &a->norm, "norm", err));
+    FND_TRY(take(s, FND_F32, fnd_shape2(rows, q_dim), &a->q, "q", err));
+    FND_TRY(take(s, FND_F32, fnd_shape2(rows, kv_dim), &a->k, "k", err));
+    FND_TRY(take(s, FND_F32, fnd_shape2(rows, kv_dim), &a->v, "v", err));
+    FND_TRY(take(s, FND_F32, fnd_shape2(rows, q_dim), &a->attention, "attention", err));
+    FND_TRY(take(s, FND_F32, fnd_shape4(1, m->heads, FND_SPLITS, m->head_dim + 2), &a->part, "part", err));
+    if (s->m->no_fuse) FND_TRY(take(s, FND_F32, fnd_shape2(rows, m->hidden_dim), &a->gate, "gate", err));
+    if (s->m->no_fuse) FND_TRY(take(s, FND_F32, fnd_shape2(rows, m->hidden_dim), &a->up, "up", err));
+    return take(s, FND_F32, fnd_shape2(rows, m->hidden_dim), &a->hidden, "hidden", err);
+}
+
+static uint64_t activation_bytes(const fnd_session *s, uint64_t rows) {
+    const fnd_model_info *m = &s->m->info;
+    uint64_t row = 3ull * m->dim + 2ull * m->heads * m->head_dim + 2ull * m->kv_heads * m->head_dim + (s->m->no_fuse ? 3ull : 1ull) * m->hidden_dim + 1;
+    return 4 * (rows * row + (uint64_t)m->heads * FND_SPLITS * (m->head_dim + 2)) + 16 * 128;
+}
+
+static fnd_status make_memory(fnd_session *s, fnd_error *err) {
+    const fnd_model_info *m = &s->m->info;
+    uint64_t head_bytes = 4ull * FND_HEAD_ROWS * ((uint64_t)m->vocab + m->dim) + 16 * FND_SLICES + 8 * 128;
+    FND_TRY(fnd_pool_create(s->m->f, activation_bytes(s, 1) + activation_bytes(s, s->batch) + head_bytes, "activations", &s->pool, err));
+    FND_TRY(take_activations(s, &s->one, 1, err));
+    FND_TRY(take_activations(s, &s->many, s->batch, err));
+    FND_TRY(take(s, FND_F32, fnd_shape2(FND_HEAD_ROWS, m->dim), &s->last, "last", err));
+    FND_TRY(take(s, FND_F32, fnd_shape2(FND_HEAD_ROWS, m->vocab), &s->logits, "logits", err));
+    FND_TRY(take(s, FND_F32, fnd_shape2(1, FND_SLICES), &s->best, "best", err));
+    FND_TRY(take(s, FND_U32, fnd_shape2(1, FND_SLICES), &s->best_id, "best_id", err));
+    return take(s, FND_U32, fnd_shape1(1), &s->chosen, "chosen", err);
+}
+
+static fnd_status make_caches(fnd_session *s, fnd_error *err) {
+    const fnd_model_info *m = &s->m->info;
+    uint64_t blocks = (s->context + FND_KV_BLOCK - 1) / FND_KV_BLOCK;
+    s->k_cache = fnd_alloc_zeroed(m->layers, sizeof *s->k_cache);
+    s->v_cache = fnd_alloc_zeroed(m->layers, sizeof *s->v_cache);
+    if (!s->k_cache || !s->v_cache) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the caches of %u layers", m->layers);
+    for (uint32_t i = 0; i < m->layers; i++) {
+        FND_TRY(fnd_reserve(s->m->f, FND_F16, fnd_shape4(blocks, m->kv_heads, m->head_dim, FND_KV_BLOCK), &s->k_cache[i], err));
+        FND_TRY(fnd_reserve(s->m->f, FND_F16, fnd_shape4(blocks, m->kv_heads, FND_KV_BLOCK, m->head_dim), &s->v_cache[i], err));
+        FND_TRY(fnd_grow(s->m->f, &s->k_cache[i], 1, err));
+        FND_TRY(fnd_grow(s->m->f, &s->v_cache[i], 1, err));
+    }
+    return FND_OK;
+}
+
+/* Room in the caches for `positions` in all. Doubles, so most tokens find it there. */
+static fnd_status grow_caches(fnd_session *s, uint32_t positions, fnd_error *err) {
+    uint64_t blocks = (positions + FND_KV_BLOCK - 1) / FND_KV_BLOCK;
+    if (blocks <= fnd_usable(&s->k_cache[0].t)) return FND_OK;
+    for (uint32_t i = 0; i < s->m->info.layers; i++) {
+        FND_TRY(fnd_grow(s->m->f, &s->k_cache[i], blocks, err));
+        FND_TRY(fnd_grow(s->m->f, &s->v_cache[i], blocks, err));
+    }
+    return FND_OK;
+}
+
+fnd_status fnd_session_open(fnd_model *m, const fnd_session_desc *desc, fnd_session **out, fnd_error *err) {
+    fnd_session_desc d = desc ? *desc : (fnd_session_desc){ 0 };
+    *out = NULL;
+    if (d.context > m->info.context_length) return fnd_fail(err, FND_ERR_LIMIT, "a context of %u tokens was asked for; this model has been made for %u", d.context, m->info.context_length);
+    fnd_session *s = fnd_alloc_zeroed(1, sizeof *s);
+    if (!s) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a session");
+    s->m = m;
+    s->context = d.context ? d.context : m->info.context_length;
+    s->batch = d.batch ? d.batch : 512;
+    if (s->batch > s->context) s->batch = s->context;
+    if (s->batch < FND_HEAD_ROWS) s->batch = FND_HEAD_ROWS;
+    s->progress = d.progress;
+    s->progress_ctx = d.progress_ctx;
+    s->cancel = d.cancel;
+    fnd_status status = make_memory(s, err);
+    if (status == FND_OK) status = make_caches(s, err);
+    if (status == FND_OK) status = fnd_session_make_programs(s, err);
+    if (status != FND_OK) {
+        fnd_session_close(s);
+        return status;
+    }
+    *out = s;
+    return FND_OK;
+}
+
+void fnd_session_close(fnd_session *s) {
+    if (!s) return;
+    fnd_program_free(s->decode);
+    fnd_program_free(s->prefill);
+    fnd_program_free(s->head);
+    fnd_program_free(s->heads);
+    for (uint32_t i = 0; s->k_cache && s->v_cache && i < s->m->info.layers; i++) {
+        fnd_tensor_free(s->m->f, &s->k_cache[i], NULL);
+        fnd_tensor_free(s->m->f, &s->v_cache[i], NULL);
+    }
+    if (s->pool.storage) fnd_pool_destroy(&s->pool, NULL);
+    fnd_free_memory(s->k_cache);
+    fnd_free_memory(s->v_cache);
+    fnd_free_memory(s);
+}
+
+/* ---- evaluating ---- */
+
+static fnd_status check_ids(const fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err) {
+    if (count == 0) return fnd_fail(err, FND_ERR_USAGE, "there are no tokens to evaluate");
+    if (count > s->context - s->position) {
+        return fnd_fail(err, FND_ERR_LIMIT, "%zu tokens do not fit: the context holds %u and %u are in it", count, s->context, s->position);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (ids[i] >= s->m->info.vocab) return fnd_fail(err, FND_ERR_USAGE, "token %u is not in the vocabulary of %u", ids[i], s->m->info.vocab);
+    }
+    return FND_OK;
+}
+
+static fnd_status eval_one(fnd_session *s, uint32_t id, fnd_error *err) {
+    FND_TRY(fnd_tensor_write(s->m->f, &s->one.ids.t, 0, &id, sizeof id, err));
+    FND_TRY(fnd_program_set(s->decode, "pos", s->position, err));
+    FND_TRY(fnd_program_run(s->decode, err));
+    s->position++;
+    s->has_logits = true;
+    return FND_OK;
+}
+
+/* Up to `batch` tokens through the layers; their rows are then in many.x. */
+static fnd_status eval_chunk(fnd_session *s, const uint32_t *ids, uint32_t count, fnd_error *err) {
+    FND_TRY(fnd_tensor_write(s->m->f, &s->many.ids.t, 0, ids, count * sizeof *ids, err));
+    FND_TRY(fnd_program_set(s->prefill, "pos", s->position, err));
+    FND_TRY(fnd_program_set(s->prefill, "tokens", count, err));
+    FND_TRY(fnd_program_run(s->prefill, err));
+    s->position += count;
+    return FND_OK;
+}
+
+/* Logits of rows first .. first + count - 1 of the chunk, into rows 0 .. of s->logits. */
+static fnd_status run_head(fnd_session *s, uint32_t first, uint32_t count, fnd_error *err) {
+    fnd_kernel *copy;
+    fnd_const_view from;
+    fnd_view to;
+    FND_TRY(fnd_kernel_get(s->m->f, "copy", &copy, err));
+    FND_TRY(fnd_const_view_cut(&s->many.x.t, (fnd_cut){ .dim = 0, .first = first, .count = count }, &from, err));
+    FND_TRY(fnd_view_cut(&s->last.t, (fnd_cut){ .dim = 0, .first = 0, .count = count }, &to, err));
+    fnd_binding b[] = { fnd_bind_in("x", fnd_view_tensor(&from)), fnd_bind_out("y", &to.t) };
+    FND_TRY(fnd_run(s->m->f, copy, b, FND_COUNT(b), err));
+    if (count == 1) return fnd_program_run(s->head, err);
+    FND_TRY(fnd_program_set(s->heads, "tokens", count, err));
+    return fnd_program_run(s->heads, err);
+}
+
+/* Between batches: has somebody had enough? */
+static fnd_status pause(const fnd_session *s, size_t done, size_t total, fnd_error *err) {
+    if (s->progress) s->progress(s->progress_ctx, "reading the prompt", done, total);
+    if (s->cancel && *s->cancel) return fnd_fail(err, FND_ERR_CANCELLED, "cancelled after %zu of %zu tokens", done, total);
+    return FND_OK;
+}
+
+fnd_status fnd_session_eval(fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err) {
+    FND_TRY(check_ids(s, ids, count, err));
+    FND_TRY(grow_caches(s, s->position + (uint32_t)count, err));
+    if (count == 1) return eval_one(s, ids[0], err);
+    uint32_t n = 0;
+    for (size_t done = 0; done < count; done += n) {
+        FND_TRY(pause(s, done, count, err));
+        n = (uint32_t)fnd_min_size(s->batch, count - done);
+        FND_TRY(eval_chunk(s, ids + done, n, err));
+    }
+    FND_TRY(run_head(s, n - 1, 1, err));
+    s->has_logits = true;
+    return FND_OK;
+}
+
+static fnd_status give_each(fnd_session *s, uint32_t rows, size_t index, float *logits, fnd_logits_fn *each, void *ctx, fnd_error *err) {
+    for (uint32_t first = 0; first < rows; first += FND_HEAD_ROWS) {
+        uint32_t count = rows - first < FND_HEAD_ROWS ? rows - first : FND_HEAD_ROWS;
+        FND_TRY(run_head(s, first, count, err));
+        for (uint32_t i = 0; i < count; i++) {
+            FND_TRY(fnd_tensor_read(s->m->f, &s->logits.t, 4ull * i * s->m->info.vocab, logits, 4ull * s->m->info.vocab, err));
+            FND_TRY(each(ctx, index + first + i, logits, err));
+        }
+    }
+    return FND_OK;
+}
+
+fnd_status fnd_session_eval_each(fnd_session *s, const uint32_t *ids, size_t count, fnd_logits_fn *each, void *ctx, fnd_error *err) {
+    FND_TRY(check_ids(s, ids, count, err));
+    FND_TRY(grow_caches(s, s->position + (uint32_t)count, err));
+    float *logits = fnd_alloc_zeroed(s->m->info.vocab, sizeof *logits);
+    if (!logits) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the logits of %u tokens", s->m->info.vocab);
+    fnd_status status = FND_OK;
+    for (size_t done = 0; done < count && status == FND_OK;) {
+        uint32_t n = (uint32_t)fnd_min_size(s->batch, count - done);
+        status = pause(s, done, count, err);
+        if (status == FND_OK) status = eval_chunk(s, ids + done, n, err);
+        if (status == FND_OK) status = give_each(s, n, done, logits, each, ctx, err);
+        done += n;
+    }
+    fnd_free_memory(logits);
+    if (status == FND_OK) status = run_head(s, (uint32_t)((count - 1) % s->batch), 1, err);
+    s->has_logits = status == FND_OK;
+    return status;
+}
+
+static fnd_status need_logits(const fnd_session *s, fnd_error *err) {
+    return s->has_logits ? FND_OK : fnd_fail(err, FND_ERR_USAGE, "no token was evaluated yet: there are no logits");
+}
+
+fnd_status fnd_session_logits(fnd_session *s, float *logits, fnd_error *err) {
+    FND_TRY(need_logits(s, err));
+    return fnd_tensor_read(s->m->f, &s->logits.t, 0, logits, 4ull * s->m->info.vocab, err);
+}
+
+fnd_status fnd_session_sample(fnd_session *s, const fnd_sampling *sampling, uint32_t *id, fnd_error *err) {
+    fnd_kernel *partial, *pick;
+    fnd_view logits;
+    (void)sampling;
+    FND_TRY(need_logits(s, err));
+    FND_TRY(fnd_kernel_get(s->m->f, "argmax_partial", &partial, err));
+    FND_TRY(fnd_kernel_get(s->m->f, "argmax_pick", &pick, err));
+    FND_TRY(fnd_view_cut(&s->logits.t, (fnd_cut){ .count = 1 }, &logits, err));
+    fnd_binding a[] = { fnd_bind_in("logits", &logits.t), fnd_bind_out("best", &s->best.t), fnd_bind_out("best_id", &s->best_id.t) };
+    fnd_binding b[] = { fnd_bind_in("best", &s->best.t), fnd_bind_in("best_id", &s->best_id.t), fnd_bind_out("id", &s->chosen.t) };
+    FND_TRY(fnd_run(s->m->f, partial, a, FND_COUNT(a), err));
+    FND_TRY(fnd_run(s->m->f, pick, b, FND_COUNT(b), err));
+    return fnd_tensor_read(s->m->f, &s->chosen.t, 0, id, sizeof *id, err);
+}
+
+uint32_t fnd_session_position(const fnd_session *s) { return s->position; }
+uint32_t fnd_session_context(const fnd_session *s) { return s->context; }
+
+fnd_status fnd_session_truncate(fnd_session *s, uint32_t position, fnd_error *err) {
+    if (position > s->position) return fnd_fail(err, FND_ERR_USAGE, "the context holds %u tokens; it cannot be cut to %u", s->position, position);
+    s->has_logits &= position == s->position;
+    s->position = position;
+    return FND_OK;
+}

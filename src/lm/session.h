@@ -1,0 +1,38 @@
+/* session.h - the inside of a session. */
+#ifndef LM_SESSION_H
+#define LM_SESSION_H
+
+#include "lm/model.h"
+
+enum { FND_HEAD_ROWS = 16, FND_KV_BLOCK = 16, FND_SPLITS = 8, FND_SLICES = 64 };
+
+/* The tensors between kernels, for up to `rows` tokens. The residual stream is x, and y behind
+ * attention; each layer reads x and leaves x. */
+typedef struct fnd_activations {
+    uint32_t   rows;
+    fnd_pooled ids, x, y, norm, q, k, v, attention, part, gate, up, hidden;
+} fnd_activations;
+
+struct fnd_session {
+    fnd_model       *m;
+    uint32_t         context, batch, position;
+    fnd_progress_fn *progress;
+    void            *progress_ctx;
+    const volatile bool *cancel;
+    fnd_pool         pool;
+    fnd_dedicated   *k_cache, *v_cache; /* [layers], each [blocks, kv_heads, ...] */
+    fnd_activations  one, many;
+    fnd_pooled       last;              /* [FND_HEAD_ROWS, dim]: rows for the head */
+    fnd_pooled       logits;            /* [FND_HEAD_ROWS, vocab] */
+    fnd_pooled       best, best_id, chosen;
+    fnd_program     *decode;            /* one token: embedding to logits */
+    fnd_program     *prefill;           /* up to `batch` tokens, without the head */
+    fnd_program     *head;              /* one row of `last` */
+    fnd_program     *heads;             /* up to FND_HEAD_ROWS rows of `last` */
+    bool             has_logits;
+};
+
+/* programs.c: the model's forward pass as programs. */
+FND_USE_RESULT fnd_status fnd_session_make_programs(fnd_session *s, fnd_error *err);
+
+#endif
