@@ -279,7 +279,7 @@ static void scene_free(scene *s) {
 static double check_written(scene *s) {
     double most = 0, head[256];
     size_t written = 0, row = (size_t)s->c.kv_heads * s->c.head_dim, dim = s->c.head_dim;
-    rope_ref_params p = { s->r.inv_freq, s->r.half, s->r.pairing, (double)s->r.mscale };
+    rope_ref_params p = { s->r.inv_freq, s->r.pairs, s->r.pairing, (double)s->r.mscale };
     for (size_t m = 0; m < s->in.tokens; m++) {
         for (size_t h = 0; h < s->c.kv_heads; h++) {
             size_t position = s->in.pos + m;
@@ -302,7 +302,7 @@ static double check_written(scene *s) {
 static double check_attention(const scene *s, const float *y) {
     size_t count = (size_t)s->in.tokens * s->in.heads * s->c.head_dim;
     double *want = doubles(count), *weight = doubles(count);
-    attention_ref_desc d = { .q = s->in.q, .keys = s->keys, .values = s->values, .tokens = s->in.tokens, .heads = s->in.heads, .kv_heads = s->c.kv_heads, .head_dim = s->c.head_dim, .pos = s->in.pos, .scale = (double)s->in.scale, .rope = { s->r.inv_freq, s->r.half, s->r.pairing, (double)s->r.mscale } };
+    attention_ref_desc d = { .q = s->in.q, .keys = s->keys, .values = s->values, .tokens = s->in.tokens, .heads = s->in.heads, .kv_heads = s->c.kv_heads, .head_dim = s->c.head_dim, .pos = s->in.pos, .scale = (double)s->in.scale, .rope = { s->r.inv_freq, s->r.pairs, s->r.pairing, (double)s->r.mscale } };
     attention_ref(&d, want, weight);
     double error = worst(y, want, weight, 1e-6, count);
     free(want);

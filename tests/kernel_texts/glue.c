@@ -15,13 +15,14 @@
 #include "norm/put_rows.h"
 #include "rope/rope.h"
 #include "attention/attention_merge.h"
-#include "attention/kv_write.h"
 #ifdef FND_GENERIC
 #include "attention/attention.h"
 #include "attention/attention_decode.h"
+#include "attention/kv_write.h"
 #else
-#include "attention/attention.h"
-#include "attention/attention_decode.h"
+#include "attention/attention.cpu.h"
+#include "attention/attention_decode.cpu.h"
+#include "attention/kv_write.cpu.h"
 #endif
 #include "sample/argmax.h"
 
@@ -63,7 +64,7 @@ void kt_rows(kt_act x, kt_act y, f32 *row, int softmaxed, u32 tokens, u32 dim) {
 }
 void kt_rope_stage(u32 groups, kt_act x, const i32 *positions, kt_rope r, const u32 dims[3]) {
     EACH_GROUP(t, groups)
-    rope(t, out(x), positions, r.inv_freq, r.pairing, r.mscale, dims[0], dims[1], dims[2], r.half);
+    rope(t, out(x), positions, r.inv_freq, r.pairing, r.mscale, dims[0], dims[1], dims[2], r.pairs);
 }
 void kt_sincos(i32 position, f32 frequency, f32 result[2]) {
     rope_turn turn = rope_sincos((u64)(i64)position * rope_step(frequency));
@@ -73,7 +74,7 @@ void kt_sincos(i32 position, f32 frequency, f32 result[2]) {
 void kt_kv_write(u32 groups, kt_qkv a, kt_rope r, kt_cache c) {
     EACH_GROUP(t, groups) {
         kv_write(t, a.k, a.v, r.inv_freq, (f16 *)c.k, (f16 *)c.v, a.pos, r.pairing, r.mscale,
-                 a.tokens, c.kv_heads, c.head_dim, r.half, c.blocks);
+                 a.tokens, c.kv_heads, c.head_dim, r.pairs, c.blocks);
     }
 }
 
@@ -83,14 +84,14 @@ void kt_attention(u32 groups, kt_qkv a, kt_rope r, kt_cache c, f32 *y) {
     EACH_GROUP(t, groups) {
         attention(t, a.q, r.inv_freq, (const f16 *)c.k, (const f16 *)c.v, y, a.pos, a.scale, r.pairing, r.mscale,
                   group_q, group_scores, group_stats,
-                  a.tokens, a.heads * c.head_dim, r.half, c.blocks, c.kv_heads, c.head_dim);
+                  a.tokens, a.heads * c.head_dim, r.pairs, c.blocks, c.kv_heads, c.head_dim);
     }
 }
 void kt_attention_decode(u32 groups, kt_qkv a, kt_rope r, kt_cache c, f32 *part, u32 splits) {
     EACH_GROUP(t, groups) {
         attention_decode(t, a.q, a.k, a.v, r.inv_freq, (f16 *)c.k, (f16 *)c.v, part, a.pos, a.scale, r.pairing, r.mscale,
                          group_q, group_scores, group_stats,
-                         a.heads, c.head_dim, c.kv_heads, r.half, c.blocks, splits);
+                         a.heads, c.head_dim, c.kv_heads, r.pairs, c.blocks, splits);
     }
 }
 void kt_attention_merge(const f32 *part, f32 *result, const u32 dims[4]) {

@@ -12,7 +12,7 @@ typedef struct kt_act {
 
 typedef struct kt_rope {
     const float *inv_freq;
-    uint32_t     half, pairing;
+    uint32_t     pairs, pairing;
     float        mscale;
 } kt_rope;
 

@@ -4,10 +4,10 @@
 #include <math.h>
 
 void rope_ref(const rope_ref_params *p, double *head, long position) {
-    for (size_t i = 0; i < p->half; i++) {
+    for (size_t i = 0; i < p->pairs; i++) {
         double angle = (double)position * (double)p->inv_freq[i];
         double c = cos(angle) * p->mscale, s = sin(angle) * p->mscale;
-        double *a = &head[p->pairing ? i : 2 * i], *b = &head[p->pairing ? i + p->half : 2 * i + 1];
+        double *a = &head[p->pairing ? i : 2 * i], *b = &head[p->pairing ? i + p->pairs : 2 * i + 1];
         double x = *a, y = *b;
         *a = x * c - y * s;
         *b = x * s + y * c;

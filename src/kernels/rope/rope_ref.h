@@ -4,8 +4,8 @@
 #include <stddef.h>
 
 typedef struct rope_ref_params {
-    const float *inv_freq; /* [half] */
-    size_t half;
+    const float *inv_freq; /* [pairs] */
+    size_t pairs;
     unsigned pairing; /* 0: (2i, 2i + 1), 1: (i, i + half) */
     double mscale;
 } rope_ref_params;

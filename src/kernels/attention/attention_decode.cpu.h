@@ -1,0 +1,49 @@
+/* attention/attention_decode.cpu.h - one token on a CPU: all heads of a kv head together against a
+ * split of the keys. The worker whose split ends with the token's own position stores its key and
+ * value first; no other worker reads them. */
+#ifndef ATTENTION_ATTENTION_DECODE_H
+#define ATTENTION_ATTENTION_DECODE_H
+#include "attention/kv_write.cpu.h"
+#include "attention/tile.cpu.h"
+
+FND_INLINE void attention_decode(fnd_thread t, const f32 *q, const f32 *k, const f32 *v, const f32 *inv_freq,
+                                 f16 *k_cache, f16 *v_cache, f32 *part, u32 pos, f32 scale, u32 pairing, f32 mscale,
+                                 f32 *q_rows, f32 *scores, f32 *stats,
+                                 u32 heads, u32 head_dim, u32 kv_heads, u32 pairs, u32 blocks, u32 splits) {
+    (void)blocks;
+    (void)stats;
+    u32 group = heads / kv_heads, width = head_dim + 2;
+    rope_params p = rope_params_of(inv_freq, pairs, pairing, mscale);
+    rope_steps steps;
+    rope_table table;
+    f32 out[ATTENTION_VALUES];
+    attention_tile a;
+    rope_steps_fill(&steps, p);
+    rope_table_fill(&table, p, &steps, pos);
+    a.k_cache = k_cache;
+    a.v_cache = v_cache;
+    a.rows = a.group = group;
+    a.position = pos;
+    a.q = q_rows;
+    a.out = out;
+    a.p = scores;
+    for (u32 item = t.group; item < kv_heads * splits; item += t.groups) {
+        u32 head = item % kv_heads, split = item / kv_heads;
+        attention_keys keys = attention_split(pos + 1, split, splits);
+        a.head = attention_head_of(head, kv_heads, head_dim);
+        if (keys.first < keys.end && keys.end == pos + 1) {
+            attention_put(a.head, pos, k + (u64)head * head_dim, v + (u64)head * head_dim, p, &table, k_cache, v_cache);
+        }
+        for (u32 g = 0; g < group && keys.first < keys.end; g++) {
+            rope_row(a.q + g * head_dim, q + ((u64)head * group + g) * head_dim, p, &table, head_dim, scale);
+        }
+        attention_run(&a, keys);
+        for (u32 g = 0; g < group; g++) {
+            f32 *to = part + (((u64)head * group + g) * splits + split) * width;
+            for (u32 d = 0; d < head_dim; d += FND_VEC) fnd_vec_store(to + d, fnd_vec_load(out + g * head_dim + d));
+            to[head_dim] = a.most[g];
+            to[head_dim + 1] = fnd_vec_sum(a.sum[g]);
+        }
+    }
+}
+#endif
