@@ -7,9 +7,7 @@
 
 void fnd_variant_init(const fnd_composition *kernel, fnd_variant *out) {
     *out = (fnd_variant){ .kernel = kernel, .tokens = 1 };
-    bool taken = false; /* by a stage's function: C has no overloads */
-    for (uint32_t i = 0; i < kernel->step_count; i++) taken |= strcmp(kernel->steps[i].stage->name, kernel->name) == 0;
-    snprintf(out->name, sizeof out->name, "%s%s", kernel->name, taken ? "_kernel" : "");
+    snprintf(out->name, sizeof out->name, "%s_kernel", kernel->name); /* a stage may have the bare name */
     for (uint32_t i = 0; i < kernel->arg_count; i++) {
         const fnd_arg *arg = &kernel->args[i];
         if (strcmp(arg->type, "act") == 0 || arg->kind == FND_ARG_WEIGHT) out->formats[i] = FND_F32;

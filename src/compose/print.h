@@ -8,7 +8,7 @@
 /* One way to compile a composition: what is bound, and which numbers are known. */
 typedef struct fnd_variant {
     const fnd_composition *kernel;
-    char       name[FND_NAME_BYTES + 12]; /* the kernel's, or another where a program has two of them */
+    char       name[FND_NAME_BYTES + 12]; /* <kernel>_kernel; numbered where a program has several */
     fnd_format formats[FND_MAX_ARGS];     /* of `act` and WEIGHT arguments; FND_FORMAT_NONE for a weight: any */
     bool       arg_folded[FND_MAX_ARGS];
     uint32_t   arg_bits[FND_MAX_ARGS];    /* of a folded number */

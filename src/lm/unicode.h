@@ -17,4 +17,9 @@ size_t fnd_utf8_valid(const char *text, size_t bytes);
 /* Is the whole text (1..3 bytes) the beginning of a character whose rest may still come? */
 bool fnd_utf8_partial(const char *text, size_t bytes);
 
+/* Simple case mapping of one character, as the C library's C.UTF-8 locale has it; ASCII only where
+ * there is no such locale. */
+uint32_t fnd_unicode_upper(uint32_t code);
+uint32_t fnd_unicode_lower(uint32_t code);
+
 #endif

@@ -184,12 +184,11 @@ static fnd_status build_segment(fnd_program *p, fnd_segment *s, fnd_error *err) 
     if (s->count == 1) {
         snprintf(s->label, sizeof s->label, "%s", call->bound.kernel->composition.name);
         fnd_variant alone = *p->variants[call->variant];
-        snprintf(alone.name, sizeof alone.name, "%s", alone.kernel->name);
+        snprintf(alone.name, sizeof alone.name, "%s", call->bound.variant.name);
         return fnd_dispatch_pipeline(p->f, &call->bound, &alone, &s->code, err);
     }
     fnd_part parts[64];
     const fnd_variant *variants[64];
-    char names[64][sizeof variants[0]->name];
     if (s->count > FND_COUNT(parts)) return fnd_fail(err, FND_ERR_LIMIT, "program %s has more than %zu calls without a barrier between them", p->name, FND_COUNT(parts));
     fnd_program_text text = { .name = s->label, .variants = variants };
     for (uint32_t i = 0; i < s->count; i++) {
@@ -198,7 +197,6 @@ static fnd_status build_segment(fnd_program *p, fnd_segment *s, fnd_error *err) 
         while (k < text.variant_count && variants[k] != v) k++;
         if (k == text.variant_count) variants[text.variant_count++] = v;
         parts[i] = (fnd_part){ .variant = k };
-        (void)names;
     }
     snprintf(s->label, sizeof s->label, "%.24s_and_%u", variants[0]->name, s->count - 1);
     text.before = (fnd_block_of_calls){ parts, s->count };

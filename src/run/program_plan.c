@@ -105,7 +105,7 @@ static fnd_status find_variant(fnd_program *p, const fnd_variant *v, uint32_t *i
         return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", p->name);
     }
     *copy = *v;
-    if (same_kernel) snprintf(copy->name, sizeof copy->name, "%.31s_%u", v->kernel->name, same_kernel + 1);
+    if (same_kernel) snprintf(copy->name, sizeof copy->name, "%.31s_kernel%u", v->kernel->name, same_kernel + 1);
     p->variants = list;
     p->variants[p->variant_count++] = copy;
     return FND_OK;

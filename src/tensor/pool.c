@@ -77,9 +77,8 @@ fnd_status fnd_pool_info(const fnd_pool *pool, fnd_pool_usage *out, fnd_error *e
 
 /* Wait once if any tensor of the pool may still be in use. */
 static fnd_status settle_tensors(const fnd_storage *p, fnd_error *err) {
-    uint64_t epoch = atomic_load_explicit(&p->owner->epoch, memory_order_relaxed);
     for (fnd_storage *s = fnd_storage_slot(p->pool_newest); s; s = fnd_storage_slot(s->pool_older)) {
-        if (atomic_load_explicit(&s->bound_epoch, memory_order_relaxed) == epoch) return fnd_storage_wait(p->owner, err);
+        if (atomic_load_explicit(&s->bound, memory_order_relaxed)) return fnd_storage_wait(p->owner, err);
     }
     return FND_OK;
 }

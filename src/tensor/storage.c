@@ -13,19 +13,16 @@
 fnd_status fnd_storage_wait(fnd_storage_owner *owner, fnd_error *err) {
     fnd_storage_lock(owner);
     fnd_status status = owner->ops->wait(owner->self, err);
-    fnd_storage_waited(owner); /* also after a failure: nothing runs any more */
+    atomic_fetch_add_explicit(&owner->waits, 1, memory_order_relaxed);
     fnd_storage_unlock(owner);
     return status;
 }
 
-void fnd_storage_waited(fnd_storage_owner *owner) {
-    atomic_fetch_add_explicit(&owner->epoch, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&owner->waits, 1, memory_order_relaxed);
-}
-
+/* Whether the launches that took it are done is known only from a wait after its binding: waits of
+ * others in between, before the launch itself, say nothing. */
 fnd_status fnd_storage_settle(fnd_storage *s, fnd_error *err) {
-    uint64_t epoch = atomic_load_explicit(&s->owner->epoch, memory_order_relaxed);
-    if (atomic_load_explicit(&s->bound_epoch, memory_order_relaxed) != epoch) return FND_OK;
+    if (!atomic_load_explicit(&s->bound, memory_order_relaxed)) return FND_OK;
+    atomic_store_explicit(&s->bound, false, memory_order_relaxed);
     return fnd_storage_wait(s->owner, err);
 }
 
@@ -141,8 +138,7 @@ static fnd_status bind(const foundry *f, const fnd_tensor *t, bool writes, fnd_s
         fnd_storage_unlock(s->owner);
         FND_TRY(status);
     }
-    uint64_t epoch = atomic_load_explicit(&s->owner->epoch, memory_order_relaxed);
-    atomic_store_explicit(&s->bound_epoch, epoch, memory_order_relaxed);
+    if (!atomic_load_explicit(&s->bound, memory_order_relaxed)) atomic_store_explicit(&s->bound, true, memory_order_relaxed);
     uint64_t left = usable > t->offset_bytes ? usable - t->offset_bytes : 0;
     *out = (fnd_storage_ref){
         .address = s->block.address + s->base + t->offset_bytes,

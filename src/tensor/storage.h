@@ -53,9 +53,8 @@ fnd_storage_owner *fnd_storage_owner_of(const foundry *context);
 void fnd_storage_lock(fnd_storage_owner *owner);
 void fnd_storage_unlock(fnd_storage_owner *owner);
 void fnd_storage_get_counts(const fnd_storage_owner *owner, fnd_storage_counts *out);
-/* Wait for the device. fnd_storage_waited says that somebody else just did. */
+/* Wait for all launches so far. */
 FND_USE_RESULT fnd_status fnd_storage_wait(fnd_storage_owner *owner, fnd_error *err);
-void fnd_storage_waited(fnd_storage_owner *owner);
 
 /* What a launch needs to know of a bound tensor. */
 typedef struct fnd_storage_ref {
@@ -65,9 +64,9 @@ typedef struct fnd_storage_ref {
 } fnd_storage_ref;
 
 /* Before every launch, for each tensor it is bound to: check that the storage exists in this
- * context, upload what the host wrote, mark it as used by the device until the next wait; for_write
- * also marks the host's copy as old, and refuses read-only tensors. A few loads when there is
- * nothing to do. Call before taking the lock for the launch, or with it held. */
+ * context, upload what the host wrote, and note that host access has to wait for the device first;
+ * for_write also marks the host's copy as old, and refuses read-only tensors. A few loads when there
+ * is nothing to do. */
 FND_USE_RESULT fnd_status fnd_storage_for_read(const foundry *f, const fnd_tensor *t, fnd_storage_ref *out, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_storage_for_write(const foundry *f, const fnd_tensor *t, fnd_storage_ref *out, fnd_error *err);
 

@@ -91,7 +91,7 @@ fnd_status fnd_storage_add(fnd_storage_owner *owner, const fnd_storage_new *n, f
         s->base = n->base;
         s->bytes = n->bytes;
         atomic_store_explicit(&s->usable, n->usable, memory_order_relaxed);
-        atomic_store_explicit(&s->bound_epoch, 0, memory_order_relaxed);
+        atomic_store_explicit(&s->bound, false, memory_order_relaxed);
         s->held = 0;
         s->mirror_valid = false;
         s->dirty_lo = s->dirty_hi = 0;
@@ -209,7 +209,6 @@ fnd_status fnd_storage_open(const fnd_storage_ops *ops, void *self, const foundr
     owner->self = self;
     owner->context = context;
     snprintf(owner->name, sizeof owner->name, "%s", name);
-    atomic_store(&owner->epoch, 1);
     pthread_mutexattr_t recursive;
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);

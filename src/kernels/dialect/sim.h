@@ -121,14 +121,14 @@ typedef struct fnd_sim_fault_ {
     u32 line, column;
     const fnd_sim_type_ *type;
 } fnd_sim_fault_;
-#define FND_SIM_INDEX_(name)                                              \
-    FND_SIM_HIDDEN_ void name(const fnd_sim_fault_ *fault, __SIZE_TYPE__ index);  \
-    FND_SIM_HIDDEN_ void name(const fnd_sim_fault_ *fault, __SIZE_TYPE__ index) { \
+#define FND_SIM_INDEX_(callback)                                              \
+    FND_SIM_HIDDEN_ void callback(const fnd_sim_fault_ *fault, __SIZE_TYPE__ index);  \
+    FND_SIM_HIDDEN_ void callback(const fnd_sim_fault_ *fault, __SIZE_TYPE__ index) { \
         fnd_sim.bad_index(fault->file, fault->line, index, fault->type->name);    \
     }
-#define FND_SIM_DIVISION_(name)                                           \
-    FND_SIM_HIDDEN_ void name(const fnd_sim_fault_ *fault, __SIZE_TYPE__ a, __SIZE_TYPE__ b);  \
-    FND_SIM_HIDDEN_ void name(const fnd_sim_fault_ *fault, __SIZE_TYPE__ a, __SIZE_TYPE__ b) { \
+#define FND_SIM_DIVISION_(callback)                                           \
+    FND_SIM_HIDDEN_ void callback(const fnd_sim_fault_ *fault, __SIZE_TYPE__ a, __SIZE_TYPE__ b);  \
+    FND_SIM_HIDDEN_ void callback(const fnd_sim_fault_ *fault, __SIZE_TYPE__ a, __SIZE_TYPE__ b) { \
         (void)a, (void)b;                                                 \
         fnd_sim.bad_division(fault->file, fault->line);                   \
     }
