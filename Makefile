@@ -103,6 +103,14 @@ check-fuzz: | setup-checks
 	+@$(BUILD) fuzz FUZZ_SECONDS=10
 everything: all $(ROOT)/tests
 
+## kernels: compose every kernel for every machine; compile with every compiler found here; check strictly for Metal
+kernels: | setup-checks
+	+@$(BUILD) $(ROOT)/kernels_check
+	@$(ROOT)/kernels_check $(ROOT)/kernels
+KERNELS_CHECK_OBJ := $(patsubst %.c,$(ROOT)/obj/%.o,$(wildcard tests/kernels_check/*.c))
+$(ROOT)/kernels_check: $(KERNELS_CHECK_OBJ) $(filter $(ROOT)/obj/src/base/% $(ROOT)/obj/src/tensor/% $(ROOT)/obj/src/compose/% %/sources.o,$(LIB_OBJ))
+	$(CC) $(ALL_CFLAGS) $^ $(LDLIBS) -o $@
+
 ## format: clang-format every .c file, as `make check` wants it
 format: | setup-checks
 	$(C_FILES) | xargs clang-format -i
@@ -129,6 +137,6 @@ clean:
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d)
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(KERNELS_CHECK_OBJ:.o=.d)
 .PHONY: all clean help setup demo test test-models check setup-checks check-scripts check-layers \
-    check-style check-headers check-warnings check-asan check-fuzz everything format fuzz fuzz-targets bench-cpu
+    check-style check-headers check-warnings check-asan check-fuzz everything kernels format fuzz fuzz-targets bench-cpu
