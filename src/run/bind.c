@@ -172,7 +172,7 @@ fnd_status fnd_bind(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings,
     FND_TRY(check_layouts(&x));
     FND_TRY(check_aliases(&x));
     int tokens = fnd_dims_find(&out->dims, "tokens");
-    out->variant.tokens = tokens >= 0 && out->dims.value[tokens] > 1 ? f->info.tile_tokens : 1;
+    out->variant.tokens = tokens >= 0 && out->dims.value[tokens] > 1 && f->info.tile_tokens ? f->info.tile_tokens : 1;
     return FND_OK;
 }
 

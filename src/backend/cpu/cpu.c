@@ -9,6 +9,7 @@ enum {
     GROUP_BYTES = 256 << 10, /* group memory lies on the stacks of the workers */
     TILE_ROWS_V3 = 8,
     TILE_ROWS_V4 = 16,
+    TILE_TOKENS = 8, /* sums and their scales then fit the vector registers */
 };
 
 static void describe(const fnd_cpu *cpu, fnd_device_info *info) {
@@ -22,8 +23,10 @@ static void describe(const fnd_cpu *cpu, fnd_device_info *info) {
         .max_threads = 1,
         .tile_rows = level->vec >= 16 ? TILE_ROWS_V4 : level->vec >= 8 ? TILE_ROWS_V3
                                                                        : 0,
+        .tile_tokens = TILE_TOKENS,
         .group_bytes = GROUP_BYTES,
         .host_memory = true,
+        .runs_programs = true,
         .can_build = cpu->compiler.path[0] != '\0',
     };
     snprintf(info->name, sizeof info->name, "%s (%u thread%s, %s)", fnd_cpuinfo_get()->name, cpu->threads, cpu->threads == 1 ? "" : "s", level->name);
