@@ -33,7 +33,7 @@ static fnd_status make_threads(fnd_sim_run *run, fnd_error *err) {
 
 static fnd_status sim_open(const fnd_backend_desc *desc, void **self, fnd_device_info *info, fnd_error *err) {
     *self = NULL;
-    *info = (fnd_device_info){ .suffix = "", .groups = GROUPS, .lanes = FND_SIM_LANES, .warps = WARPS, .max_threads = FND_SIM_MAX_THREADS, .group_bytes = FND_SIM_GROUP_BYTES, .host_memory = true };
+    *info = (fnd_device_info){ .suffix = "", .groups = GROUPS, .lanes = FND_SIM_LANES, .warps = WARPS, .max_threads = FND_SIM_MAX_THREADS, .tile_tokens = 4, .group_bytes = FND_SIM_GROUP_BYTES, .host_memory = true };
     if (desc && desc->device) return fnd_fail(err, FND_ERR_UNSUPPORTED, "sim has one device; there is no device %u", desc->device);
     fnd_sim *sim = fnd_alloc_zeroed(1, sizeof *sim);
     if (!sim) return fnd_fail(err, FND_ERR_MEMORY, "out of memory");
