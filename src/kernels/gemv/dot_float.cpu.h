@@ -8,30 +8,34 @@
 #define P_(name) FND_CAT(POLICY, name)
 #define FND_SUMS_ (FND_TOKENS < 4 ? 4 : 1)
 
+/* Columns first .. last - 1, `step` of them at once. */
+FND_INLINE void P_(_dot_columns)(fnd_tile *out, const u8 *tile, const f32 *x, u32 first, u32 last, u32 step) {
+    vec sum[FND_SUMS_][FND_TOKENS];
+    for (u32 n = 0; n < step; n++)
+        FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) sum[n][i] = fnd_vec_splat(0.0f);
+    for (u32 k = first; k < last; k += step) {
+        FND_UNROLL for (u32 n = 0; n < step; n++) {
+            if (FND_TOKENS >= 4) { /* rows and tokens of a long span leave the L1 cache */
+                __builtin_prefetch(tile + (k + n + 32) * P_(_row_bytes)(FND_VEC));
+                __builtin_prefetch(x + (u64)(k + n + 32) * FND_TOKENS);
+            }
+            vec column = P_(_load)(tile, k + n);
+            FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) sum[n][i] += column * x[(u64)(k + n) * FND_TOKENS + i];
+        }
+    }
+    for (u32 n = 0; n < step; n++)
+        FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) out->of[i] += sum[n][i];
+}
+
 FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
     (void)t;
     const u8 *tile = w.data + (r.row / FND_VEC) * fnd_tile_bytes(P_(_row_bytes)(x.cols));
-    const f32 *rows[FND_TOKENS];
+    const f32 *floats = x.floats + (u64)s.first * x.cols;
     fnd_tile out;
-    for (u32 i = 0; i < FND_TOKENS; i++) {
-        rows[i] = x.rows + (u64)(s.first + fnd_min(i, s.count - 1)) * x.cols;
-        out.of[i] = fnd_vec_splat(0.0f);
-    }
-    for (u32 first = 0; first < x.cols; first += 64) {
-        u32 k = first, end = fnd_min(first + 64, x.cols);
-        vec sum[FND_TOKENS][FND_SUMS_];
-        for (u32 i = 0; i < FND_TOKENS * FND_SUMS_; i++) sum[i / FND_SUMS_][i % FND_SUMS_] = fnd_vec_splat(0.0f);
-        for (; k + FND_SUMS_ <= end; k += FND_SUMS_) {
-            for (u32 n = 0; n < FND_SUMS_; n++) {
-                vec column = P_(_load)(tile, k + n);
-                for (u32 i = 0; i < FND_TOKENS; i++) sum[i][n] += column * rows[i][k + n];
-            }
-        }
-        for (; k < end; k++)
-            for (u32 i = 0; i < FND_TOKENS; i++) sum[i][0] += P_(_load)(tile, k) * rows[i][k];
-        for (u32 n = 0; n < FND_SUMS_; n++)
-            for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] += sum[i][n];
-    }
+    for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
+    u32 k = 0;
+    for (; k + 64 <= x.cols; k += 64) P_(_dot_columns)(&out, tile, floats, k, k + 64, FND_SUMS_);
+    if (k < x.cols) P_(_dot_columns)(&out, tile, floats, k, x.cols, 1);
     return out;
 }
 #undef FND_SUMS_

@@ -6,7 +6,9 @@
  *     scales  [span][cols / 32][FND_TOKENS]   f32, x = scale * code
  *     sums    [span][cols / 16][FND_TOKENS]   f32, scale * sum of codes: of the first 16 of 32, then of
  *                                             all 32, which is what most formats ask for
- * For formats of floats: the f32 rows themselves (FND_X_FLOATS, set by those policies).
+ * For formats of floats (FND_X_FLOATS), in the same spans:
+ *     floats  [span][cols][FND_TOKENS]        f32
+ * Zeros fill up the last span: what memory holds there could be slow to multiply (subnormals).
  *
  * With few tokens every worker prepares its own copy; with many the team splits the tokens and
  * shares the result, between two team barriers. */
@@ -20,17 +22,18 @@
 
 typedef struct fnd_x {
     f32 *row;    /* [cols] of this worker, where a prologue writes */
-    f32 *rows;   /* [tokens, cols], only with FND_X_FLOATS */
     i8  *codes;
-    f32 *scales, *sums;
+    f32 *scales, *sums, *floats;
     u32  cols, tokens;
     u32  first, step; /* this worker's tokens */
 } fnd_x;
 
 #define FND_X_ALIGN_(bytes) (((u64)(bytes) + 63) & ~(u64)63)
 
+FND_INLINE u32 fnd_x_padded_(u32 tokens) { return (tokens + FND_TOKENS - 1) / FND_TOKENS * FND_TOKENS; }
+
 FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
-    u32 padded = (tokens + FND_TOKENS - 1) / FND_TOKENS * FND_TOKENS, shared = t.groups > 1 && tokens >= 8;
+    u32 padded = fnd_x_padded_(tokens), shared = t.groups > 1 && tokens >= 8;
     u8 *at = shared ? t.shared_scratch : t.scratch;
     fnd_x x;
     if (shared) fnd_grid_barrier(t);
@@ -44,7 +47,7 @@ FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
     at += FND_X_ALIGN_((u64)padded * 4 * ((cols + 31) / 32));
     x.sums = (f32 *)at;
     at += FND_X_ALIGN_((u64)padded * 8 * ((cols + 31) / 32));
-    x.rows = (f32 *)at;
+    x.floats = (f32 *)at;
 #ifdef FND_X_FLOATS
     at += FND_X_ALIGN_((u64)padded * 4 * cols);
 #endif
@@ -55,8 +58,8 @@ FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
 
 FND_INLINE f32 *fnd_x_row(fnd_thread t, fnd_x x, u32 m) {
     (void)t;
-#ifdef FND_X_FLOATS
-    return x.rows + (u64)m * x.cols;
+#if defined(FND_X_FLOATS) && FND_TOKENS == 1
+    return x.floats + (u64)m * x.cols; /* a span of one token is a row */
 #else
     (void)m;
     return x.row;
@@ -65,13 +68,11 @@ FND_INLINE f32 *fnd_x_row(fnd_thread t, fnd_x x, u32 m) {
 
 typedef i8 fnd_x_codes_ __attribute__((vector_size(FND_VEC), aligned(1), may_alias));
 
-FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
-#ifdef FND_X_CODES
-    const f32 *row = fnd_x_row(t, x, m);
-    u32 span = m / FND_TOKENS, at = m % FND_TOKENS;
-    i8 *codes = x.codes + (u64)span * FND_TOKENS * x.cols + 4 * at;
-    f32 *scales = x.scales + (u64)span * FND_TOKENS * (x.cols / 32) + at;
-    f32 *sums = x.sums + (u64)span * FND_TOKENS * (x.cols / 16) + at;
+FND_INLINE void fnd_x_put_codes_(fnd_x x, const f32 *row, u32 m) {
+    u32 at = m % FND_TOKENS;
+    u64 first = m - at;
+    i8 *codes = x.codes + first * x.cols + 4 * at;
+    f32 *scales = x.scales + first * (x.cols / 32) + at, *sums = x.sums + first * (x.cols / 16) + at;
     for (u32 g = 0; g < x.cols / 32; g++) {
         vec most = fnd_vec_splat(0.0f);
         for (u32 k = 0; k < 32; k += FND_VEC) {
@@ -94,11 +95,22 @@ FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
         sums[(u64)(2 * g) * FND_TOKENS] = scale * total[0];
         sums[(u64)(2 * g + 1) * FND_TOKENS] = scale * (total[0] + total[1]);
     }
-#else
-    (void)t;
-    (void)x;
-    (void)m;
+}
+FND_INLINE void fnd_x_put_floats_(fnd_x x, const f32 *row, u32 m) {
+    f32 *floats = x.floats + (u64)(m - m % FND_TOKENS) * x.cols + m % FND_TOKENS;
+    for (u32 k = 0; k < x.cols; k++) floats[(u64)k * FND_TOKENS] = row[k];
+}
+FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
+    f32 *row = fnd_x_row(t, x, m);
+    for (u32 at = m; at < (m + 1 == x.tokens ? fnd_x_padded_(x.tokens) : m + 1); at++) {
+        if (at > m) __builtin_memset(row, 0, 4 * (u64)x.cols);
+#ifdef FND_X_CODES
+        fnd_x_put_codes_(x, row, at);
 #endif
+#if defined(FND_X_FLOATS) && FND_TOKENS > 1
+        fnd_x_put_floats_(x, row, at);
+#endif
+    }
 }
 FND_INLINE void fnd_x_end(fnd_thread t, fnd_x x) {
     if (x.step > 1) fnd_grid_barrier(t);
