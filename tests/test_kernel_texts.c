@@ -10,6 +10,7 @@
 
 #include "kernel_texts/glue.h"
 #include "kernels/attention/attention_ref.h"
+#include "kernels/sample/sample_ref.h"
 
 #define FIELD(name, signature) void(*name) signature;
 typedef struct texts {
@@ -378,6 +379,145 @@ TEST(kernel_text_argmax) {
                 }
             }
             free(logits);
+        }
+    }
+}
+
+/* Logits as models give them: most far below a few; some equal. */
+static float *model_logits(uint32_t vocab, float spread) {
+    float *logits = floats(vocab);
+    for (uint32_t i = 0; i < vocab; i++) {
+        logits[i] = roundf(64.0f * spread * (uniform() + uniform() + uniform() + uniform())) / 64.0f;
+    }
+    return logits;
+}
+
+static void sample_case(const texts *t, const float *logits, uint32_t vocab, kt_sample s) {
+    sample_ref_desc d = { logits, vocab, s.top_k, (double)s.top_p, (double)s.min_p, (double)s.temperature,
+                          (uint64_t)s.seed_high << 32 | s.seed, s.position };
+    uint32_t want = sample_ref(&d);
+    static const uint32_t geometry[][2] = { { 1, 1 }, { 2, 3 }, { 5, 16 } };
+    for (size_t i = 0; i < 3; i++) {
+        uint32_t id = 0xffffffffu;
+        t->kt_sample_token(geometry[i][0], logits, vocab, geometry[i][1], s.top_k > 64 ? s.top_k : 64, s, &id);
+        CHECK_MSG(id == want, "%s: vocab %u, top_k %u, top_p %g, min_p %g, temperature %g: %u, not %u", t->machine, vocab, s.top_k,
+                  (double)s.top_p, (double)s.min_p, (double)s.temperature, id, want);
+    }
+}
+TEST(kernel_text_sample) {
+    EACH_MACHINE(t) {
+        static const kt_sample kinds[] = { { 40, 0.95f, 0.05f, 0.8f, 1, 0, 0 }, { 0, 1, 0, 1, 2, 5, 0 }, { 0, 0.9f, 0, 1.5f, 3, 0, 0 }, { 7, 1, 0, 0.7f, 4, 0, 0 }, { 0, 1, 0.1f, 1, 5, 0, 0 }, { 1, 0.5f, 0, 1, 6, 0, 0 }, { 0, 0.3f, 0.2f, 0, 7, 9, 0 }, { 3000, 0.99f, 0, 2, 8, 0, 0 } };
+        static const uint32_t vocabs[] = { 1, 2, 33, 1000, 5000 };
+        for (size_t v = 0; v < sizeof vocabs / sizeof *vocabs; v++) {
+            for (int wide = 0; wide < 2; wide++) {
+                float *logits = model_logits(vocabs[v], wide ? 8.0f : 0.5f);
+                for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+                    for (uint32_t position = 0; position < 12; position++) {
+                        kt_sample s = kinds[i];
+                        s.position = position;
+                        sample_case(t, logits, vocabs[v], s);
+                    }
+                }
+                free(logits);
+            }
+        }
+    }
+}
+
+/* Frequencies of 20,000 draws against probabilities. */
+TEST(kernel_text_sample_is_fair) {
+    EACH_MACHINE(t) {
+        const float logits[5] = { 0.0f, 1.0f, -1.0f, 2.0f, 0.5f };
+        double total = 0;
+        uint32_t seen[5] = { 0 };
+        for (int i = 0; i < 5; i++) total += exp((double)logits[i]);
+        for (uint32_t i = 0; i < 20000; i++) {
+            uint32_t id = 9;
+            t->kt_sample_token(1, logits, 5, 1, 16, (kt_sample){ 0, 1, 0, 1, 11, 0, i }, &id);
+            if (id < 5) seen[id]++;
+        }
+        for (int i = 0; i < 5; i++) {
+            double p = exp((double)logits[i]) / total, error = fabs(seen[i] / 20000.0 - p);
+            CHECK_MSG(error <= 4 * sqrt(p * (1 - p) / 20000), "%s: token %d drawn %u times, probability %g", t->machine, i, seen[i], p);
+        }
+    }
+}
+
+TEST(kernel_text_penalize) {
+    EACH_MACHINE(t) {
+        float logits[6] = { 1, -1, 2, -2, 3, 0 };
+        const float want[6] = { 1, -2, 1, -2, 1.5f, 0 };
+        const uint32_t recent[7] = { 4, 1, 4, 2, 77, 2, 4 };
+        t->kt_penalize(3, logits, 6, recent, 7, 2.0f);
+        for (int i = 0; i < 6; i++) CHECK(logits[i] == want[i]);
+    }
+}
+
+/* ---- tensors from nothing, softmax ----------------------------------------------------------- */
+TEST(kernel_text_create) {
+    EACH_MACHINE(t) {
+        for (uint32_t groups = 1; groups < 4; groups++) {
+            float y[150];
+            int32_t whole[150];
+            const uint32_t n[4] = { 5, 29, 0xa4093822u, 0x299f31d0u };
+            t->kt_create(groups, (kt_act){ y, 1 }, whole, 0, (uint32_t[4]){ 149 });
+            for (int i = 0; i < 149; i++) CHECK(y[i] == -2.5f + 0.25f * (float)i);
+            t->kt_create(groups, (kt_act){ y, 1 }, whole, 1, (uint32_t[4]){ 149 });
+            for (int i = 0; i < 149; i++) CHECK(whole[i] == 100 - 3 * i);
+            t->kt_create(groups, (kt_act){ y, 1 }, whole, 2, n);
+            for (int i = 0; i < 145; i++) CHECK(y[i] == 0.75f);
+            t->kt_create(groups, (kt_act){ y, 1 }, whole, 3, n);
+            for (int i = 0; i < 145; i++) CHECK(y[i] == 1.0f);
+            t->kt_create(groups, (kt_act){ y, 1 }, whole, 4, n);
+            for (uint32_t i = 0; i < 145; i++) {
+                uint32_t words[4];
+                philox_ref((const uint32_t[4]){ i / 4, 0, 7, 0 }, n + 2, words);
+                CHECK(y[i] == ldexpf((float)(words[i % 4] >> 8), -24));
+            }
+            CHECK(y[145] == -2.5f + 0.25f * 145.0f); /* nothing behind the end was written */
+        }
+    }
+}
+/* The reference itself, against the numbers its authors publish (Random123, kat_vectors). */
+TEST(kernel_text_philox_reference) {
+    uint32_t words[4];
+    philox_ref((const uint32_t[4]){ 0x243f6a88u, 0x85a308d3u, 0x13198a2eu, 0x03707344u }, (const uint32_t[2]){ 0xa4093822u, 0x299f31d0u }, words);
+    CHECK(words[0] == 0xd16cfe09u && words[1] == 0x94fdccebu && words[2] == 0x5001e420u && words[3] == 0x24126ea1u);
+}
+
+TEST(kernel_text_kv_rearrange) {
+    EACH_MACHINE(t) {
+        const uint32_t dims[3] = { 7, 3, 40 }, back[3] = { 3, 7, 40 };
+        float *x = floats(840), *y = poison(840), *z = poison(840);
+        t->kt_kv_rearrange(2, (kt_act){ x, 1 }, (kt_act){ y, 1 }, dims);
+        for (int i = 0; i < 840; i++) CHECK(y[(i / 40 % 3 * 7 + i / 120) * 40 + i % 40] == x[i]);
+        t->kt_kv_rearrange(3, (kt_act){ y, 1 }, (kt_act){ z, 1 }, back);
+        CHECK(memcmp(x, z, 840 * sizeof *x) == 0);
+        free(x);
+        free(y);
+        free(z);
+    }
+}
+
+TEST(kernel_text_softmax) {
+    EACH_MACHINE(t) {
+        for (uint32_t dim = 1; dim < 300; dim = 2 * dim + 3) {
+            float *x = floats(2 * dim), *y = poison(2 * dim), *row = poison(dim);
+            double *want = doubles(2 * dim);
+            for (uint32_t i = 0; i < 2 * dim; i++) x[i] = x[i] * 20.0f + 300.0f;
+            for (uint32_t m = 0; m < 2; m++) {
+                double most = -INFINITY, total = 0;
+                for (uint32_t i = 0; i < dim; i++) most = fmax(most, (double)x[m * dim + i]);
+                for (uint32_t i = 0; i < dim; i++) total += want[m * dim + i] = exp((double)x[m * dim + i] - most);
+                for (uint32_t i = 0; i < dim; i++) want[m * dim + i] /= total;
+            }
+            t->kt_rows((kt_act){ x, 1 }, (kt_act){ y, 1 }, row, 1, 2, dim);
+            double error = worst(y, want, NULL, 1e-9, 2 * dim);
+            CHECK_MSG(error <= 2e-6, "%s: dim %u: %g", t->machine, dim, error);
+            free(x);
+            free(y);
+            free(row);
+            free(want);
         }
     }
 }

@@ -24,7 +24,11 @@
 #include "attention/attention_decode.cpu.h"
 #include "attention/kv_write.cpu.h"
 #endif
+#include "elementwise/create.h"
+#include "norm/softmax.h"
 #include "sample/argmax.h"
+#include "sample/penalize.h"
+#include "sample/sample.h"
 
 #include "kernel_texts/glue.h"
 
@@ -56,9 +60,9 @@ void kt_take(kt_act x, f32 factor, f32 *y, u32 tokens, u32 rows_) {
 }
 void kt_rows(kt_act x, kt_act y, f32 *row, int softmaxed, u32 tokens, u32 dim) {
     fnd_thread t = { .groups = 1 };
-    (void)softmaxed;
     for (u32 m = 0; m < tokens; m++) {
         rows(t, row, m, in(x), tokens, dim);
+        if (softmaxed) softmax(t, row, m, in(x), tokens, dim);
         put_rows(t, row, m, out(y), tokens, dim);
     }
 }
@@ -107,4 +111,32 @@ void kt_argmax(u32 groups, const f32 *logits, u32 tokens, u32 vocab, u32 slices,
     argmax_partial(t, logits, best, best_id, tokens, vocab, slices);
     EACH_GROUP(t, groups)
     argmax_pick(t, best, best_id, id, tokens, slices);
+}
+void kt_create(u32 groups, kt_act y, i32 *whole, u32 what, const u32 n[4]) {
+    EACH_GROUP(t, groups) {
+        if (what == 0) arange(t, out(y), -2.5f, 0.25f, n[0]);
+        if (what == 1) arange_i32(t, whole, 100, -3, n[0]);
+        if (what == 2) fill(t, out(y), 0.75f, n[0], n[1]);
+        if (what == 3) ones(t, out(y), n[0], n[1]);
+        if (what == 4) random_uniform(t, out(y), n[2], n[3], 7, n[0], n[1]);
+    }
+}
+void kt_kv_rearrange(u32 groups, kt_act x, kt_act y, const u32 dims[3]) {
+    EACH_GROUP(t, groups)
+    kv_rearrange(t, in(x), out(y), dims[0], dims[1], dims[2]);
+}
+void kt_penalize(u32 groups, f32 *logits, u32 vocab, const u32 *recent, u32 recents, f32 penalty) {
+    EACH_GROUP(t, groups)
+    sample_penalize(t, logits, recent, penalty, vocab, recents);
+}
+void kt_sample_token(u32 groups, const f32 *logits, u32 vocab, u32 slices, u32 near_count, kt_sample s, u32 *id) {
+    static f32 kept[1 << 20], near_logits[1 << 20];
+    static u32 kept_ids[1 << 20], near_ids[1 << 20], sums[2048];
+    u32 per_slice = s.top_k ? s.top_k : (vocab + slices - 1) / slices;
+    EACH_GROUP(t, groups)
+    sample_partial(t, logits, kept, kept_ids, sums, vocab, slices, per_slice);
+    EACH_GROUP(t, groups) {
+        sample_pick(t, kept, kept_ids, near_logits, near_ids, id, s.top_k, s.top_p, s.min_p, s.temperature, s.seed, s.seed_high, s.position,
+                    sums, slices, per_slice, near_count);
+    }
 }

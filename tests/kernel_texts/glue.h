@@ -27,6 +27,12 @@ typedef struct kt_qkv {
     float        scale;
 } kt_qkv;
 
+typedef struct kt_sample {
+    uint32_t top_k;
+    float    top_p, min_p, temperature;
+    uint32_t seed, seed_high, position;
+} kt_sample;
+
 #define KT_CALLS(X)                                                                                              \
     X(kt_embed, (uint32_t groups, uint32_t policy, kt_act y, const uint32_t *ids, const void *w, const uint32_t dims[3])) \
     X(kt_take, (kt_act x, float factor, float *y, uint32_t tokens, uint32_t rows))                               \
@@ -37,6 +43,10 @@ typedef struct kt_qkv {
     X(kt_attention, (uint32_t groups, kt_qkv in, kt_rope r, kt_cache c, float *y))                               \
     X(kt_attention_decode, (uint32_t groups, kt_qkv in, kt_rope r, kt_cache c, float *part, uint32_t splits))    \
     X(kt_attention_merge, (const float *part, float *rows, const uint32_t dims[4]))                              \
-    X(kt_argmax, (uint32_t groups, const float *logits, uint32_t tokens, uint32_t vocab, uint32_t slices, uint32_t *id))
+    X(kt_argmax, (uint32_t groups, const float *logits, uint32_t tokens, uint32_t vocab, uint32_t slices, uint32_t *id)) \
+    X(kt_create, (uint32_t groups, kt_act y, int32_t *whole, uint32_t what, const uint32_t n[4]))  \
+    X(kt_kv_rearrange, (uint32_t groups, kt_act x, kt_act y, const uint32_t dims[3]))                         \
+    X(kt_penalize, (uint32_t groups, float *logits, uint32_t vocab, const uint32_t *recent, uint32_t recents, float penalty)) \
+    X(kt_sample_token, (uint32_t groups, const float *logits, uint32_t vocab, uint32_t slices, uint32_t near_count, kt_sample s, uint32_t *id))
 
 #endif

@@ -3,34 +3,24 @@
  * caller's choice (as many as there are groups or a few more); the result does not depend on it. */
 #ifndef SAMPLE_ARGMAX_H
 #define SAMPLE_ARGMAX_H
-#include "fnd_device.h"
+#include "sample/select.h"
 
 #define ARGMAX_PARTIAL_ARGS(X)                                                          \
     X(IN,  f32, logits,  "[tokens, vocab]",  "a logit per token number; vocab <= 2^24") \
     X(OUT, f32, best,    "[tokens, slices]", "highest logit of each slice")             \
     X(OUT, u32, best_id, "[tokens, slices]", "lowest id that has it")
 
-#define SAMPLE_LEAST (-3.4028235e38f)
-
-/* The lowest index of the highest value in x[0 .. count - 1], in every thread of the group; NaN is
- * never the highest. Returns the value, *index = 0 where there is none. */
+/* The lowest index of the highest value, in every thread of the group; NaN is never the highest. */
 typedef struct sample_best { f32 value; u32 index; } sample_best;
 FND_INLINE sample_best sample_best_of(fnd_thread t, const FND_GPU f32 *x, u32 count) {
-    f32 most = SAMPLE_LEAST, found = 16777216.0f;
-    u32 i;
-    vec mosts = fnd_vec_splat(SAMPLE_LEAST);
-    for (i = fnd_thread_index(t) * FND_VEC; i + FND_VEC <= count; i += FND_THREADS * FND_VEC) {
-        mosts = fnd_vec_max(fnd_vec_load(x + i), mosts); /* this order: a NaN gives `mosts` */
-    }
-    for (u32 k = i; k < count && k < i + FND_VEC; k++) most = fnd_fmax(x[k], most);
-    most = fnd_group_max(t, fnd_fmax(most, fnd_vec_max_lane(mosts)));
+    f32 most = sample_most(t, x, count), found = 16777216.0f;
     for (u32 k = fnd_thread_index(t); k < count; k += FND_THREADS) {
         if (x[k] == most) {
             found = (f32)k;
             break;
         }
     }
-    found = -fnd_group_max(t, -found); /* exact: ids are below 2^24 */
+    found = -fnd_group_max(t, -found); /* exact: indices are below 2^24 */
     sample_best best;
     best.value = most;
     best.index = found < 16777216.0f ? (u32)found : 0;
