@@ -485,6 +485,46 @@ TEST(tensor_grows_in_place) {
     fnd_close(f, NULL);
 }
 
+/* The same calls on the machines there are. */
+TEST(tensor_lives_on_every_backend) {
+    static const uint8_t file[4096] = { 1, 2, 3, 4 };
+    for (size_t i = 0; fnd_backend_name(i); i++) {
+        fnd_error e = { 0 }, *err = &e;
+        foundry *f = NULL;
+        if (fnd_open(&(fnd_desc){ .backend = fnd_backend_name(i), .threads = 2 }, &f, err) == FND_ERR_UNSUPPORTED) continue;
+        REQUIRE(f);
+        fnd_dedicated x, kv;
+        fnd_const_view adopted;
+        fnd_pool pool;
+        fnd_pooled p;
+        float got[4] = { 0 };
+        CHECK_OK(fnd_alloc(f, FND_F32, fnd_shape1(4), FND_COPY(four, sizeof four), &x, err), err);
+        CHECK_OK(fnd_tensor_read(f, &x.t, 0, got, 16, err), err);
+        CHECK(memcmp(got, four, 16) == 0);
+        CHECK_OK(fnd_reserve(f, FND_F32, fnd_shape2(1 << 20, 256), &kv, err), err);
+        for (uint64_t n = 1; n < 2000; n += 97) {
+            CHECK_OK(fnd_grow(f, &kv, n, err), err);
+            CHECK_OK(fnd_tensor_read(f, &kv.t, n * 1024 - 16, got, 16, err), err);
+            CHECK(got[0] == 0 && got[3] == 0);
+            CHECK_OK(fnd_tensor_write(f, &kv.t, n * 1024 - 16, four, 16, err), err);
+        }
+        CHECK_OK(fnd_tensor_read(f, &kv.t, 1024 - 16, got, 16, err), err);
+        CHECK(memcmp(got, four, 16) == 0); /* still there after growing */
+        CHECK_OK(fnd_pool_create(f, 4096, "pool", &pool, err), err);
+        CHECK_OK(fnd_pool_alloc(&pool, FND_F32, fnd_shape1(4), FND_ONES, &p, err), err);
+        CHECK_OK(fnd_tensor_read(f, &p.t, 0, got, 16, err), err);
+        CHECK(got[0] == 1 && got[3] == 1);
+        fnd_adopt_desc desc = { .host = file, .bytes = sizeof file, .format = FND_U8, .shape = fnd_shape1(sizeof file) };
+        CHECK_OK(fnd_tensor_adopt(f, &desc, &adopted, err), err);
+        uint8_t bytes[4];
+        CHECK_OK(fnd_tensor_read(f, fnd_view_tensor(&adopted), 0, bytes, 4, err), err);
+        CHECK(bytes[0] == 1 && bytes[3] == 4);
+        CHECK_OK(fnd_tensor_unadopt(f, &adopted, err), err);
+        CHECK_OK(fnd_close(f, err), err);
+        FAILS(fnd_tensor_check(NULL, &x.t, &why), FND_ERR_STALE, "was closed");
+    }
+}
+
 /* ---- no memory, many threads ---------------------------------------------------------------------------- */
 
 TEST(tensor_survives_no_memory) {
