@@ -95,7 +95,7 @@ FND_USE_RESULT void *fnd_resource_any(foundry *f, const fnd_resource_type *type,
 #define FND_RESOURCE_DECLARE(type, descriptor)                                        \
     typedef struct descriptor##_s {                                                   \
         fnd_resource_type base;                                                       \
-        type             *typed; /* always NULL; carries the type */                  \
+        type           *(*typed)(void); /* always NULL; carries the type */           \
     } descriptor##_s;                                                                 \
     extern const descriptor##_s descriptor
 
@@ -107,7 +107,7 @@ FND_USE_RESULT void *fnd_resource_any(foundry *f, const fnd_resource_type *type,
     const descriptor##_s descriptor = { { #type, sizeof(type), descriptor##_init, descriptor##_release }, NULL };
 
 #define fnd_resource(f, descriptor, err) \
-    ((__typeof__((descriptor)->typed))fnd_resource_any(f, &(descriptor)->base, err))
+    ((__typeof__((descriptor)->typed()))fnd_resource_any(f, &(descriptor)->base, err))
 
 #ifdef __cplusplus
 }

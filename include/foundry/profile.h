@@ -78,12 +78,12 @@ fnd_scope fnd_scope_begin(foundry *f, const char *name);
 void      fnd_scope_end(fnd_scope *scope);
 
 /* The next statement or block is a scope. Leaving it by break, return or goto ends it too. */
-#define FND_SCOPE(f, name) FND_SCOPE_AT_(f, name, __LINE__)
-#define FND_SCOPE_AT_(f, name, line) FND_SCOPE_NAMED_(f, name, line)
-#define FND_SCOPE_NAMED_(f, name, line)                                                                    \
-    for (fnd_scope fnd_scope_##line __attribute__((cleanup(fnd_scope_end))) = fnd_scope_begin(f, name),    \
-                                   *fnd_once_##line = &fnd_scope_##line;                                   \
-         fnd_once_##line; fnd_once_##line = NULL)
+#define FND_SCOPE(f, name) FND_SCOPE_AT_(f, name, __COUNTER__)
+#define FND_SCOPE_AT_(f, name, number) FND_SCOPE_NAMED_(f, name, number)
+#define FND_SCOPE_NAMED_(f, name, number)                                                                    \
+    for (fnd_scope fnd_scope_##number __attribute__((cleanup(fnd_scope_end))) = fnd_scope_begin(f, name),    \
+                                     *fnd_once_##number = &fnd_scope_##number;                               \
+         fnd_once_##number; fnd_once_##number = NULL)
 
 /* ---- counters: always on --------------------------------------------------------------------- */
 

@@ -213,7 +213,7 @@ size_t fnd_profile_rows(foundry *f, fnd_profile_row *rows, size_t capacity) {
     pthread_mutex_lock(&p->drain);
     size_t count = 0;
     if (p->table) {
-        drain(p);
+        if (!p->stopping) drain(p);
         count = fnd_profile_table_rows(p->table, rows, capacity);
     }
     pthread_mutex_unlock(&p->drain);
@@ -225,7 +225,7 @@ void fnd_profile_get_totals(foundry *f, fnd_profile_totals *out) {
     if (fnd_context_check(f, NULL) != FND_OK) return;
     fnd_profiler *p = &f->profiler;
     pthread_mutex_lock(&p->drain);
-    if (p->table) drain(p);
+    if (p->table && !p->stopping) drain(p);
     totals_of(p, out);
     pthread_mutex_unlock(&p->drain);
 }

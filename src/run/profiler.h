@@ -34,7 +34,8 @@ typedef struct fnd_profiler {
     pthread_mutex_t     drain;      /* guards what follows; its holder is the ring's one reader */
     pthread_cond_t      wake;
     pthread_t           thread;
-    bool                thread_runs, stopping;
+    bool                thread_runs; /* under control */
+    bool                stopping;    /* until the next start: what comes late is thrown away then */
     uint64_t            records;
     uint64_t            untold;     /* records that found no memory for their row */
     double              bandwidth;
