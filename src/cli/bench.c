@@ -1,0 +1,168 @@
+/* bench.c - foundry bench: how fast a model runs here. */
+#include "base/memory.h"
+#include "cli/lm.h"
+#include "foundry/run.h"
+
+#include <stddef.h>
+
+typedef struct bench_options {
+    const char *model;
+    uint32_t prompt_tokens, tokens, repeat;
+    bool json;
+} bench_options;
+
+#define FIELD(name) offsetof(bench_options, name)
+static const fnd_cli_option options_list[] = {
+    { "model", FND_CLI_TEXT, "F", FIELD(model), "model file", 0, 0 },
+    { "prompt-tokens", FND_CLI_U32, "N", FIELD(prompt_tokens), "tokens of the prompt (default: 512)", 1, 1 << 24 },
+    { "tokens", FND_CLI_U32, "N", FIELD(tokens), "tokens evaluated one by one, from an empty context (default: 64)", 1, 1 << 24 },
+    { "repeat", FND_CLI_U32, "N", FIELD(repeat), "rounds, of which the medians count (default: 5)", 1, 1000 },
+    { "json", FND_CLI_FLAG, NULL, FIELD(json), "print one JSON object", 0, 0 },
+    { NULL, FND_CLI_FLAG, NULL, 0, NULL, 0, 0 },
+};
+#undef FIELD
+
+typedef struct figures {
+    double prefill_tok_s, decode_tok_s, read_gb_s;
+} figures;
+
+/* Any tokens, the same each time. */
+static void fill_ids(uint32_t *ids, size_t count, uint32_t vocab) {
+    uint64_t state = 1;
+    for (size_t i = 0; i < count; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        ids[i] = (uint32_t)(state >> 33) % vocab;
+    }
+}
+
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, uint32_t count) {
+    qsort(values, count, sizeof *values, by_size);
+    return count % 2 ? values[count / 2] : 0.5 * (values[count / 2 - 1] + values[count / 2]);
+}
+
+static fnd_status prefill(fnd_cli_lm *lm, const uint32_t *ids, uint32_t count, double *tok_s, fnd_error *err) {
+    FND_TRY(fnd_session_truncate(lm->s, 0, err));
+    uint64_t start = fnd_now_ns();
+    FND_TRY(fnd_session_eval(lm->s, ids, count, err));
+    FND_TRY(fnd_wait(lm->f, err));
+    *tok_s = (double)count / fnd_cli_seconds_since(start);
+    return fnd_cli_check_interrupt(err);
+}
+
+static fnd_status decode(fnd_cli_lm *lm, const uint32_t *ids, uint32_t count, double *tok_s, fnd_error *err) {
+    FND_TRY(fnd_session_truncate(lm->s, 0, err));
+    uint64_t start = fnd_now_ns();
+    for (uint32_t i = 0; i < count; i++) {
+        FND_TRY(fnd_session_eval(lm->s, &ids[i], 1, err));
+        FND_TRY(fnd_wait(lm->f, err));
+        FND_TRY(fnd_cli_check_interrupt(err));
+    }
+    *tok_s = (double)count / fnd_cli_seconds_since(start);
+    return FND_OK;
+}
+
+/* speeds: 2 * repeat */
+static fnd_status rounds(fnd_cli_lm *lm, const bench_options *o, const uint32_t *ids, double *speeds, figures *out, fnd_error *err) {
+    double *decodes = speeds + o->repeat, unused;
+    FND_TRY(prefill(lm, ids, o->prompt_tokens, &unused, err)); /* pages, caches and clocks get warm */
+    FND_TRY(decode(lm, ids, 1, &unused, err));
+    for (uint32_t i = 0; i < o->repeat; i++) {
+        fnd_cli_progress(NULL, "measuring", i, o->repeat);
+        FND_TRY(prefill(lm, ids, o->prompt_tokens, &speeds[i], err));
+        FND_TRY(decode(lm, ids, o->tokens, &decodes[i], err));
+    }
+    fnd_cli_progress_clear();
+    out->prefill_tok_s = median(speeds, o->repeat);
+    out->decode_tok_s = median(decodes, o->repeat);
+    return FND_OK;
+}
+
+static fnd_status measure(fnd_cli_lm *lm, const bench_options *o, figures *out, fnd_error *err) {
+    uint32_t most = o->prompt_tokens > o->tokens ? o->prompt_tokens : o->tokens;
+    const fnd_model_info *info = fnd_model_get_info(lm->m);
+    if (most > info->context_length) return fnd_fail(err, FND_ERR_USAGE, "%u tokens are more than this model's context of %u", most, info->context_length);
+    FND_TRY(fnd_cli_lm_begin(lm, most, err));
+    uint32_t *ids = fnd_alloc_zeroed(most, sizeof *ids);
+    double *speeds = fnd_alloc_zeroed(2 * (size_t)o->repeat, sizeof *speeds);
+    fnd_status status = FND_OK;
+    if (!ids || !speeds) {
+        status = fnd_fail(err, FND_ERR_MEMORY, "out of memory for %u ids", most);
+    } else {
+        fill_ids(ids, most, info->vocab);
+        status = rounds(lm, o, ids, speeds, out, err);
+    }
+    fnd_free_memory(ids);
+    fnd_free_memory(speeds);
+    return status;
+}
+
+static void json_figure(fnd_text *out, const char *name, double value, bool known) {
+    fnd_text_printf(out, ",\n \"%s\": ", name);
+    if (known)
+        fnd_cli_json_number(out, value);
+    else
+        fnd_text_str(out, "null");
+}
+
+static fnd_status print(const fnd_cli_lm *lm, const bench_options *o, const figures *r, fnd_error *err) {
+    fnd_context_info device;
+    fnd_text out = { 0 };
+    uint64_t bytes = fnd_model_get_info(lm->m)->bytes_per_token;
+    double gb_s = r->decode_tok_s * (double)bytes * 1e-9;
+    bool known = r->read_gb_s > 0;
+    double percent = known ? 100 * gb_s / r->read_gb_s : 0;
+    FND_TRY(fnd_info(lm->f, &device, err));
+    if (o->json) {
+        fnd_text_str(&out, "{\"model\": ");
+        fnd_cli_json_string(&out, o->model);
+        fnd_text_printf(&out, ", \"backend\": \"%s\", \"device\": ", device.backend);
+        fnd_cli_json_string(&out, device.device);
+        fnd_text_printf(&out, ", \"groups\": %u,\n \"prompt_tokens\": %u, \"tokens\": %u, \"repeat\": %u, \"bytes_per_token\": %llu", device.groups, o->prompt_tokens, o->tokens, o->repeat, (unsigned long long)bytes);
+        json_figure(&out, "prefill_tok_s", r->prefill_tok_s, true);
+        json_figure(&out, "decode_tok_s", r->decode_tok_s, true);
+        json_figure(&out, "decode_gb_s", gb_s, true);
+        json_figure(&out, "read_gb_s", r->read_gb_s, known);
+        json_figure(&out, "read_percent", percent, known);
+        json_figure(&out, "load_s", lm->load_seconds + lm->open_seconds, true);
+        fnd_text_str(&out, "}\n");
+    } else {
+        fnd_text_printf(&out, "%s\n%s\nprefill  %10.1f tok/s  (%u tokens)\n", o->model, device.device, r->prefill_tok_s, o->prompt_tokens);
+        fnd_text_printf(&out, "decode   %10.1f tok/s  (%u tokens), %.1f GB/s", r->decode_tok_s, o->tokens, gb_s);
+        if (known) fnd_text_printf(&out, ": %.0f %% of the %.1f GB/s that this machine reads", percent, r->read_gb_s);
+        fnd_text_str(&out, "\n");
+    }
+    return fnd_cli_put_text(&out, err);
+}
+
+static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
+    const bench_options *o = options;
+    fnd_cli_lm lm = { 0 };
+    figures r = { 0 };
+    FND_TRY(fnd_cli_need(&fnd_cli_bench, "--model", o->model, err));
+    fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
+    if (status == FND_OK) status = fnd_cli_bandwidth(lm.f, &r.read_gb_s, err);
+    if (status == FND_OK) status = measure(&lm, o, &r, err);
+    if (status == FND_OK) status = print(&lm, o, &r, err);
+    return fnd_cli_lm_close(&lm, status, err);
+}
+
+static const bench_options defaults = { .prompt_tokens = 512, .tokens = 64, .repeat = 5 };
+
+const fnd_cli_command fnd_cli_bench = {
+    .name = "bench",
+    .doc = "how fast a model runs here",
+    .usage = "--model F [--prompt-tokens N] [--tokens N] [--repeat N] [--json]",
+    .more = "Prefill is a prompt from nothing, decode single tokens from an empty context, after one round that\n"
+            "does not count. JSON: prefill_tok_s, decode_tok_s, decode_gb_s, read_gb_s (the measured read\n"
+            "bandwidth of this machine with these threads; null where it says nothing), read_percent.",
+    .example = "  foundry bench --model model.gguf --threads 1 --json",
+    .options = options_list,
+    .defaults = &defaults,
+    .options_bytes = sizeof(bench_options),
+    .run = run,
+};

@@ -1,0 +1,127 @@
+/* cli.h - what the sub-commands of `foundry` share.
+ *
+ * A sub-command is one file with one fnd_cli_command: its options as a list, from which parsing,
+ * checks and help follow, and a function that does it. Results go to standard output, everything
+ * else to standard error. A failure is a status and a sentence; main prints it and turns it into the
+ * exit code: 0; 1 failure; 2 usage; 130 interrupted. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "base/base.h"
+#include "base/text.h"
+#include "foundry/context.h"
+#include "foundry/gguf.h"
+
+#include <stdio.h>
+
+#define FND_CLI_VERSION "0.1.0"
+
+enum { FND_CLI_OK = 0, FND_CLI_FAILURE = 1, FND_CLI_USAGE = 2, FND_CLI_INTERRUPTED = 130 };
+
+/* ---- options ---- */
+
+typedef enum fnd_cli_kind {
+    FND_CLI_FLAG, /* bool */
+    FND_CLI_TEXT, /* const char *; NULL: not given */
+    FND_CLI_U32,  /* uint32_t, min .. max */
+    FND_CLI_U64,  /* fnd_cli_u64 */
+    FND_CLI_REAL  /* double, min .. max */
+} fnd_cli_kind;
+
+/* Any number, so that none can mean "not given". */
+typedef struct fnd_cli_u64 {
+    uint64_t value;
+    bool     given;
+} fnd_cli_u64;
+
+typedef struct fnd_cli_option {
+    const char  *name;   /* "max-tokens"; NULL ends a list */
+    fnd_cli_kind kind;
+    const char  *value;  /* what help calls its value; NULL for flags */
+    size_t       offset; /* of its field in the struct of options */
+    const char  *doc;
+    double       min, max;
+} fnd_cli_option;
+
+/* Options that every command takes. */
+typedef struct fnd_cli_globals {
+    const char *backend, *isa, *compiler, *kernel_dir, *cache_dir;
+    uint32_t    threads;
+    bool        no_cache, no_fuse, help, version;
+} fnd_cli_globals;
+
+typedef fnd_status fnd_cli_fn(const fnd_cli_globals *globals, const void *options, fnd_error *err);
+
+typedef struct fnd_cli_command {
+    const char           *name, *doc; /* one line */
+    const char           *usage;      /* behind the name: "--model F --prompt T [options]" */
+    const char           *more;       /* paragraphs of help; NULL: none */
+    const char           *example;    /* lines, each a command */
+    const fnd_cli_option *options;    /* ends with a row whose name is NULL */
+    const void           *defaults;   /* of its struct of options; NULL: zeros */
+    size_t                options_bytes;
+    const char           *positional; /* name of the one argument it takes; NULL: none */
+    size_t                positional_offset; /* const char * */
+    const char           *backend_words; /* what --backend may be, if not a device's name */
+    fnd_cli_fn           *run;
+} fnd_cli_command;
+
+/* name  symbol of its fnd_cli_command */
+#define FND_CLI_COMMANDS(X) \
+    X(run) X(tokenize) X(perplexity) X(logits) X(inspect) X(emit) X(kernels) X(bench) X(profile) X(doctor)
+#define FND_CLI_DECLARE_(name) extern const fnd_cli_command fnd_cli_##name;
+FND_CLI_COMMANDS(FND_CLI_DECLARE_)
+#undef FND_CLI_DECLARE_
+
+/* NULL: none of that name; at and after the end. */
+const fnd_cli_command *fnd_cli_find(const char *name);
+const fnd_cli_command *fnd_cli_command_at(size_t index);
+
+enum { FND_CLI_OPTIONS_BYTES = 256 }; /* of the largest struct of options */
+
+/* Fill globals and options from the words after the command's name. A wrong word: FND_ERR_USAGE. */
+FND_USE_RESULT fnd_status fnd_cli_parse(const fnd_cli_command *command, int count, char **words, fnd_cli_globals *globals, void *options, fnd_error *err);
+
+/* Index of the command among a program's words: the first that is no option. `count`: there is none. */
+int fnd_cli_command_word(int count, char **words);
+
+void fnd_cli_help(FILE *to);
+void fnd_cli_help_command(const fnd_cli_command *command, FILE *to);
+
+/* FND_ERR_USAGE: the required option was not given. */
+FND_USE_RESULT fnd_status fnd_cli_need(const fnd_cli_command *command, const char *option, const void *value, fnd_error *err);
+
+/* ---- output (output.c) ---- */
+
+/* "foundry: ..." on standard error, behind any line of progress. */
+void fnd_cli_note(const char *format, ...) FND_PRINTF_(1, 2);
+/* Write to standard output; FND_ERR_FILE when it cannot take it (closed, full). */
+FND_USE_RESULT fnd_status fnd_cli_put(const char *bytes, size_t count, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_cli_flush(fnd_error *err);
+/* fnd_cli_put and fnd_cli_flush of a text, which is freed. */
+FND_USE_RESULT fnd_status fnd_cli_put_text(fnd_text *text, fnd_error *err);
+
+/* As JSON: what is no UTF-8 becomes U+FFFD, what is no number null. */
+void fnd_cli_json_text(fnd_text *out, const char *bytes, size_t count);
+void fnd_cli_json_string(fnd_text *out, const char *string);
+void fnd_cli_json_number(fnd_text *out, double value);
+
+/* ---- progress (progress.c) ---- */
+
+/* An fnd_progress_fn: one line that changes on a terminal; elsewhere a line for each step of more
+ * than half a second. Ends the program when it was interrupted: nothing is lost by then. */
+void fnd_cli_progress(void *unused, const char *what, uint64_t done, uint64_t total);
+/* Take the line away. */
+void fnd_cli_progress_clear(void);
+
+/* SIGINT came. The second one ends the program at once. */
+extern volatile bool fnd_cli_interrupted;
+FND_USE_RESULT fnd_status fnd_cli_check_interrupt(fnd_error *err); /* FND_ERR_CANCELLED */
+
+/* ---- devices (open.c) ---- */
+
+/* Options, then the environment. Strings stay the globals' and the environment's. */
+FND_USE_RESULT fnd_status fnd_cli_desc(const fnd_cli_globals *globals, fnd_desc *out, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_cli_open(const fnd_cli_globals *globals, foundry **out, fnd_error *err);
+
+#endif

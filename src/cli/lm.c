@@ -1,0 +1,64 @@
+/* lm.c - a loaded model and a session. */
+#include "cli/lm.h"
+#include "base/cpuinfo.h"
+
+#include <math.h>
+
+fnd_status fnd_cli_lm_open(const fnd_cli_globals *globals, const char *path, fnd_cli_lm *out, fnd_error *err) {
+    FND_TRY(fnd_cli_open(globals, &out->f, err));
+    uint64_t start = fnd_now_ns();
+    fnd_model_desc desc = { .path = path, .no_fuse = globals->no_fuse, .progress = fnd_cli_progress };
+    FND_TRY(fnd_model_load(out->f, &desc, &out->m, err));
+    fnd_cli_progress_clear();
+    out->load_seconds = fnd_cli_seconds_since(start);
+    out->t = fnd_model_tokenizer(out->m);
+    return fnd_cli_check_interrupt(err);
+}
+
+fnd_status fnd_cli_lm_begin(fnd_cli_lm *lm, uint32_t context, fnd_error *err) {
+    uint64_t start = fnd_now_ns();
+    fnd_session_desc desc = { .context = context, .progress = fnd_cli_progress, .cancel = &fnd_cli_interrupted };
+    FND_TRY(fnd_session_open(lm->m, &desc, &lm->s, err));
+    fnd_cli_progress_clear();
+    lm->open_seconds = fnd_cli_seconds_since(start);
+    return fnd_cli_check_interrupt(err);
+}
+
+fnd_status fnd_cli_lm_close(fnd_cli_lm *lm, fnd_status status, fnd_error *err) {
+    fnd_session_close(lm->s);
+    fnd_model_free(lm->m);
+    fnd_status closed = fnd_close(lm->f, err);
+    *lm = (fnd_cli_lm){ 0 };
+    return status != FND_OK ? status : closed;
+}
+
+fnd_status fnd_cli_lm_fits(const fnd_cli_lm *lm, const char *what, size_t count, uint32_t context, fnd_error *err) {
+    uint32_t limit = fnd_model_get_info(lm->m)->context_length;
+    if (context > limit) return fnd_fail(err, FND_ERR_USAGE, "--context %u is more than this model has been made for (%u)", context, limit);
+    if (context) limit = context;
+    if (count > limit) return fnd_fail(err, FND_ERR_LIMIT, "%s has %zu tokens, but the context holds %u", what, count, limit);
+    return FND_OK;
+}
+
+fnd_status fnd_cli_log_sum(const float *logits, size_t count, double *out, fnd_error *err) {
+    float top = -INFINITY;
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (logits[i] > top) top = logits[i];
+    }
+    for (size_t i = 0; i < count; i++) sum += exp((double)logits[i] - (double)top);
+    *out = (double)top + log(sum);
+    return isfinite(*out) ? FND_OK : fnd_fail(err, FND_ERR_DEVICE, "the model's results are no numbers (NaN or infinite)");
+}
+
+fnd_status fnd_cli_bandwidth(foundry *f, double *gb_per_s, fnd_error *err) {
+    fnd_context_info info;
+    fnd_team *team;
+    *gb_per_s = 0;
+    FND_TRY(fnd_info(f, &info, err));
+    if (info.lanes != 1) return FND_OK; /* lanes of a GPU: its memory is another, or it is simulated */
+    FND_TRY(fnd_team_open(info.groups, &team, err));
+    fnd_status status = fnd_cpu_read_bandwidth(team, info.groups, gb_per_s, err);
+    fnd_team_close(team);
+    return status;
+}

@@ -1,0 +1,36 @@
+/* lm.h - a loaded model and a session, for the commands that run one. */
+#ifndef CLI_LM_H
+#define CLI_LM_H
+
+#include "cli/cli.h"
+#include "foundry/model.h"
+
+typedef struct fnd_cli_lm {
+    foundry             *f;
+    fnd_model           *m;
+    fnd_session         *s;
+    const fnd_tokenizer *t;
+    double               load_seconds, open_seconds; /* of the weights; of programs and their compilation */
+} fnd_cli_lm;
+
+/* Device and model; then a session of `context` positions (0: the model's limit). */
+FND_USE_RESULT fnd_status fnd_cli_lm_open(const fnd_cli_globals *globals, const char *path, fnd_cli_lm *out, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_cli_lm_begin(fnd_cli_lm *lm, uint32_t context, fnd_error *err);
+/* What is open of it; { 0 } is fine. Returns `status`, or the first failure of the device if it was
+ * FND_OK. */
+FND_USE_RESULT fnd_status fnd_cli_lm_close(fnd_cli_lm *lm, fnd_status status, fnd_error *err);
+
+/* FND_ERR_LIMIT with a sentence when `count` tokens of `what` do not fit the context that a session of
+ * `context` positions (0: the model's limit) has. */
+FND_USE_RESULT fnd_status fnd_cli_lm_fits(const fnd_cli_lm *lm, const char *what, size_t count, uint32_t context, fnd_error *err);
+
+static inline double fnd_cli_seconds_since(uint64_t start_ns) { return 1e-9 * (double)(fnd_now_ns() - start_ns); }
+
+/* log(sum(exp(logits))). FND_ERR_DEVICE when the logits are no numbers. */
+FND_USE_RESULT fnd_status fnd_cli_log_sum(const float *logits, size_t count, double *out, fnd_error *err);
+
+/* Read bandwidth of this machine with as many threads as `f` has, in GB/s; 0 where it says nothing
+ * about the device. Call before the model is loaded: it needs the processor for itself. */
+FND_USE_RESULT fnd_status fnd_cli_bandwidth(foundry *f, double *gb_per_s, fnd_error *err);
+
+#endif

@@ -1,0 +1,208 @@
+/* logits.c - foundry logits: what the model expects next. */
+#include "base/memory.h"
+#include "cli/lm.h"
+#include "cli/text.h"
+
+#include <ctype.h>
+#include <stddef.h>
+
+typedef struct logits_options {
+    const char *model, *prompt, *ids;
+    uint32_t top;
+    bool json, every;
+} logits_options;
+
+#define FIELD(name) offsetof(logits_options, name)
+static const fnd_cli_option options_list[] = {
+    { "model", FND_CLI_TEXT, "F", FIELD(model), "model file", 0, 0 },
+    { "prompt", FND_CLI_TEXT, "T", FIELD(prompt), "text whose control tokens are parsed, or", 0, 0 },
+    { "ids", FND_CLI_TEXT, "N,..", FIELD(ids), "the ids themselves, separated by commas", 0, 0 },
+    { "top", FND_CLI_U32, "N", FIELD(top), "how many of the most likely tokens (default: 10)", 1, 1 << 24 },
+    { "json", FND_CLI_FLAG, NULL, FIELD(json), "print arrays of {\"id\", \"text\", \"logit\", \"logprob\"}", 0, 0 },
+    { "every", FND_CLI_FLAG, NULL, FIELD(every), "what is expected behind every token, one array for each", 0, 0 },
+    { NULL, FND_CLI_FLAG, NULL, 0, NULL, 0, 0 },
+};
+#undef FIELD
+
+/* ---- the largest ---- */
+
+typedef struct choice {
+    float logit;
+    uint32_t id;
+} choice;
+
+static bool better(choice a, choice b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
+
+static int by_rank(const void *a, const void *b) { return better(*(const choice *)b, *(const choice *)a) ? 1 : -1; }
+
+/* Sink the root of a heap whose root is its worst. */
+static void sink(choice *heap, uint32_t count) {
+    for (uint32_t i = 0, worst = 0;; i = worst) {
+        for (uint32_t child = 2 * i + 1; child <= 2 * i + 2 && child < count; child++) {
+            if (better(heap[worst], heap[child])) worst = child;
+        }
+        if (worst == i) return;
+        choice swap = heap[i];
+        heap[i] = heap[worst];
+        heap[worst] = swap;
+    }
+}
+
+/* The `count` best of all, best first. */
+static void pick(const float *logits, uint32_t vocab, choice *top, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) top[i] = (choice){ logits[i], i };
+    qsort(top, count, sizeof *top, by_rank);
+    for (uint32_t i = 0; i < count / 2; i++) { /* worst first is a heap */
+        choice swap = top[i];
+        top[i] = top[count - 1 - i];
+        top[count - 1 - i] = swap;
+    }
+    for (uint32_t id = count; id < vocab; id++) {
+        choice c = { logits[id], id };
+        if (!better(c, top[0])) continue;
+        top[0] = c;
+        sink(top, count);
+    }
+    qsort(top, count, sizeof *top, by_rank);
+}
+
+/* ---- printing ---- */
+
+typedef struct printer {
+    const fnd_cli_lm *lm;
+    const logits_options *o;
+    choice *top;
+    uint32_t count, vocab;
+    fnd_text out;
+} printer;
+
+static void print_json(printer *p, double sum) {
+    fnd_text_str(&p->out, "[");
+    for (uint32_t i = 0; i < p->count; i++) {
+        fnd_span text = fnd_token_text(p->lm->t, p->top[i].id);
+        fnd_text_printf(&p->out, "%s{\"id\": %u, \"text\": ", i ? ", " : "", p->top[i].id);
+        fnd_cli_json_text(&p->out, text.data, text.bytes);
+        fnd_text_str(&p->out, ", \"logit\": ");
+        fnd_cli_json_number(&p->out, (double)p->top[i].logit);
+        fnd_text_str(&p->out, ", \"logprob\": ");
+        fnd_cli_json_number(&p->out, (double)p->top[i].logit - sum);
+        fnd_text_str(&p->out, "}");
+    }
+    fnd_text_str(&p->out, "]");
+}
+
+static void print_table(printer *p, size_t index, double sum) {
+    if (p->o->every) fnd_text_printf(&p->out, "behind token %zu\n", index);
+    for (uint32_t i = 0; i < p->count; i++) {
+        fnd_span text = fnd_token_text(p->lm->t, p->top[i].id);
+        fnd_text_printf(&p->out, "%8u  %10.4f  %10.4f  ", p->top[i].id, (double)p->top[i].logit, (double)p->top[i].logit - sum);
+        fnd_cli_json_text(&p->out, text.data, text.bytes);
+        fnd_text_str(&p->out, "\n");
+    }
+}
+
+static fnd_status print_position(void *ctx, size_t index, const float *logits, fnd_error *err) {
+    printer *p = ctx;
+    double sum;
+    FND_TRY(fnd_cli_check_interrupt(err));
+    FND_TRY(fnd_cli_log_sum(logits, p->vocab, &sum, err));
+    pick(logits, p->vocab, p->top, p->count);
+    if (p->o->json) {
+        if (p->o->every && index) fnd_text_str(&p->out, ",\n");
+        print_json(p, sum);
+    } else {
+        print_table(p, index, sum);
+    }
+    return fnd_text_check(&p->out, err);
+}
+
+/* ---- evaluating ---- */
+
+static fnd_status print_last(printer *p, fnd_error *err) {
+    float *logits = fnd_alloc_zeroed(p->vocab, sizeof *logits);
+    if (!logits) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %u logits", p->vocab);
+    fnd_status status = fnd_session_logits(p->lm->s, logits, err);
+    if (status == FND_OK) status = print_position(p, 0, logits, err);
+    fnd_free_memory(logits);
+    return status;
+}
+
+static fnd_status evaluate(printer *p, const fnd_ids *ids, fnd_error *err) {
+    p->top = fnd_alloc_zeroed(p->count, sizeof *p->top);
+    if (!p->top) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %u tokens", p->count);
+    bool array = p->o->json && p->o->every;
+    if (array) fnd_text_str(&p->out, "[");
+    fnd_status status;
+    if (p->o->every) {
+        status = fnd_session_eval_each(p->lm->s, ids->data, ids->count, print_position, p, err);
+    } else {
+        status = fnd_session_eval(p->lm->s, ids->data, ids->count, err);
+        if (status == FND_OK) status = print_last(p, err);
+    }
+    fnd_cli_progress_clear();
+    if (array) fnd_text_str(&p->out, "]");
+    if (p->o->json) fnd_text_str(&p->out, "\n");
+    fnd_free_memory(p->top);
+    if (status == FND_OK) return fnd_cli_put_text(&p->out, err);
+    fnd_text_free(&p->out);
+    return status;
+}
+
+static fnd_status parse_ids(const char *text, fnd_ids *ids, fnd_error *err) {
+    char shown[80];
+    for (const char *p = text;; p++) {
+        uint64_t id = 0;
+        const char *start = p;
+        while (*p == ' ') start = ++p;
+        for (; isdigit((unsigned char)*p) && id <= UINT32_MAX; p++) id = id * 10 + (uint64_t)(*p - '0');
+        while (p > start && *p == ' ') p++;
+        if (p == start || id > UINT32_MAX || (*p && *p != ',')) {
+            return fnd_fail(err, FND_ERR_USAGE, "--ids needs whole numbers separated by commas, not '%s'", fnd_span_quote((fnd_span){ start, strlen(start) }, shown, sizeof shown));
+        }
+        FND_TRY(fnd_ids_add(ids, (uint32_t)id, err));
+        if (!*p) return FND_OK;
+    }
+}
+
+static fnd_status evaluate_prompt(fnd_cli_lm *lm, const logits_options *o, fnd_ids *ids, fnd_error *err) {
+    const fnd_model_info *info = fnd_model_get_info(lm->m);
+    if (o->prompt) FND_TRY(fnd_tokenize(lm->t, o->prompt, strlen(o->prompt), FND_TOKENIZE_SPECIAL | FND_TOKENIZE_ADD_BOS, ids, err));
+    if (!ids->count) return fnd_fail(err, FND_ERR_USAGE, "the prompt is empty: there is nothing to continue");
+    for (size_t i = 0; i < ids->count; i++) {
+        if (ids->data[i] >= info->vocab) return fnd_fail(err, FND_ERR_USAGE, "--ids has token %u, but the vocabulary ends before %u", ids->data[i], info->vocab);
+    }
+    FND_TRY(fnd_cli_lm_fits(lm, "the prompt", ids->count, 0, err));
+    FND_TRY(fnd_cli_lm_begin(lm, (uint32_t)ids->count, err));
+    printer p = { .lm = lm, .o = o, .vocab = info->vocab, .count = o->top < info->vocab ? o->top : info->vocab };
+    return evaluate(&p, ids, err);
+}
+
+static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
+    const logits_options *o = options;
+    fnd_cli_lm lm = { 0 };
+    fnd_ids ids = { 0 };
+    fnd_status status = FND_OK;
+    FND_TRY(fnd_cli_need(&fnd_cli_logits, "--model", o->model, err));
+    FND_TRY(fnd_cli_one_of("logits", "--prompt", o->prompt, "--ids", o->ids, err));
+    if (o->prompt) fnd_cli_note_utf8("the prompt", o->prompt, strlen(o->prompt));
+    if (o->ids) status = parse_ids(o->ids, &ids, err);
+    if (status == FND_OK) status = fnd_cli_lm_open(globals, o->model, &lm, err);
+    if (status == FND_OK) status = evaluate_prompt(&lm, o, &ids, err);
+    fnd_ids_free(&ids);
+    return fnd_cli_lm_close(&lm, status, err);
+}
+
+static const logits_options defaults = { .top = 10 };
+
+const fnd_cli_command fnd_cli_logits = {
+    .name = "logits",
+    .doc = "the most likely next tokens",
+    .usage = "--model F (--prompt T | --ids 1,2,3) [--top N] [--json] [--every]",
+    .more = "Control tokens in the prompt are parsed, and BOS is put before it if the model's file says so; ids\n"
+            "are taken as they are. What is no UTF-8 in the text of a token is shown as U+FFFD.",
+    .example = "  foundry logits --model model.gguf --prompt 'The capital of France is' --top 5 --json",
+    .options = options_list,
+    .defaults = &defaults,
+    .options_bytes = sizeof(logits_options),
+    .run = run,
+};

@@ -1,0 +1,117 @@
+/* main.c - foundry: which sub-command, and its exit code. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdalign.h>
+#include <unistd.h>
+
+static const fnd_cli_command *const commands[] = {
+#define FND_CLI_ROW_(name) &fnd_cli_##name,
+    FND_CLI_COMMANDS(FND_CLI_ROW_)
+#undef FND_CLI_ROW_
+};
+
+const fnd_cli_command *fnd_cli_command_at(size_t index) { return index < FND_COUNT(commands) ? commands[index] : NULL; }
+
+const fnd_cli_command *fnd_cli_find(const char *name) {
+    for (size_t i = 0; i < FND_COUNT(commands); i++) {
+        if (strcmp(commands[i]->name, name) == 0) return commands[i];
+    }
+    return NULL;
+}
+
+static void on_interrupt(int signal_number) {
+    (void)signal_number;
+    fnd_cli_interrupted = true;
+}
+
+/* The first SIGINT asks, the second ends. A reader that goes away is an error of the write. */
+static void set_signals(void) {
+    struct sigaction interrupt = { .sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND };
+    struct sigaction ignore = { .sa_handler = SIG_IGN };
+    struct sigaction old;
+    if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(SIGINT, &interrupt, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+/* A standard stream that is closed must not become the number of a file opened later. */
+static fnd_status hold_streams(fnd_error *err) {
+    fnd_status status = FND_OK;
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) continue;
+        if (fd == STDOUT_FILENO) status = fnd_fail(err, FND_ERR_FILE, "standard output is closed");
+        if (open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) != fd) return fnd_fail(err, FND_ERR_FILE, "cannot open /dev/null: %s", strerror(errno));
+    }
+    return status;
+}
+
+static fnd_status unknown_command(const char *name, fnd_error *err) {
+    char shown[80];
+    return fnd_fail(err, FND_ERR_USAGE, "there is no command '%s'; `foundry help` lists them", fnd_span_quote((fnd_span){ name, strlen(name) }, shown, sizeof shown));
+}
+
+static fnd_status help(const char *name, fnd_error *err) {
+    const fnd_cli_command *command = name ? fnd_cli_find(name) : NULL;
+    if (name && !command && strcmp(name, "help") != 0) return unknown_command(name, err);
+    if (command)
+        fnd_cli_help_command(command, stdout);
+    else
+        fnd_cli_help(stdout);
+    return fnd_cli_flush(err);
+}
+
+static fnd_status version(fnd_error *err) {
+    puts("foundry " FND_CLI_VERSION);
+    return fnd_cli_flush(err);
+}
+
+static fnd_status run_command(const fnd_cli_command *command, int count, char **words, fnd_error *err) {
+    fnd_cli_globals globals = { 0 };
+    alignas(max_align_t) char options[FND_CLI_OPTIONS_BYTES] = { 0 };
+    if (command->options_bytes > sizeof options) return fnd_fail(err, FND_ERR_LIMIT, "%s has %zu bytes of options", command->name, command->options_bytes);
+    FND_TRY(fnd_cli_parse(command, count, words, &globals, options, err));
+    if (globals.help) return help(command->name, err);
+    if (globals.version) return version(err);
+    FND_TRY(command->run(&globals, options, err));
+    return fnd_cli_flush(err);
+}
+
+/* No command: what can be done without one. */
+static fnd_status without_command(int count, char **words, fnd_error *err) {
+    for (int i = 0; i < count; i++) {
+        if (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0) return help(NULL, err);
+        if (strcmp(words[i], "--version") == 0) return version(err);
+    }
+    return fnd_fail(err, FND_ERR_USAGE, "which command? `foundry help` lists them");
+}
+
+static fnd_status run_main(int argc, char **argv, fnd_error *err) {
+    FND_TRY(hold_streams(err));
+    set_signals();
+    int at = fnd_cli_command_word(argc, argv);
+    if (at >= argc) return without_command(argc - 1, argv + 1, err);
+    const char *name = argv[at];
+    if (strcmp(name, "help") == 0) {
+        if (argc - at > 2) return fnd_fail(err, FND_ERR_USAGE, "help takes the name of one command");
+        return help(at + 1 < argc ? argv[at + 1] : NULL, err);
+    }
+    const fnd_cli_command *command = fnd_cli_find(name);
+    if (!command) return unknown_command(name, err);
+    memmove(argv + 2, argv + 1, (size_t)(at - 1) * sizeof *argv); /* options before the command are like those behind it */
+    return run_command(command, argc - 2, argv + 2, err);
+}
+
+int main(int argc, char **argv) {
+    fnd_error err = { 0 };
+    fnd_status status = run_main(argc, argv, &err);
+    if (status == FND_OK) return FND_CLI_OK;
+    if (fnd_cli_interrupted) {
+        /* What failed after a SIGINT (a compiler gets the same signal) failed because of it. */
+        fnd_cli_note("interrupted");
+        return FND_CLI_INTERRUPTED;
+    }
+    fnd_cli_note("%s", err.text[0] ? err.text : fnd_status_text(status));
+    return status == FND_ERR_USAGE ? FND_CLI_USAGE : FND_CLI_FAILURE;
+}

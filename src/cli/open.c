@@ -1,0 +1,22 @@
+/* open.c - devices as the options and the environment want them. */
+#include "cli/cli.h"
+
+fnd_status fnd_cli_desc(const fnd_cli_globals *g, fnd_desc *out, fnd_error *err) {
+    *out = (fnd_desc){
+        .backend = g->backend,
+        .threads = g->threads,
+        .isa = g->isa,
+        .compiler = g->compiler,
+        .kernel_dir = g->kernel_dir,
+        .cache_dir = g->cache_dir,
+        .no_cache = g->no_cache,
+    };
+    return fnd_options_from_environment(out, err);
+}
+
+fnd_status fnd_cli_open(const fnd_cli_globals *g, foundry **out, fnd_error *err) {
+    fnd_desc desc;
+    *out = NULL;
+    FND_TRY(fnd_cli_desc(g, &desc, err));
+    return fnd_open(&desc, out, err);
+}

@@ -1,0 +1,214 @@
+/* options.c - from words to structs, by the commands' lists of options. */
+#include "base/cpuinfo.h"
+#include "cli/cli.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stddef.h>
+
+#define FIELD(name) offsetof(fnd_cli_globals, name)
+static const fnd_cli_option global_options[] = {
+    { "backend", FND_CLI_TEXT, "NAME", FIELD(backend), "device: cpu (default), sim", 0, 0 },
+    { "threads", FND_CLI_U32, "N", FIELD(threads), "workers (default: one per core this process may use)", 1, FND_MAX_THREADS },
+    { "isa", FND_CLI_TEXT, "LEVEL", FIELD(isa), "instructions to use; generic forces the portable texts (default: the best here)", 0, 0 },
+    { "no-fuse", FND_CLI_FLAG, NULL, FIELD(no_fuse), "one kernel per operation: to compare with", 0, 0 },
+    { "compiler", FND_CLI_TEXT, "CC", FIELD(compiler), "C compiler for kernels (default: cc, gcc or clang)", 0, 0 },
+    { "kernel-dir", FND_CLI_TEXT, "DIR", FIELD(kernel_dir), "kernel texts found here replace the built-in ones", 0, 0 },
+    { "cache-dir", FND_CLI_TEXT, "DIR", FIELD(cache_dir), "where compiled kernels are kept", 0, 0 },
+    { "no-cache", FND_CLI_FLAG, NULL, FIELD(no_cache), "neither read nor keep compiled kernels on disk", 0, 0 },
+    { "help", FND_CLI_FLAG, NULL, FIELD(help), "this text", 0, 0 },
+    { "version", FND_CLI_FLAG, NULL, FIELD(version), "the version", 0, 0 },
+    { NULL, FND_CLI_FLAG, NULL, 0, NULL, 0, 0 },
+};
+#undef FIELD
+
+/* ---- one value ---- */
+
+typedef struct word {
+    const fnd_cli_option *option;
+    const char *value; /* NULL: none was given with '=' */
+    char *field;
+} word;
+
+static const char *quoted(const char *text, char *to, size_t bytes) { return fnd_span_quote((fnd_span){ text, strlen(text) }, to, bytes); }
+
+static fnd_status wrong_number(const word *w, const char *what, fnd_error *err) {
+    char shown[80];
+    const fnd_cli_option *o = w->option;
+    if (o->kind == FND_CLI_U64) return fnd_fail(err, FND_ERR_USAGE, "--%s needs %s, not '%s'", o->name, what, quoted(w->value, shown, sizeof shown));
+    return fnd_fail(err, FND_ERR_USAGE, "--%s needs %s from %.10g to %.10g, not '%s'", o->name, what, o->min, o->max, quoted(w->value, shown, sizeof shown));
+}
+
+static fnd_status set_whole(const word *w, fnd_error *err) {
+    uint64_t n = 0;
+    const char *p = w->value;
+    bool fits = isdigit((unsigned char)*p);
+    for (; fits && isdigit((unsigned char)*p); p++) fits = fnd_mul_u64(n, 10, &n) && fnd_add_u64(n, (uint64_t)(*p - '0'), &n);
+    bool ranged = w->option->kind == FND_CLI_U32;
+    if (!fits || *p || (ranged && ((double)n < w->option->min || (double)n > w->option->max))) return wrong_number(w, "a whole number", err);
+    if (ranged) {
+        uint32_t value = (uint32_t)n;
+        memcpy(w->field, &value, sizeof value);
+    } else {
+        fnd_cli_u64 value = { n, true };
+        memcpy(w->field, &value, sizeof value);
+    }
+    return FND_OK;
+}
+
+static fnd_status set_real(const word *w, fnd_error *err) {
+    char *end;
+    bool starts = isdigit((unsigned char)w->value[0]) || w->value[0] == '.' || w->value[0] == '-';
+    double value = starts ? strtod(w->value, &end) : NAN;
+    if (!starts || end == w->value || *end || !isfinite(value) || value < w->option->min || value > w->option->max) return wrong_number(w, "a number", err);
+    memcpy(w->field, &value, sizeof value);
+    return FND_OK;
+}
+
+static fnd_status set_value(const word *w, fnd_error *err) {
+    switch (w->option->kind) {
+    case FND_CLI_FLAG:
+        memcpy(w->field, &(bool){ true }, sizeof(bool));
+        return FND_OK;
+    case FND_CLI_TEXT:
+        memcpy(w->field, &w->value, sizeof w->value);
+        return FND_OK;
+    case FND_CLI_REAL:
+        return set_real(w, err);
+    default:
+        return set_whole(w, err);
+    }
+}
+
+/* ---- all words ---- */
+
+static const fnd_cli_option *find(const fnd_cli_option *list, const char *name, size_t bytes) {
+    for (; list->name; list++) {
+        if (strlen(list->name) == bytes && memcmp(list->name, name, bytes) == 0) return list;
+    }
+    return NULL;
+}
+
+/* words[*at] begins with "--"; takes its value too. */
+static fnd_status parse_option(const fnd_cli_command *command, int count, char **words, int *at, fnd_cli_globals *globals, char *options, fnd_error *err) {
+    const char *name = words[*at] + 2, *equals = strchr(name, '=');
+    size_t bytes = equals ? (size_t)(equals - name) : strlen(name);
+    word w = { .option = find(command->options, name, bytes), .value = equals ? equals + 1 : NULL };
+    char shown[80];
+    w.field = w.option ? options + w.option->offset : NULL;
+    if (!w.option && (w.option = find(global_options, name, bytes))) w.field = (char *)globals + w.option->offset;
+    if (!w.option) {
+        return fnd_fail(err, FND_ERR_USAGE, "%s has no option '--%s'; `foundry %s --help` lists them", command->name, fnd_span_quote((fnd_span){ name, bytes }, shown, sizeof shown), command->name);
+    }
+    if (w.option->kind == FND_CLI_FLAG) {
+        if (equals) return fnd_fail(err, FND_ERR_USAGE, "--%s takes no value", w.option->name);
+    } else if (!equals) {
+        if (*at + 1 >= count) return fnd_fail(err, FND_ERR_USAGE, "--%s needs a value: --%s %s", w.option->name, w.option->name, w.option->value);
+        w.value = words[++*at];
+    }
+    return set_value(&w, err);
+}
+
+int fnd_cli_command_word(int count, char **words) {
+    for (int i = 1; i < count; i++) {
+        if (words[i][0] != '-') return i;
+        if (strncmp(words[i], "--", 2) != 0 || strchr(words[i], '=')) continue;
+        const fnd_cli_option *o = find(global_options, words[i] + 2, strlen(words[i] + 2));
+        if (o && o->kind != FND_CLI_FLAG) i++;
+    }
+    return count;
+}
+
+static fnd_status check_backend(const fnd_cli_command *command, const char *name, fnd_error *err) {
+    char shown[80], known[128] = "";
+    if (!name || command->backend_words) return FND_OK; /* words of its own: it checks them */
+    for (size_t i = 0; fnd_backend_name(i); i++) {
+        if (strcmp(fnd_backend_name(i), name) == 0) return FND_OK;
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", fnd_backend_name(i));
+    }
+    return fnd_fail(err, FND_ERR_USAGE, "--backend knows no device '%s'; there are: %s", quoted(name, shown, sizeof shown), known);
+}
+
+/* A level that this processor lacks is found out when the device is opened; a word that is none is
+ * the caller's mistake. */
+static fnd_status check_isa(const char *name, fnd_error *err) {
+    char shown[80], known[128] = "";
+    size_t count;
+    const fnd_cpu_level *levels = fnd_cpu_levels(&count);
+    if (!name) return FND_OK;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(levels[i].name, name) == 0) return FND_OK;
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", levels[i].name);
+    }
+    return fnd_fail(err, FND_ERR_USAGE, "--isa knows no level '%s'; there are: %s", quoted(name, shown, sizeof shown), known);
+}
+
+fnd_status fnd_cli_parse(const fnd_cli_command *command, int count, char **words, fnd_cli_globals *globals, void *options, fnd_error *err) {
+    bool only_words = false, have_positional = false;
+    char shown[80];
+    if (command->defaults) memcpy(options, command->defaults, command->options_bytes);
+    for (int i = 0; i < count; i++) {
+        const char *text = words[i];
+        if (!only_words && strcmp(text, "--") == 0) {
+            only_words = true;
+        } else if (!only_words && strncmp(text, "--", 2) == 0) {
+            FND_TRY(parse_option(command, count, words, &i, globals, options, err));
+        } else if (!only_words && strcmp(text, "-h") == 0) {
+            globals->help = true;
+        } else if (!only_words && text[0] == '-' && text[1]) {
+            return fnd_fail(err, FND_ERR_USAGE, "%s has no option '%s'; `foundry %s --help` lists them", command->name, quoted(text, shown, sizeof shown), command->name);
+        } else if (command->positional && !have_positional) {
+            memcpy((char *)options + command->positional_offset, &text, sizeof text);
+            have_positional = true;
+        } else {
+            return fnd_fail(err, FND_ERR_USAGE, "%s does not know what to do with '%s'; `foundry %s --help` shows what it takes", command->name, quoted(text, shown, sizeof shown), command->name);
+        }
+    }
+    if (globals->help || globals->version) return FND_OK;
+    FND_TRY(check_backend(command, globals->backend, err));
+    return check_isa(globals->isa, err);
+}
+
+fnd_status fnd_cli_need(const fnd_cli_command *command, const char *option, const void *value, fnd_error *err) {
+    if (value) return FND_OK;
+    return fnd_fail(err, FND_ERR_USAGE, "%s needs %s; `foundry %s --help` shows an example", command->name, option, command->name);
+}
+
+/* ---- help ---- */
+
+static void print_options(const fnd_cli_option *list, FILE *to) {
+    for (; list->name; list++) {
+        char left[64];
+        snprintf(left, sizeof left, "--%s%s%s", list->name, list->value ? " " : "", list->value ? list->value : "");
+        fprintf(to, "  %-22s %s\n", left, list->doc);
+    }
+}
+
+void fnd_cli_help(FILE *to) {
+    fputs("foundry runs language models (GGUF files) with kernels fused from small stages.\n\n"
+          "usage: foundry COMMAND [options]\n\ncommands:\n",
+          to);
+    for (size_t i = 0; fnd_cli_command_at(i); i++) fprintf(to, "  %-12s %s\n", fnd_cli_command_at(i)->name, fnd_cli_command_at(i)->doc);
+    fputs("  help         this text, or `foundry help COMMAND`\n\noptions of every command:\n", to);
+    print_options(global_options, to);
+    fputs("\nexample:\n  foundry run --model model.gguf --prompt 'What is the capital of France?'\n\n"
+          "exit codes: 0 done, 1 failure, 2 wrong use, 130 interrupted\n",
+          to);
+}
+
+void fnd_cli_help_command(const fnd_cli_command *c, FILE *to) {
+    fprintf(to, "foundry %s: %s\n\nusage: foundry %s %s\n", c->name, c->doc, c->name, c->usage);
+    if (c->more) fprintf(to, "\n%s\n", c->more);
+    if (c->options->name) fputs("\noptions:\n", to);
+    print_options(c->options, to);
+    fputs("\noptions of every command:\n", to);
+    for (const fnd_cli_option *o = global_options; o->name; o++) {
+        fnd_cli_option row[2] = { *o };
+        if (c->backend_words && strcmp(o->name, "backend") == 0) row[0].doc = c->backend_words;
+        print_options(row, to);
+    }
+    fprintf(to, "\nexample:\n%s\n", c->example);
+}

@@ -1,0 +1,105 @@
+/* profile.c - foundry profile: where the time of a model goes. */
+#include "base/memory.h"
+#include "cli/lm.h"
+#include "foundry/profile.h"
+#include "foundry/run.h"
+
+#include <stddef.h>
+
+typedef struct profile_options {
+    const char *model, *trace, *lines;
+    uint32_t prompt_tokens, tokens;
+} profile_options;
+
+#define FIELD(name) offsetof(profile_options, name)
+static const fnd_cli_option options_list[] = {
+    { "model", FND_CLI_TEXT, "F", FIELD(model), "model file", 0, 0 },
+    { "trace", FND_CLI_TEXT, "OUT", FIELD(trace), "write a Chrome trace (chrome://tracing, Perfetto)", 0, 0 },
+    { "lines", FND_CLI_TEXT, "OUT", FIELD(lines), "write each record as a line of JSON", 0, 0 },
+    { "prompt-tokens", FND_CLI_U32, "N", FIELD(prompt_tokens), "tokens of the prompt (default: 128)", 1, 1 << 24 },
+    { "tokens", FND_CLI_U32, "N", FIELD(tokens), "tokens evaluated one by one behind it (default: 32)", 1, 1 << 24 },
+    { NULL, FND_CLI_FLAG, NULL, 0, NULL, 0, 0 },
+};
+#undef FIELD
+
+static fnd_status decode(fnd_cli_lm *lm, const uint32_t *ids, uint32_t count, fnd_error *err) {
+    for (uint32_t i = 0; i < count; i++) {
+        FND_TRY(fnd_session_eval(lm->s, &ids[i], 1, err));
+        FND_TRY(fnd_cli_check_interrupt(err));
+    }
+    return fnd_wait(lm->f, err);
+}
+
+static fnd_status prefill(fnd_cli_lm *lm, const uint32_t *ids, uint32_t count, fnd_error *err) {
+    FND_TRY(fnd_session_eval(lm->s, ids, count, err));
+    return fnd_wait(lm->f, err);
+}
+
+/* Once unseen, so that what happens only once is not in the table. */
+static fnd_status warm_up(fnd_cli_lm *lm, const uint32_t *ids, const profile_options *o, fnd_error *err) {
+    FND_TRY(prefill(lm, ids, o->prompt_tokens, err));
+    FND_TRY(decode(lm, ids, 1, err));
+    return fnd_session_truncate(lm->s, 0, err);
+}
+
+static fnd_status record(fnd_cli_lm *lm, const uint32_t *ids, const profile_options *o, fnd_error *err) {
+    FND_SCOPE(lm->f, "prefill")
+    FND_TRY(prefill(lm, ids, o->prompt_tokens, err));
+    FND_SCOPE(lm->f, "decode")
+    FND_TRY(decode(lm, ids, o->tokens, err));
+    return FND_OK;
+}
+
+static fnd_status evaluate(fnd_cli_lm *lm, const profile_options *o, double gb_per_s, fnd_error *err) {
+    fnd_profile_desc desc = { .trace_path = o->trace, .lines_path = o->lines, .bandwidth = gb_per_s * 1e9 };
+    uint32_t count = o->prompt_tokens > o->tokens ? o->prompt_tokens : o->tokens;
+    uint32_t *ids = fnd_alloc_zeroed(count, sizeof *ids);
+    if (!ids) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %u ids", count);
+    for (uint32_t i = 0; i < count; i++) ids[i] = (i * 7919) % fnd_model_get_info(lm->m)->vocab;
+    fnd_status status = warm_up(lm, ids, o, err);
+    if (status == FND_OK) status = fnd_profile_stop(lm->f, err);
+    if (status == FND_OK) status = fnd_profile_start(lm->f, &desc, err);
+    if (status == FND_OK) status = record(lm, ids, o, err);
+    fnd_free_memory(ids);
+    fnd_cli_progress_clear();
+    fnd_status stopped = fnd_profile_stop(lm->f, err);
+    return status != FND_OK ? status : stopped;
+}
+
+static fnd_status profile(fnd_cli_lm *lm, const profile_options *o, fnd_error *err) {
+    double gb_per_s;
+    uint64_t most = (uint64_t)o->prompt_tokens + o->tokens;
+    uint32_t limit = fnd_model_get_info(lm->m)->context_length;
+    if (most > limit) return fnd_fail(err, FND_ERR_USAGE, "%llu tokens are more than this model's context of %u", (unsigned long long)most, limit);
+    FND_TRY(fnd_cli_bandwidth(lm->f, &gb_per_s, err));
+    FND_TRY(fnd_profile_start(lm->f, NULL, err)); /* programs made from now on are cut, so that each kernel is seen */
+    FND_TRY(fnd_cli_lm_begin(lm, (uint32_t)most, err));
+    FND_TRY(evaluate(lm, o, gb_per_s, err));
+    FND_TRY(fnd_profile_print(lm->f, stdout, err));
+    if (o->trace) fnd_cli_note("the trace is in %s", o->trace);
+    return fnd_cli_flush(err);
+}
+
+static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
+    const profile_options *o = options;
+    fnd_cli_lm lm = { 0 };
+    FND_TRY(fnd_cli_need(&fnd_cli_profile, "--model", o->model, err));
+    fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
+    if (status == FND_OK) status = profile(&lm, o, err);
+    return fnd_cli_lm_close(&lm, status, err);
+}
+
+static const profile_options defaults = { .prompt_tokens = 128, .tokens = 32 };
+
+const fnd_cli_command fnd_cli_profile = {
+    .name = "profile",
+    .doc = "where the time of a model goes",
+    .usage = "--model F [--trace OUT] [--lines OUT] [--prompt-tokens N] [--tokens N]",
+    .more = "Prints for each kernel its calls, time, GB/s and per cent of the measured read bandwidth. Kernels\n"
+            "are launched one by one to be seen, so the sum is a little more than a run needs.",
+    .example = "  foundry profile --model model.gguf --trace trace.json",
+    .options = options_list,
+    .defaults = &defaults,
+    .options_bytes = sizeof(profile_options),
+    .run = run,
+};

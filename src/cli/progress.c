@@ -1,0 +1,75 @@
+/* progress.c - how far loading, compiling and reading the prompt are; and SIGINT. */
+#include "cli/cli.h"
+
+#include <unistd.h>
+
+static const uint64_t STEP_NS = 100000000; /* between two changes of the line */
+static const uint64_t LONG_NS = 500000000; /* a step that takes longer than this is worth a line */
+
+volatile bool fnd_cli_interrupted;
+
+static struct {
+    char what[96];
+    uint64_t start_ns, shown_ns;
+    bool told, line; /* a plain line was written; a changing line is on the terminal */
+} now;
+
+void fnd_cli_progress_clear(void) {
+    if (now.line) fputs("\r\033[K", stderr);
+    now.line = false;
+}
+
+static void show_line(uint64_t done, uint64_t total, uint64_t at) {
+    bool ends = total && done >= total;
+    if (!ends && at - now.shown_ns < STEP_NS) return;
+    now.shown_ns = at;
+    if (ends) {
+        fnd_cli_progress_clear();
+        return;
+    }
+    if (total)
+        fprintf(stderr, "\r\033[K%s %3.0f %%", now.what, 100.0 * (double)done / (double)total);
+    else
+        fprintf(stderr, "\r\033[K%s", now.what);
+    fflush(stderr);
+    now.line = true;
+}
+
+static void show_plain(uint64_t done, uint64_t total, uint64_t at) {
+    bool ends = total && done >= total;
+    if (at - now.start_ns < LONG_NS) return;
+    if (ends) {
+        fprintf(stderr, "foundry: %s: done in %.1f s\n", now.what, 1e-9 * (double)(at - now.start_ns));
+    } else if (!now.told) {
+        fprintf(stderr, "foundry: %s ...\n", now.what);
+        now.told = true;
+    }
+}
+
+void fnd_cli_progress(void *unused, const char *what, uint64_t done, uint64_t total) {
+    static int terminal = -1;
+    (void)unused;
+    if (fnd_cli_interrupted) {
+        fnd_cli_note("interrupted");
+        fflush(NULL);
+        _exit(FND_CLI_INTERRUPTED);
+    }
+    if (terminal < 0) terminal = isatty(STDERR_FILENO);
+    uint64_t at = fnd_now_ns();
+    if (strncmp(now.what, what, sizeof now.what - 1) != 0) {
+        fnd_cli_progress_clear();
+        snprintf(now.what, sizeof now.what, "%s", what);
+        now.start_ns = at;
+        now.shown_ns = 0;
+        now.told = false;
+    }
+    if (terminal)
+        show_line(done, total, at);
+    else
+        show_plain(done, total, at);
+    if (total && done >= total) now.what[0] = '\0'; /* the same words again are another step */
+}
+
+fnd_status fnd_cli_check_interrupt(fnd_error *err) {
+    return fnd_cli_interrupted ? fnd_fail(err, FND_ERR_CANCELLED, "interrupted") : FND_OK;
+}

@@ -1,0 +1,17 @@
+/* text.h - the texts that commands are given. */
+#ifndef CLI_TEXT_H
+#define CLI_TEXT_H
+
+#include "cli/cli.h"
+
+/* Exactly one of two options must be given. */
+FND_USE_RESULT fnd_status fnd_cli_one_of(const char *command, const char *first, const void *a, const char *second, const void *b, fnd_error *err);
+
+/* The text itself, or that of a file ("-": standard input), as bytes whatever they are; not UTF-8 is
+ * noted. Free with fnd_free_memory. */
+FND_USE_RESULT fnd_status fnd_cli_read_text(const char *text, const char *file, char **data, size_t *bytes, fnd_error *err);
+
+/* A note when it is not UTF-8. */
+void fnd_cli_note_utf8(const char *what, const char *text, size_t bytes);
+
+#endif
