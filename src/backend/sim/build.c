@@ -59,7 +59,8 @@ static fnd_status compile_failed(const fnd_build_desc *desc, const char *output,
     for (const char *line = output; *line && shown < SHOWN_ERRORS;) {
         size_t bytes = strcspn(line, "\n");
         const char *at = strstr(line, "error:");
-        if (!at) at = strstr(line, "undefined reference");
+        const char *undefined = strstr(line, "undefined reference");
+        if (!at || (undefined && undefined < at)) at = undefined;
         if (at && at < line + bytes && bytes < 400) fnd_text_printf(&errors, "%s%.*s", shown++ ? "; " : "", (int)bytes, line);
         line += bytes + (line[bytes] == '\n');
     }

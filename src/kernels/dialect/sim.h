@@ -102,17 +102,20 @@ FND_SIM_HIDDEN_ void __tsan_func_exit(void) {}
         fnd_sim.access(to, bytes, FND_SIM_WRITE);                                                  \
         return fnd_sim.set(to, value, bytes);                                                      \
     }
+FND_SIM_COPY_(fnd_sim_copy)
 FND_SIM_COPY_(memcpy)
 FND_SIM_COPY_(memmove)
 FND_SIM_COPY_(__tsan_memcpy)
 FND_SIM_COPY_(__tsan_memmove)
+FND_SIM_SET_(fnd_sim_fill)
 FND_SIM_SET_(memset)
 FND_SIM_SET_(__tsan_memset)
 
-/* gcc expands copies of a known size inline without a report unless they are one load and store. */
+/* Where the text itself asks for a copy, gcc would expand one of a known size inline without a report,
+ * unless it is one load and one store. */
 #define __builtin_memcpy(to, from, bytes) \
-    ((bytes) <= 16 && ((bytes) & ((bytes) - 1)) == 0 ? __builtin_memcpy(to, from, bytes) : memcpy(to, from, bytes))
-#define __builtin_memset(to, value, bytes) memset(to, value, bytes)
+    ((bytes) <= 16 && ((bytes) & ((bytes) - 1)) == 0 ? __builtin_memcpy(to, from, bytes) : fnd_sim_copy(to, from, bytes))
+#define __builtin_memset(to, value, bytes) fnd_sim_fill(to, value, bytes)
 
 /* What -fsanitize=bounds and =integer-divide-by-zero hand over: the place, then the types. */
 typedef struct fnd_sim_type_ { u16 kind, info; char name[1]; } fnd_sim_type_;
