@@ -13,6 +13,7 @@
 /* 32 columns: codes at `codes`, their scales those of `group` and of the group after it. */
 FND_INLINE void P_(_dot32)(fnd_tile *out, const u8 *codes, const u8 *fields, u32 group, const i8 *xq, const f32 *xscale, const f32 *xsum) {
     const u32 quads = P_(_GROUP) / 4; /* of a group: 8 or 4 */
+    const u32 zero = FND_ZERO_LEFT(P_(_ZERO));
     vec before = fnd_vec_splat(0.0f);
     FND_UNROLL for (u32 first = 0; first < 8; first += quads, group++) {
         vec_i32 acc[FND_TOKENS];
@@ -28,9 +29,9 @@ FND_INLINE void P_(_dot32)(fnd_tile *out, const u8 *codes, const u8 *fields, u32
         vec scale, min = fnd_vec_splat(0.0f);
         P_(_scales)(fields, group, &scale, &min);
         FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) out->of[i] += fnd_vec_of(acc[i]) * (scale * xscale[i]);
-        if (P_(_ZERO) == 0 && !P_(_MIN)) continue;
+        if (zero == 0 && !P_(_MIN)) continue;
         /* Two groups: o0 * (sum of 16) + o1 * (sum of 32 - sum of 16). */
-        vec offset = P_(_MIN) ? min - scale * (f32)P_(_ZERO) : scale * -(f32)P_(_ZERO);
+        vec offset = P_(_MIN) ? min - scale * (f32)zero : scale * -(f32)zero;
         if (first + quads == 8) {
             FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) out->of[i] += offset * xsum[FND_TOKENS + i];
         }

@@ -41,29 +41,43 @@ FND_INLINE vec_i32 fnd_vec_u16(const u16 *p) { return __builtin_convertvector(*(
 FND_INLINE vec fnd_vec_of(vec_i32 v) { return __builtin_convertvector(v, vec); }
 
 /* acc + for every row the dot product of 4 unsigned codes with 4 signed activations (`four`).
- * fnd_dot4 takes codes below 128 (so that pairs fit 16 bits), fnd_dot4_wide any. */
+ * fnd_dot4 takes codes below 128. fnd_dot4_wide takes any that stand for code - 128, and counts them
+ * from FND_WIDE_ZERO: where the instructions want it so, it multiplies signed codes, and no zero is
+ * left to subtract. */
 #if FND_VEC == 16 && defined(__AVX512VNNI__)
 FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, i32 four) {
     return (vec_i32)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)codes, _mm512_set1_epi32(four));
 }
-  #define fnd_dot4_wide fnd_dot4
 #elif FND_VEC == 8 && defined(__AVXVNNI__)
 FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, i32 four) {
     return (vec_i32)_mm256_dpbusd_avx_epi32((__m256i)acc, (__m256i)codes, _mm256_set1_epi32(four));
 }
-  #define fnd_dot4_wide fnd_dot4
 #elif FND_VEC == 16 && defined(__AVX512BW__)
-FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, i32 four) {
-    __m512i pairs = _mm512_maddubs_epi16((__m512i)codes, _mm512_set1_epi32(four));
-    return acc + (vec_i32)_mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
+/* Pairs of products fit 16 bits; of signed codes w, so do those of |w| and x * sign of w. */
+FND_INLINE vec_i32 fnd_dot4_by_pairs_(vec_i32 acc, __m512i codes, __m512i x) {
+    return acc + (vec_i32)_mm512_madd_epi16(_mm512_maddubs_epi16(codes, x), _mm512_set1_epi16(1));
 }
-  #define FND_DOT4_WIDE_BY_PARTS 1
+FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, i32 four) {
+    return fnd_dot4_by_pairs_(acc, (__m512i)codes, _mm512_set1_epi32(four));
+}
+FND_INLINE vec_i32 fnd_dot4_wide(vec_i32 acc, vec_u8x4 codes, i32 four) {
+    __m512i w = (__m512i)(codes ^ 128), x = _mm512_set1_epi32(four);
+    x = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), _mm512_setzero_si512(), x);
+    return fnd_dot4_by_pairs_(acc, _mm512_abs_epi8(w), x);
+}
+  #define FND_WIDE_ZERO 0
 #elif FND_VEC == 8 && defined(__AVX2__)
-FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, i32 four) {
-    __m256i pairs = _mm256_maddubs_epi16((__m256i)codes, _mm256_set1_epi32(four));
-    return acc + (vec_i32)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+FND_INLINE vec_i32 fnd_dot4_by_pairs_(vec_i32 acc, __m256i codes, __m256i x) {
+    return acc + (vec_i32)_mm256_madd_epi16(_mm256_maddubs_epi16(codes, x), _mm256_set1_epi16(1));
 }
-  #define FND_DOT4_WIDE_BY_PARTS 1
+FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, i32 four) {
+    return fnd_dot4_by_pairs_(acc, (__m256i)codes, _mm256_set1_epi32(four));
+}
+FND_INLINE vec_i32 fnd_dot4_wide(vec_i32 acc, vec_u8x4 codes, i32 four) {
+    __m256i w = (__m256i)(codes ^ 128);
+    return fnd_dot4_by_pairs_(acc, _mm256_abs_epi8(w), _mm256_sign_epi8(_mm256_set1_epi32(four), w));
+}
+  #define FND_WIDE_ZERO 0
 #else
 FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, i32 four) {
     i8 x[4];
@@ -72,15 +86,13 @@ FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, i32 four) {
         acc[i] += codes[4 * i] * x[0] + codes[4 * i + 1] * x[1] + codes[4 * i + 2] * x[2] + codes[4 * i + 3] * x[3];
     return acc;
 }
+#endif
+#ifndef FND_WIDE_ZERO
   #define fnd_dot4_wide fnd_dot4
+  #define FND_WIDE_ZERO 128
 #endif
-#ifdef FND_DOT4_WIDE_BY_PARTS
-/* u = 128 h + l: two products that fit. */
-FND_INLINE vec_i32 fnd_dot4_wide(vec_i32 acc, vec_u8x4 codes, i32 four) {
-    vec_i32 high = fnd_dot4((vec_i32){ 0 }, codes >> 7, four);
-    return fnd_dot4(acc + (high << 7), codes & 127, four);
-}
-#endif
+/* What of a policy's ZERO is left in the sums of its dot4. */
+#define FND_ZERO_LEFT(zero) ((zero) == 128 ? FND_WIDE_ZERO : (zero))
 
 FND_INLINE vec_u8x4 fnd_codes_load_(const u8 *p) { return *(const vec_u8x4_unaligned_ *)p; }
 FND_INLINE vec_u8x4 fnd_nibbles_low_(vec_u8x4 v) { return v & 15; }
