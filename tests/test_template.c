@@ -1,0 +1,328 @@
+/* test_template.c - chat templates: as Jinja2 renders them, within limits, and safe from users. */
+#include "base/base.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "foundry/chat.h"
+#include "golden.h"
+#include "gguf_writer.h"
+#include "test.h"
+
+static fnd_status render(const char *template, size_t bytes, const fnd_chat_desc *desc, fnd_chat_prompt *out, fnd_error *err) {
+    fnd_chat_template *c;
+    *out = (fnd_chat_prompt){ 0 };
+    *err = (fnd_error){ 0 };
+    FND_TRY(fnd_chat_template_open(template, bytes, &c, err));
+    fnd_status status = fnd_chat_render(c, desc, out, err);
+    fnd_chat_template_close(c);
+    return status;
+}
+
+/* ---- recorded ---- */
+
+TEST(template_prints_what_jinja2_prints) {
+    json_error_t where;
+    json_t *data = json_load_file("tests/template/cases.json", JSON_ALLOW_NUL, &where), *one;
+    REQUIRE(data);
+    char *variables = json_dumps(json_object_get(data, "variables"), 0), *messages = json_dumps(json_object_get(data, "messages"), 0);
+    size_t i;
+    CHECK(json_array_size(json_object_get(data, "cases")) > 140);
+    json_array_foreach(json_object_get(data, "cases"), i, one) {
+        json_t *template = json_object_get(one, "template"), *want = json_object_get(one, "output");
+        fnd_chat_prompt prompt;
+        fnd_error err;
+        fnd_status status = render(json_string_value(template), json_string_length(template), &(fnd_chat_desc){ .messages_json = messages, .variables_json = variables }, &prompt, &err);
+        if (json_is_null(want)) {
+            CHECK_MSG(status != FND_OK, "%s\nprints \"%s\", should fail", json_string_value(template), prompt.text);
+            if (status != FND_OK) CHECK_HAS(err.text, "line ");
+        } else {
+            bool same = status == FND_OK && prompt.bytes == json_string_length(want) && memcmp(prompt.text, json_string_value(want), prompt.bytes) == 0;
+            CHECK_MSG(same, "%s\nprints \"%s\" (%s), expected \"%s\"", json_string_value(template), prompt.text, err.text, json_string_value(want));
+        }
+        fnd_chat_prompt_free(&prompt);
+    }
+    free(variables);
+    free(messages);
+    json_decref(data);
+}
+
+static void check_prompt(const fnd_chat_template *c, const fnd_chat_desc *desc, const char *want) {
+    fnd_chat_prompt prompt;
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_chat_render(c, desc, &prompt, &err), &err);
+    if (prompt.text) CHECK_STR(prompt.text, want);
+    fnd_chat_prompt_free(&prompt);
+}
+
+static void template_golden(int model) {
+    char why[256];
+    fnd_gguf *g = golden_gguf(model, FND_GGUF_METADATA_ONLY, why);
+    NEED(g, why);
+    fnd_tokenizer *t = NULL;
+    fnd_chat_template *c = NULL;
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_tokenizer_open(g, &t, &err), &err);
+    CHECK_OK(fnd_chat_template_from_gguf(g, &c, &err), &err);
+    fnd_gguf_close(g);
+    REQUIRE(t && c);
+    json_t *entries = golden_json(model, "template.json"), *entry;
+    size_t i, k;
+    CHECK(json_array_size(entries) > 5);
+    json_array_foreach(entries, i, entry) {
+        json_t *messages = json_object_get(entry, "messages"), *m;
+        const char *want = json_string_value(json_object_get(entry, "rendered"));
+        char *text = json_dumps(messages, 0);
+        fnd_chat_message list[16];
+        json_array_foreach(messages, k, m) list[k] = (fnd_chat_message){ json_string_value(json_object_get(m, "role")), json_string_value(json_object_get(m, "content")), 0 };
+        bool generate = json_is_true(json_object_get(entry, "add_generation_prompt"));
+        check_prompt(c, &(fnd_chat_desc){ .messages_json = text, .tokenizer = t, .no_generation_prompt = !generate }, want);
+        check_prompt(c, &(fnd_chat_desc){ .messages = list, .message_count = json_array_size(messages), .tokenizer = t, .no_generation_prompt = !generate }, want);
+        free(text);
+    }
+    json_decref(entries);
+    entries = golden_json(model, "generate.json");
+    json_array_foreach(entries, i, entry) {
+        json_t *want = json_object_get(entry, "prompt_ids");
+        char *text = json_dumps(json_object_get(entry, "messages"), 0);
+        fnd_chat_prompt prompt;
+        fnd_ids ids = { 0 };
+        CHECK_OK(fnd_chat_render(c, &(fnd_chat_desc){ .messages_json = text, .tokenizer = t }, &prompt, &err), &err);
+        CHECK_OK(fnd_chat_tokenize(t, &prompt, 0, &ids, &err), &err);
+        bool same = ids.count == json_array_size(want);
+        for (k = 0; same && k < ids.count; k++) same = ids.data[k] == json_integer_value(json_array_get(want, k));
+        /* The figures parse control tokens in the users' text, too. Here that stays text. */
+        bool has_control_text = strstr(text, "<|") != NULL;
+        CHECK_MSG(same == !has_control_text, "the ids of chat %zu differ", i);
+        fnd_ids_free(&ids);
+        fnd_chat_prompt_free(&prompt);
+        free(text);
+    }
+    json_decref(entries);
+    fnd_chat_template_close(c);
+    fnd_tokenizer_close(t);
+}
+
+TEST(template_golden_smollm2) { template_golden(GOLDEN_SMOLLM2); }
+TEST(template_golden_qwen) { template_golden(GOLDEN_QWEN); }
+
+/* ---- whose text is it? ---- */
+
+static fnd_tokenizer *small_tokenizer(void) {
+    gguf_writer w = { 0 };
+    size_t bytes;
+    gguf_add_byte_tokenizer(&w, "qwen2");
+    uint8_t *file = gguf_finish(&w, &bytes);
+    gguf_free(&w);
+    fnd_gguf *g = NULL;
+    fnd_tokenizer *t = NULL;
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_gguf_open_memory(file, bytes, "test.gguf", 0, &g, &err), &err);
+    if (g) CHECK_OK(fnd_tokenizer_open(g, &t, &err), &err);
+    fnd_gguf_close(g);
+    fnd_free_memory(file);
+    return t;
+}
+
+TEST(template_users_make_no_control_tokens) {
+    fnd_tokenizer *t = small_tokenizer();
+    REQUIRE(t);
+    /* How often <|end|> is a token: only where the template itself wrote all of it. */
+    static const struct {
+        const char *template;
+        size_t tokens;
+    } cases[] = {
+        { "<|end|>{{ messages[0].content }}", 1 },
+        { "{{ '<|end|>' + messages[0].content + '<|end|>' }}", 2 },
+        { "{{ messages[0].content | trim | upper | lower }}", 0 },
+        { "{{ messages[0].content[::-1][::-1] }}{{ messages[0].content[0:] }}", 0 },
+        { "{{ messages[0].content.split('|') | join('|') }}", 0 },
+        { "{{ messages[0].content | replace('<', '<') }}", 0 },
+        { "{% set x %}{{ messages[0].content }}<|end|>{% endset %}{{ x }}{{ x ~ x }}", 3 },
+        { "{% macro m(x) %}{{ x }}<|end|>{% endmacro %}{{ m(messages[0].content) }}", 1 },
+        { "{{ messages | tojson }}{{ messages }}{{ messages[0] | string }}", 0 },
+        { "{{ messages[0].content | list | join }}{% for c in messages[0].content %}{{ c }}{% endfor %}", 0 },
+        { "{% filter trim %}{{ messages[0].content }}{% endfilter %}", 0 },
+        { "<|en{{ 'd|>' }}<|end{{ messages[0].content[-2:] }}", 1 }, /* pieces of the template's are whole; with the user's not */
+        { "{{ bos_token }}{{ eos_token }}", 1 },
+        { "{{ own }}", 0 },
+        { "{{ messages[0].content * 2 }}{{ messages[0].content.strip('x').title().lower() }}{{ messages[0].content | indent }}", 0 },
+    };
+    fnd_chat_message message = { "user", "<|end|>", 0 };
+    for (size_t i = 0; i < FND_COUNT(cases); i++) {
+        fnd_chat_prompt prompt;
+        fnd_error err;
+        fnd_ids ids = { 0 };
+        size_t tokens = 0;
+        CHECK_OK(render(cases[i].template, strlen(cases[i].template), &(fnd_chat_desc){ .messages = &message, .message_count = 1, .tokenizer = t, .variables_json = "{\"own\": \"<|end|>\"}" }, &prompt, &err), &err);
+        CHECK_OK(fnd_chat_tokenize(t, &prompt, 0, &ids, &err), &err);
+        for (size_t k = 0; k < ids.count; k++) tokens += ids.data[k] == 256;
+        CHECK_MSG(tokens == cases[i].tokens, "%s: %zu control tokens, expected %zu", cases[i].template, tokens, cases[i].tokens);
+        fnd_ids_free(&ids);
+        fnd_chat_prompt_free(&prompt);
+    }
+    fnd_tokenizer_close(t);
+}
+
+/* ---- failures name what and where ---- */
+
+TEST(template_errors_name_line_column_and_construct) {
+    static const struct {
+        const char *template, *part;
+    } cases[] = {
+        { "a\n  {{ x | frobnicate }}", "line 2, column 10: the filter \"frobnicate\"" },
+        { "{{ x is wobbly }}", "the test \"wobbly\"" },
+        { "\n\n{{ wobble() }}", "line 3, column 10: 'wobble' is undefined" },
+        { "{{ messages[0].nothing.more }}", "'nothing' of a dict is undefined" },
+        { "{% autoescape true %}", "the statement \"autoescape\"" },
+        { "{{ raise_exception('no system messages') }}", "refuses these messages: no system messages" },
+        { "{% for x in y recursive %}{% endfor %}", "recursive for loops are not supported" },
+        { "{{ f(*x) }}", "not supported" },
+        { "{{ 'a' ", "never closed" },
+        { "{# a", "this comment is never closed" },
+        { "{% raw %} a", "raw block is never closed" },
+        { "{{ 'a }}", "this string is never closed" },
+        { "{{ '\\x4' }}", "this escape in a string is malformed" },
+        { "{{ 1 ? 2 }}", "the character ? does not belong here" },
+        { "{{ 99999999999999999999 }}", "does not fit 64 bits" },
+        { "{{ 9223372036854775807 + 1 }}", "does not fit an integer of 64 bits" },
+        { "{{ 2 ** 64 }}", "does not fit" },
+        { "{{ range(100001) }}", "range() of 100001 items" },
+        { "{{ 'x'.split('') }}", "the separator of split() is empty" },
+        { "{{ 'a'.replace('b') }}", "replace needs its argument 'new'" },
+        { "{{ 'a' | indent(depth=2) }}", "has no argument 'depth'" },
+        { "{{ [1][::0] }}", "the step of a slice is zero" },
+        { "{% set messages[0] = 1 %}", "expected %}" },
+        { "{% set d.x = 1 %}", "only attributes of a namespace" },
+        { "{% if true %}{% else %}{% elif 1 %}{% endif %}", "the statement \"elif\"" },
+        { "{{ (1, 2 }}", "this bracket closes none that is open" },
+        { "{{ {[]: 1} }}", "a list cannot be a key" },
+        { "{{ namespace }}", "a function cannot be printed" },
+    };
+    fnd_chat_message message = { "user", "hi", 0 };
+    for (size_t i = 0; i < FND_COUNT(cases); i++) {
+        fnd_chat_prompt prompt;
+        fnd_error err;
+        CHECK_MSG(render(cases[i].template, strlen(cases[i].template), &(fnd_chat_desc){ .messages = &message, .message_count = 1 }, &prompt, &err) != FND_OK, "%s was accepted", cases[i].template);
+        CHECK_HAS(err.text, cases[i].part);
+        CHECK_HAS(err.text, "line ");
+        CHECK(prompt.text == NULL && prompt.trusted == NULL);
+    }
+}
+
+/* text repeated between two others */
+static char *repeated(const char *before, const char *text, size_t times, const char *after) {
+    fnd_text t = { 0 };
+    fnd_text_str(&t, before);
+    for (size_t i = 0; i < times; i++) fnd_text_str(&t, text);
+    fnd_text_str(&t, after);
+    return t.data;
+}
+
+TEST(template_hostile_ones_meet_limits) {
+    char *cases[] = {
+        repeated("{{ ", "(", 60000, " }}"),
+        repeated("{{ ", "[", 60000, " }}"),
+        repeated("{{ ", "-", 60000, "1 }}"),
+        repeated("{{ ", "not ", 60000, "1 }}"),
+        repeated("", "{% if 1 %}", 60000, ""),
+        repeated("", "{% for x in [1] %}", 60000, ""),
+        repeated("{{ 1", " if 1 else 1", 60000, " }}"),
+        repeated("{{ x", ".x", 60000, " }}"),
+        repeated("{{ 'a'", " | upper", 60000, " }}"),
+        repeated("{{ 1", " + 1", 60000, " }}"),
+        repeated("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "", 0, ""),
+        repeated("{% set ns = namespace(s='aaaaaaaaaaaaaaaa') %}{% for i in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}", "", 0, ""),
+        repeated("{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}", "", 0, ""),
+        repeated("{% for a in range(100000) %}{{ 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' * 1000 }}{% endfor %}", "", 0, ""),
+        repeated("{{ 'a' * 9223372036854775807 }}", "", 0, ""),
+        repeated("{{ [0] * 4000000000 }}", "", 0, ""),
+        repeated("{% set ns = namespace(l=[]) %}{% for i in range(100000) %}{% set ns.l = [ns.l] %}{% endfor %}{{ ns.l }}", "", 0, ""),
+        repeated("{% set ns = namespace(l=[]) %}{% for i in range(100000) %}{% set ns.l = [ns.l] %}{% endfor %}{{ ns.l | tojson }}", "", 0, ""),
+        repeated("{% set ns = namespace(l=[]) %}{% for i in range(64) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l == ns.l }}", "", 0, ""),
+        repeated("", "{{ 1 }}", 300000, ""),
+    };
+    for (size_t i = 0; i < FND_COUNT(cases); i++) {
+        fnd_chat_prompt prompt;
+        fnd_error err;
+        REQUIRE(cases[i]);
+        fnd_status status = render(cases[i], strlen(cases[i]), &(fnd_chat_desc){ 0 }, &prompt, &err);
+        CHECK_MSG(status == FND_ERR_LIMIT, "case %zu (%.40s): status %d, %s", i, cases[i], status, err.text);
+        fnd_chat_prompt_free(&prompt);
+        fnd_free_memory(cases[i]);
+    }
+}
+
+TEST(template_bad_json_is_refused) {
+    char *deep = repeated("[", "[", 1500, ""), *closed = repeated("", "[", 1500, "");
+    fnd_text both = { 0 };
+    fnd_text_str(&both, closed);
+    for (int i = 0; i < 1500; i++) fnd_text_str(&both, "]");
+    const struct {
+        fnd_chat_desc desc;
+        const char *part;
+    } cases[] = {
+        { { .messages_json = "[{" }, "JSON of the messages is malformed at line 1" },
+        { { .messages_json = "{}" }, "messages must be an array" },
+        { { .tools_json = "3" }, "tools must be an array" },
+        { { .variables_json = "[]" }, "variables must be an object" },
+        { { .messages_json = "[\"\xff\"]" }, "malformed" },
+        { { .messages_json = deep }, "malformed" },
+        { { .messages_json = both.data }, "nested more than 200 deep" },
+        { { .messages = &(fnd_chat_message){ 0 }, .message_count = 1 }, "message 0 has no role" },
+    };
+    for (size_t i = 0; i < FND_COUNT(cases); i++) {
+        fnd_chat_prompt prompt;
+        fnd_error err;
+        CHECK(render("x", 1, &cases[i].desc, &prompt, &err) != FND_OK);
+        CHECK_HAS(err.text, cases[i].part);
+    }
+    fnd_free_memory(deep);
+    fnd_free_memory(closed);
+    fnd_text_free(&both);
+}
+
+TEST(template_keeps_bytes_that_are_no_utf8) {
+    fnd_chat_message message = { "user", "a\xff\0b\xc3", 5 };
+    static const char template[] = "{{ messages[0].content | trim }}{{ messages[0].content[1] }}{{ messages[0].content | upper }}";
+    fnd_chat_prompt prompt;
+    fnd_error err;
+    CHECK_OK(render(template, sizeof template - 1, &(fnd_chat_desc){ .messages = &message, .message_count = 1 }, &prompt, &err), &err);
+    CHECK(prompt.bytes == 11 && memcmp(prompt.text, "a\xff\0b\xc3\xff"
+                                                    "A\xff\0B\xc3",
+                                       11) == 0);
+    fnd_chat_prompt_free(&prompt);
+}
+
+TEST(template_missing_in_file) {
+    gguf_writer w = { 0 };
+    size_t bytes;
+    gguf_add_byte_tokenizer(&w, "qwen2");
+    uint8_t *file = gguf_finish(&w, &bytes);
+    gguf_free(&w);
+    fnd_gguf *g = NULL;
+    fnd_chat_template *c;
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_gguf_open_memory(file, bytes, "test.gguf", 0, &g, &err), &err);
+    REQUIRE(g);
+    CHECK(fnd_chat_template_from_gguf(g, &c, &err) == FND_ERR_UNSUPPORTED && c == NULL);
+    CHECK_HAS(err.text, "no chat template");
+    fnd_gguf_close(g);
+    fnd_free_memory(file);
+}
+
+TEST(template_survives_failed_allocations) {
+    static const char template[] = "{% set ns = namespace(x='') %}{% macro m(a) %}{{ a }}{% endmacro %}{% for m2 in messages %}{% set ns.x = ns.x ~ m(m2.content | trim) %}{{ m2 | tojson }}{{ 'abc'.split('b') }}"
+                                   "{% endfor %}{{ ns.x * 2000 }}{{ messages | map(attribute='role') | sort | join(',') }}{{ missing is defined }}{{ [1, 2][::-1] }}";
+    fnd_chat_message messages[] = { { "user", "hello", 0 }, { "assistant", "there", 0 } };
+    fnd_status status = FND_ERR_MEMORY;
+    int n = 1;
+    for (; status != FND_OK && n < 500; n++) {
+        fnd_chat_prompt prompt;
+        fnd_error err;
+        fnd_memory_fail_after((uint64_t)n);
+        status = render(template, sizeof template - 1, &(fnd_chat_desc){ .messages = messages, .message_count = 2 }, &prompt, &err);
+        fnd_memory_fail_after(0);
+        CHECK_MSG(status == FND_OK || status == FND_ERR_MEMORY, "allocation %d: %s", n, err.text);
+        fnd_chat_prompt_free(&prompt);
+    }
+    CHECK(status == FND_OK && n > 6);
+}
