@@ -93,16 +93,12 @@ static void compile_command(command *c, const fnd_sim *sim, const char *warps, c
     };
     /* Without these, clang does not report a read that a write of the same place follows. */
     static const char *const clang_only[] = { "-mllvm", "-tsan-instrument-func-entry-exit=0", "-mllvm", "-tsan-instrument-read-before-write=1" };
-    static const char *const gcc_only[] = { "--param", "tsan-instrument-func-entry-exit=0" };
     _Static_assert(FND_FIBER_FRAME_BYTES == 98304, "the limit above is the stack's");
     add(c, &(const char *){ sim->compiler }, 1);
     for (size_t i = 0; i < FND_COUNT(common); i++) {
         if (sim->clang || !strstr(common[i], "-vectorize")) add(c, &common[i], 1);
     }
-    if (sim->clang)
-        add(c, clang_only, FND_COUNT(clang_only));
-    else
-        add(c, gcc_only, FND_COUNT(gcc_only));
+    if (sim->clang) add(c, clang_only, FND_COUNT(clang_only));
     const char *const rest[] = { warps, "-o", library, "-x", "c", "-", "-lm", "-lc" };
     add(c, rest, FND_COUNT(rest));
 #if defined(__linux__)

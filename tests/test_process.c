@@ -1,0 +1,80 @@
+/* test_process.c - running other programs. */
+#include "test.h"
+
+#include "base/process.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static fnd_status shell(const char *script, const char *input, fnd_text *output, int *exit_code, fnd_error *err) {
+    const char *const argv[] = { "sh", "-c", script, NULL };
+    return fnd_process_run(argv, input, output, exit_code, err);
+}
+
+TEST(process_finds_programs) {
+    char path[FND_PROCESS_PATH_BYTES];
+    CHECK(fnd_process_find("sh", path) && path[0] == '/');
+    CHECK(fnd_process_find("/bin/sh", path));
+    CHECK_STR(path, "/bin/sh");
+    CHECK(!fnd_process_find("no-such-program-here", path));
+    CHECK_STR(path, "");
+    CHECK(!fnd_process_find("/etc/passwd", path)); /* not executable */
+    CHECK(!fnd_process_find("/tmp", path));        /* not a file */
+    CHECK(!fnd_process_find("", path));
+}
+
+TEST(process_runs_programs) {
+    fnd_text output = { 0 };
+    fnd_error err = { 0 };
+    int code;
+    CHECK_OK(shell("cat; echo out; echo err >&2; exit 3", "input\n", &output, &code, &err), &err);
+    CHECK(code == 3);
+    CHECK_STR(fnd_text_get(&output), "input\nout\nerr\n");
+    fnd_text_clear(&output);
+    CHECK_OK(shell("cat", NULL, &output, &code, &err), &err);
+    CHECK(code == 0 && output.bytes == 0);
+    CHECK_OK(shell("kill -9 $$", NULL, NULL, &code, &err), &err);
+    CHECK(code == 128 + 9);
+    const char *const nowhere[] = { "no-such-program-here", NULL };
+    CHECK(fnd_process_run(nowhere, NULL, &output, &code, &err) == FND_ERR_UNSUPPORTED);
+    CHECK_STR(err.text, "no-such-program-here: no such program on the PATH");
+    fnd_text_free(&output);
+}
+
+/* More than a pipe holds, in both directions, and a child that does not read what it is given. */
+TEST(process_does_not_hang_on_much_text) {
+    enum { BYTES = 300000 };
+    char *input = malloc(BYTES + 1);
+    REQUIRE(input);
+    memset(input, 'x', BYTES);
+    input[BYTES] = '\0';
+    fnd_text output = { 0 };
+    fnd_error err = { 0 };
+    int code;
+    CHECK_OK(shell("cat; cat /dev/null >&2", input, &output, &code, &err), &err);
+    CHECK(code == 0 && output.bytes == BYTES);
+    fnd_text_clear(&output);
+    CHECK_OK(shell("exit 1", input, &output, &code, &err), &err);
+    CHECK(code == 1 && output.bytes == 0);
+    CHECK_OK(shell("head -c 2000000 /dev/zero", NULL, &output, &code, &err), &err);
+    CHECK(code == 0 && output.bytes == 1 << 20);
+    fnd_text_free(&output);
+    free(input);
+}
+
+TEST(process_temp_dir) {
+    char dir[FND_PROCESS_PATH_BYTES], file[FND_PROCESS_PATH_BYTES + 8];
+    fnd_error err = { 0 };
+    fnd_status status = fnd_process_temp_dir(dir, &err);
+    CHECK_OK(status, &err);
+    REQUIRE(status == FND_OK);
+    snprintf(file, sizeof file, "%s/file", dir);
+    FILE *f = fopen(file, "w");
+    CHECK(f != NULL);
+    if (f) fclose(f);
+    fnd_process_remove_dir(dir);
+    CHECK(access(dir, F_OK) != 0);
+    fnd_process_remove_dir("");
+}
