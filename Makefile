@@ -16,7 +16,7 @@ CFLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-saniti
 ALL_CFLAGS := -std=gnu11 -Iinclude -Isrc -Itests -fPIC -pthread -fvisibility=default $(WARNINGS) $(CFLAGS_$(config)) -MMD -MP $(CFLAGS)
 LDLIBS  := -lpcre2-8 -ljansson -lxxhash -ldl -lm -pthread
 
-LIB_SRC  := $(sort $(shell find src -name '*.c' -not -path 'src/cli/*' -not -path 'src/kernels/*'))
+LIB_SRC  := $(sort $(shell find src -name '*.c' -not -path 'src/cli/*' -not -path 'src/kernels/*' -not -path 'src/bake/*'))
 CLI_SRC  := $(sort $(wildcard src/cli/*.c))
 TEST_SRC := $(sort $(wildcard tests/*.c) $(shell find src/kernels -name '*_ref.c' -o -path 'src/kernels/*' -name '*_test.c'))
 LIB_OBJ  := $(LIB_SRC:%.c=$(ROOT)/obj/%.o)
@@ -39,6 +39,19 @@ $(ROOT)/obj/sources.o: $(ROOT)/sources.c $(KERNEL_TEXTS)
 	@mkdir -p $(@D)
 	@echo "  cc $<"; $(CC) $(ALL_CFLAGS) -c $< -o $@
 LIB_OBJ += $(ROOT)/obj/sources.o
+
+# Kernels compiled into the library, for every level of instructions: in release builds (BAKE= to leave
+# them out). src/bake writes the texts; they are compiled here, and found again by their hash.
+BAKE ?= $(if $(filter release,$(config)),$(if $(BUILD_SUFFIX),,1))
+BAKE_OBJ := $(ROOT)/obj/src/bake/main.o $(filter $(ROOT)/obj/src/base/% $(ROOT)/obj/src/tensor/% $(ROOT)/obj/src/compose/% %/sources.o,$(LIB_OBJ))
+$(ROOT)/bake: $(BAKE_OBJ)
+	$(CC) $(ALL_CFLAGS) $^ $(LDLIBS) -o $@
+$(ROOT)/baked/Makefile: $(ROOT)/bake
+	@rm -rf $(@D)
+	$< $(@D)
+$(ROOT)/baked/baked.o: $(ROOT)/baked/Makefile
+	+@$(MAKE) --no-print-directory -C $(@D) CC='$(CC)' LIBRARY_FLAGS='-I$(CURDIR)/include -I$(CURDIR)/src' baked.o
+LIB_OBJ += $(if $(BAKE),$(ROOT)/baked/baked.o)
 
 $(ROOT)/libfoundry.a: $(LIB_OBJ)
 	@rm -f $@

@@ -95,6 +95,12 @@ typedef struct fnd_backend {
     fnd_status (*load)(void *self, const char *entry, const void *blob, size_t bytes, void **code, fnd_error *err);
     void (*unload)(void *self, void *code);
 
+    /* Kernels compiled into the library, or NULL: code for the hash of a flattened text, given back with
+     * unload; and what a weight of a format (by name) carries for kernels of any format. NULL when there
+     * is none. */
+    void *(*baked)(void *self, const uint64_t key[2]);
+    const void *(*policy_ops)(void *self, const char *format);
+
     /* Launches run in order; wait returns when all are done and reports the first failure of any. */
     fnd_status (*launch)(void *self, const fnd_launch *launch, fnd_error *err);
     fnd_status (*wait)(void *self, fnd_error *err);

@@ -14,6 +14,14 @@ void fnd_variant_init(const fnd_composition *kernel, fnd_variant *out) {
     }
 }
 
+void fnd_variant_any(const fnd_composition *kernel, uint32_t tokens, fnd_variant *out) {
+    fnd_variant_init(kernel, out);
+    out->tokens = tokens;
+    for (uint32_t i = 0; i < kernel->arg_count; i++) {
+        if (kernel->args[i].kind == FND_ARG_WEIGHT) out->formats[i] = FND_FORMAT_NONE;
+    }
+}
+
 void fnd_variant_layout(const fnd_variant *v, fnd_layout_of_args *out) {
     const fnd_composition *k = v->kernel;
     uint32_t at = 0;
@@ -36,6 +44,9 @@ void fnd_variant_layout(const fnd_variant *v, fnd_layout_of_args *out) {
     }
     out->bytes = (uint32_t)fnd_round_up(at, 8);
 }
+
+#define ANY_FOLDER "policy/any/"
+#define ANY_FILE   ANY_FOLDER "any.h"
 
 static const char *policy_name(const fnd_variant *v, uint32_t arg) {
     const fnd_format_info *info = fnd_format_get(v->formats[arg]);
@@ -72,6 +83,10 @@ static bool first_time(once *o, const char *what) {
 static fnd_status print_policies(fnd_catalog *catalog, const fnd_variant *v, once *o, fnd_text *out, fnd_error *err) {
     for (uint32_t i = 0; i < v->kernel->arg_count; i++) {
         if (v->kernel->args[i].kind != FND_ARG_WEIGHT) continue;
+        if (v->formats[i] == FND_FORMAT_NONE) {
+            if (first_time(o, ANY_FILE)) fnd_text_str(out, "#include \"" ANY_FILE "\"\n");
+            continue;
+        }
         const fnd_policy *policy = fnd_catalog_policy(catalog, policy_name(v, i));
         if (!policy) return fnd_fail(err, FND_ERR_UNSUPPORTED, "kernel %s: argument %s has format %s, for which there is no policy", v->kernel->name, v->kernel->args[i].name, policy_name(v, i));
         if (first_time(o, policy->file)) fnd_text_printf(out, "#include \"%s\"\n", policy->file);
@@ -99,10 +114,13 @@ static const char *step_policy(const fnd_variant *v, const fnd_step *step) {
 static void print_templates(const fnd_variant *v, once *o, fnd_text *out) {
     for (uint32_t i = 0; i < v->kernel->step_count; i++) {
         const fnd_stage *s = v->kernel->steps[i].stage;
+        const char *policy = step_policy(v, &v->kernel->steps[i]);
         char key[FND_KERNEL_PATH_BYTES];
         if (!s->by_policy) continue;
-        snprintf(key, sizeof key, "%.30s %.90s", step_policy(v, &v->kernel->steps[i]), s->file);
-        if (first_time(o, key)) fnd_text_printf(out, "#define POLICY %s\n#include \"%s\"\n#undef POLICY\n", step_policy(v, &v->kernel->steps[i]), s->file);
+        snprintf(key, sizeof key, "%.30s %.90s", policy, s->file);
+        if (!first_time(o, key)) continue;
+        if (strcmp(policy, "any") == 0) fnd_text_printf(out, "#include \"" ANY_FOLDER "%s.h\"\n", s->name);
+        else fnd_text_printf(out, "#define POLICY %s\n#include \"%s\"\n#undef POLICY\n", policy, s->file);
     }
 }
 

@@ -194,7 +194,12 @@ void fnd_bound_write_args(const fnd_bound *b, const fnd_variant *v, const fnd_st
     for (uint32_t i = 0; i < v->kernel->arg_count; i++) {
         if (layout.arg[i] == UINT32_MAX) continue;
         if (fnd_arg_is_tensor(&v->kernel->args[i])) memcpy(args + layout.arg[i], &refs[i].address, 8);
-        else memcpy(args + layout.arg[i], &b->bits[i], 4);
+        if (v->kernel->args[i].kind == FND_ARG_WEIGHT && v->formats[i] == FND_FORMAT_NONE) {
+            const foundry *f = b->kernel->f;
+            const void *ops = f->backend->policy_ops(f->device, fnd_format_get(b->variant.formats[i])->name);
+            memcpy(args + layout.arg[i] + 8, &ops, 8);
+        }
+        if (!fnd_arg_is_tensor(&v->kernel->args[i])) memcpy(args + layout.arg[i], &b->bits[i], 4);
     }
     for (uint32_t i = 0; i < b->dims.count; i++) {
         uint32_t value = (uint32_t)b->dims.value[i];

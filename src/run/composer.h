@@ -10,10 +10,19 @@
 
 typedef struct fnd_pipeline fnd_pipeline;
 
+/* What was found in the library for a kernel: NULL code: nothing. */
+typedef struct fnd_baked {
+    const fnd_kernel *kernel;
+    uint32_t          tokens;
+    void             *code;
+    struct fnd_baked *next;
+} fnd_baked;
+
 typedef struct fnd_composer {
     fnd_catalog    *catalog;
     fnd_kernel     *kernels;
     fnd_pipeline   *pipelines;
+    fnd_baked      *baked;
     pthread_mutex_t lock; /* the lists */
 } fnd_composer;
 

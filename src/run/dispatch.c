@@ -1,6 +1,7 @@
 /* dispatch.c - fnd_run, and the one place that launches. */
 #include "run/dispatch.h"
 #include "base/base.h"
+#include "run/baked.h"
 #include "run/profiler.h"
 
 size_t fnd_dispatch_buffers(const fnd_bound *b, const fnd_storage_ref *refs, fnd_launch_buffer *out) {
@@ -81,10 +82,14 @@ fnd_status fnd_run(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, 
     if (kernel->f != f) return fnd_fail(err, FND_ERR_USAGE, "kernel %s belongs to another context", kernel->composition.name);
     FND_TRY(fnd_bind(f, kernel, bindings, count, &b, err));
     fnd_dispatch d = { .label = kernel->composition.name, .args = args, .buffers = buffers, .warps = f->info.warps };
-    FND_TRY(fnd_dispatch_pipeline(f, &b, &b.variant, &d.code, err));
+    fnd_variant v;
+    if (!fnd_baked_find(f, &b, &v, &d.code)) {
+        v = b.variant;
+        FND_TRY(fnd_dispatch_pipeline(f, &b, &v, &d.code, err));
+    }
     FND_TRY(fnd_bound_resolve(f, &b, refs, err));
-    fnd_bound_write_args(&b, &b.variant, refs, args);
-    fnd_variant_layout(&b.variant, &layout);
+    fnd_bound_write_args(&b, &v, refs, args);
+    fnd_variant_layout(&v, &layout);
     d.args_bytes = layout.bytes;
     d.buffer_count = fnd_dispatch_buffers(&b, refs, buffers);
     fnd_bound_scratch(&b, &d.own_scratch_bytes, &d.shared_scratch_bytes);

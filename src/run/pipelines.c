@@ -97,6 +97,7 @@ fnd_status fnd_pipeline_get(foundry *f, const fnd_pipeline_desc *desc, void **co
 }
 
 void fnd_pipelines_forget(fnd_composer *c) {
+    for (fnd_baked *b = c->baked; b; b = b->next) b->tokens = 0; /* never asked for again */
     while (c->pipelines) {
         fnd_pipeline *next = c->pipelines->next;
         fnd_free_memory(c->pipelines);
@@ -106,6 +107,12 @@ void fnd_pipelines_forget(fnd_composer *c) {
 
 void fnd_pipelines_free(foundry *f, fnd_composer *c) {
     fnd_pipelines_forget(c);
+    while (c->baked) {
+        fnd_baked *next = c->baked->next;
+        if (c->baked->code) f->backend->unload(f->device, c->baked->code);
+        fnd_free_memory(c->baked);
+        c->baked = next;
+    }
     fnd_cache_close(f->cache);
     f->cache = NULL;
 }

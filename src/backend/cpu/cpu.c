@@ -1,5 +1,6 @@
 /* cpu.c - the cpu backend's table, opening and closing. */
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/baked.h"
 #include "base/base.h"
 #include "base/memory.h"
 
@@ -76,6 +77,8 @@ const fnd_backend fnd_backend_cpu = {
     .upload = fnd_cpu_upload,
     .download = fnd_cpu_download,
     .build = fnd_cpu_build,
+    .baked = fnd_cpu_baked,
+    .policy_ops = fnd_cpu_policy_ops,
     .load = fnd_cpu_load,
     .unload = fnd_cpu_unload,
     .launch = fnd_cpu_launch,

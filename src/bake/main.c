@@ -1,0 +1,179 @@
+/* main.c - writes the C files of the kernels that are compiled into the library, and a Makefile for
+ * them:  bake DIR  makes DIR/Makefile, DIR/<level>_<part>.c and DIR/table.c.
+ *
+ * For every level of instructions: each shipped kernel for weights of any format, and the functions of
+ * each format behind pointers (src/kernels/policy/any). A kernel is found again by the hash of its
+ * flattened text, so a library never runs a kernel whose text has changed. */
+#include "base/base.h"
+#include "base/cpuinfo.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "compose/print.h"
+#include "compose/shipped.h"
+
+#include <stdio.h>
+
+enum { TILE_TOKENS = 8, MAX_KERNELS = 96 };
+
+typedef struct baker {
+    const char  *dir;
+    fnd_catalog *catalog;
+    fnd_text     makefile, objects, table, prototypes, policies;
+    size_t       kernels, policy_rows;
+    fnd_error    err;
+} baker;
+
+/* Which kernels: every shipped one for one token, matrix kernels for several too. */
+typedef struct selection {
+    fnd_composition *kernels[MAX_KERNELS];
+    fnd_variant     *variants[MAX_KERNELS];
+    size_t           count;
+} selection;
+
+static fnd_status select_kernels(baker *b, uint32_t tokens, selection *s) {
+    *s = (selection){ .count = 0 };
+    for (size_t i = 0; i < fnd_shipped_count() && s->count < MAX_KERNELS; i++) {
+        fnd_kernel_desc desc;
+        fnd_composition *k = fnd_alloc_zeroed(1, sizeof *k);
+        fnd_variant *v = fnd_alloc_zeroed(1, sizeof *v);
+        if (!k || !v) return fnd_fail(&b->err, FND_ERR_MEMORY, "out of memory");
+        FND_TRY(fnd_shipped_stages(i, &desc, &b->err));
+        FND_TRY(fnd_compose(b->catalog, &desc, k, &b->err));
+        fnd_variant_any(k, tokens, v);
+        if (tokens > 1 && k->form != FND_FORM_LINEAR) continue;
+        s->kernels[s->count] = k;
+        s->variants[s->count++] = v;
+    }
+    return FND_OK;
+}
+
+static fnd_status write_part(baker *b, const fnd_cpu_level *level, const char *part, const fnd_text *text) {
+    char path[4096];
+    fnd_text flat = { 0 };
+    const char *suffix = level->vec < 8 ? "" : ".cpu";
+    snprintf(path, sizeof path, "%s/%s_%s.c", b->dir, level->name, part);
+    FND_TRY(fnd_sources_flatten(fnd_catalog_sources(b->catalog), suffix, part, fnd_text_get(text), &flat, &b->err));
+    FND_TRY(fnd_file_write(path, flat.data, flat.bytes, &b->err));
+    fnd_text_free(&flat);
+    fnd_text_printf(&b->objects, " %s_%s.o", level->name, part);
+    fnd_text_printf(&b->makefile, "%s_%s.o: CFLAGS +=", level->name, part);
+    for (size_t i = 0; i < FND_COUNT(level->flags) && level->flags[i]; i++) fnd_text_printf(&b->makefile, " %s", level->flags[i]);
+    fnd_text_printf(&b->makefile, "%s\n", level->vec == 0 ? " -DFND_GENERIC" : "");
+    return FND_OK;
+}
+
+/* The key under which the run layer will ask: composed alone, flattened. */
+static fnd_status add_kernel(baker *b, const fnd_cpu_level *level, uint32_t tokens, const fnd_variant *v) {
+    fnd_text text = { 0 }, flat = { 0 };
+    const char *suffix = level->vec < 8 ? "" : ".cpu";
+    FND_TRY(fnd_print_head(b->catalog, &v, 1, &text, &b->err));
+    fnd_print_kernel(v, &text);
+    FND_TRY(fnd_sources_flatten(fnd_catalog_sources(b->catalog), suffix, v->name, fnd_text_get(&text), &flat, &b->err));
+    fnd_hash128 key = fnd_hash_bytes(flat.data, flat.bytes);
+    fnd_text_printf(&b->prototypes, "void baked_%s_%u_%s(const void *args, const struct fnd_thread *thread);\n", level->name, tokens, v->name);
+    fnd_text_printf(&b->table, "    { \"%s\", { 0x%llxu, 0x%llxu }, baked_%s_%u_%s },\n", level->name, (unsigned long long)key.low, (unsigned long long)key.high, level->name, tokens, v->name);
+    b->kernels++;
+    fnd_text_free(&text);
+    fnd_text_free(&flat);
+    return FND_OK;
+}
+
+static fnd_status bake_kernels(baker *b, const fnd_cpu_level *level, uint32_t tokens) {
+    selection s;
+    fnd_text text = { 0 };
+    char part[32];
+    FND_TRY(select_kernels(b, tokens, &s));
+    for (size_t i = 0; i < s.count; i++) {
+        fnd_text_printf(&text, "#define %s baked_%s_%u_%s\n", s.variants[i]->name, level->name, tokens, s.variants[i]->name);
+        FND_TRY(add_kernel(b, level, tokens, s.variants[i]));
+    }
+    FND_TRY(fnd_print_head(b->catalog, (const fnd_variant *const *)s.variants, s.count, &text, &b->err));
+    for (size_t i = 0; i < s.count; i++) fnd_print_kernel(s.variants[i], &text);
+    snprintf(part, sizeof part, "kernels_%u", tokens);
+    FND_TRY(write_part(b, level, part, &text));
+    fnd_text_free(&text);
+    for (size_t i = 0; i < s.count; i++) {
+        fnd_free_memory(s.kernels[i]);
+        fnd_free_memory(s.variants[i]);
+    }
+    return FND_OK;
+}
+
+/* The formats that ship; a policy of any format is not one of them. */
+static bool is_format(const fnd_policy *p) { return p->format < FND_FORMAT_COUNT; }
+
+static fnd_status bake_policies(baker *b, const fnd_cpu_level *level, uint32_t tokens) {
+    fnd_text text = { 0 };
+    char part[32];
+    fnd_text_printf(&text, "#define FND_TOKENS %u\n#define FND_X_CODES 1\n#define FND_X_FLOATS 1\n", tokens);
+    if (tokens == 1) fnd_text_str(&text, "#define FND_BAKED_ROWS 1\n");
+    fnd_text_printf(&text, "#include \"fnd_device.h\"\n#define FND_BAKED(name) FND_CAT(baked_%s_%u_, name)\n", level->name, tokens);
+    for (size_t i = 0; i < fnd_catalog_policy_count(b->catalog); i++) {
+        const fnd_policy *p = fnd_catalog_policy_at(b->catalog, i);
+        if (is_format(p)) fnd_text_printf(&text, "#include \"%s\"\n#define POLICY %s\n#include \"policy/any/ops.h\"\n#undef POLICY\n", p->file, p->name);
+    }
+    snprintf(part, sizeof part, "policies_%u", tokens);
+    fnd_status status = write_part(b, level, part, &text);
+    fnd_text_free(&text);
+    return status;
+}
+
+static void add_policy_rows(baker *b, const fnd_cpu_level *level) {
+    for (size_t i = 0; i < fnd_catalog_policy_count(b->catalog); i++) {
+        const fnd_policy *p = fnd_catalog_policy_at(b->catalog, i);
+        const char *l = level->name, *n = p->name;
+        if (!is_format(p)) continue;
+        fnd_text_printf(&b->prototypes, "void baked_%s_1_%s_dot(void), baked_%s_%u_%s_dot(void), baked_%s_1_%s_embed(void), baked_%s_1_%s_repack(void);\n", l, n, l, TILE_TOKENS, n, l, n, l, n);
+        fnd_text_printf(&b->prototypes, "static const ops %s_%s = { baked_%s_1_%s_dot, baked_%s_%u_%s_dot, baked_%s_1_%s_embed, baked_%s_1_%s_repack };\n", l, n, l, n, l, TILE_TOKENS, n, l, n, l, n);
+        fnd_text_printf(&b->policies, "    { \"%s\", \"%s\", &%s_%s },\n", l, n, l, n);
+        b->policy_rows++;
+    }
+}
+
+static fnd_status write_table(baker *b) {
+    fnd_text t = { 0 };
+    char path[4096];
+    fnd_text_str(&t, "/* Generated: the kernels compiled into the library. */\n#include \"backend/cpu/baked.h\"\n");
+    fnd_text_str(&t, "/* The layout of fnd_policy_ops (src/kernels/policy/any/any.h), types left to the kernels. */\ntypedef struct ops { void (*f[4])(void); } ops;\n");
+    fnd_text_printf(&t, "%s\nconst fnd_baked_kernel fnd_baked_kernels[] = {\n%s};\nconst size_t fnd_baked_kernel_count = %zu;\n", fnd_text_get(&b->prototypes), fnd_text_get(&b->table), b->kernels);
+    fnd_text_printf(&t, "const fnd_baked_policy fnd_baked_policies[] = {\n%s};\nconst size_t fnd_baked_policy_count = %zu;\n", fnd_text_get(&b->policies), b->policy_rows);
+    snprintf(path, sizeof path, "%s/table.c", b->dir);
+    FND_TRY(fnd_file_write(path, t.data, t.bytes, &b->err));
+    fnd_text_free(&t);
+    snprintf(path, sizeof path, "%s/Makefile", b->dir);
+    fnd_text_printf(&t, "CFLAGS := -std=gnu11 -O3 -fPIC -w -fno-math-errno -fno-trapping-math -ffp-contract=fast\nbaked.o:%s table.o\n\t$(CC) -r -nostdlib $^ -o $@\n", fnd_text_get(&b->objects));
+    fnd_text_printf(&t, "table.o: CFLAGS += $(LIBRARY_FLAGS)\n%%.o: %%.c\n\t@echo \"  bake $<\"; $(CC) $(CFLAGS) -c $< -o $@\n%s", fnd_text_get(&b->makefile));
+    fnd_status status = fnd_file_write(path, t.data, t.bytes, &b->err);
+    fnd_text_free(&t);
+    return status;
+}
+
+static fnd_status bake(baker *b) {
+    size_t count;
+    const fnd_cpu_level *levels = fnd_cpu_levels(&count);
+    FND_TRY(fnd_make_dirs(b->dir, &b->err));
+    FND_TRY(fnd_catalog_open(NULL, &b->catalog, &b->err));
+    for (size_t i = 0; i < count; i++) {
+        FND_TRY(bake_kernels(b, &levels[i], 1));
+        FND_TRY(bake_kernels(b, &levels[i], TILE_TOKENS));
+        FND_TRY(bake_policies(b, &levels[i], 1));
+        FND_TRY(bake_policies(b, &levels[i], TILE_TOKENS));
+        add_policy_rows(b, &levels[i]);
+    }
+    return write_table(b);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2) {
+        fputs("usage: bake DIR\n", stderr);
+        return 2;
+    }
+    baker b = { .dir = argv[1] };
+    fnd_status status = bake(&b);
+    if (status != FND_OK) fprintf(stderr, "bake: %s\n", b.err.text);
+    fnd_text *texts[] = { &b.makefile, &b.objects, &b.table, &b.prototypes, &b.policies };
+    for (size_t i = 0; i < FND_COUNT(texts); i++) fnd_text_free(texts[i]);
+    fnd_catalog_close(b.catalog);
+    return status != FND_OK;
+}

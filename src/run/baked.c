@@ -1,0 +1,51 @@
+/* baked.c - finding a call's kernel in the library. */
+#include "run/baked.h"
+#include "base/base.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "run/composer.h"
+
+/* Can a kernel for F32 activations and weights of any format serve what is bound? */
+static bool fits(foundry *f, const fnd_bound *b) {
+    const fnd_composition *c = &b->kernel->composition;
+    for (uint32_t i = 0; i < c->arg_count; i++) {
+        const fnd_format_info *info = fnd_format_get(b->variant.formats[i]);
+        if (c->args[i].kind == FND_ARG_WEIGHT && (!info || !f->backend->policy_ops(f->device, info->name))) return false;
+        if (strcmp(c->args[i].type, "act") == 0 && b->variant.formats[i] != FND_F32) return false;
+    }
+    return !b->portable || f->info.suffix[0] == '\0';
+}
+
+static fnd_status flatten(fnd_composer *c, const fnd_variant *v, const char *suffix, fnd_text *flat) {
+    fnd_error ignored = { 0 };
+    fnd_text text = { 0 };
+    fnd_status status = fnd_print_head(c->catalog, &v, 1, &text, &ignored);
+    if (status == FND_OK) fnd_print_kernel(v, &text);
+    if (status == FND_OK) status = fnd_sources_flatten(fnd_catalog_sources(c->catalog), suffix, v->name, fnd_text_get(&text), flat, &ignored);
+    fnd_text_free(&text);
+    return status;
+}
+
+bool fnd_baked_find(foundry *f, const fnd_bound *b, fnd_variant *v, void **code) {
+    fnd_composer *c;
+    fnd_text flat = { 0 };
+    fnd_error ignored = { 0 };
+    if (f->desc.no_baked || !f->backend->baked || !fits(f, b) || fnd_composer_get(f, &c, &ignored) != FND_OK) return false;
+    fnd_variant_any(&b->kernel->composition, b->variant.tokens, v);
+    pthread_mutex_lock(&c->lock);
+    fnd_baked *known = c->baked;
+    while (known && (known->kernel != b->kernel || known->tokens != v->tokens)) known = known->next;
+    if (!known && (known = fnd_alloc_zeroed(1, sizeof *known))) {
+        *known = (fnd_baked){ .kernel = b->kernel, .tokens = v->tokens, .next = c->baked };
+        if (flatten(c, v, f->info.suffix, &flat) == FND_OK) {
+            fnd_hash128 key = fnd_hash_bytes(flat.data, flat.bytes);
+            known->code = f->backend->baked(f->device, (uint64_t[2]){ key.low, key.high });
+        }
+        fnd_text_free(&flat);
+        c->baked = known;
+    }
+    *code = known ? known->code : NULL;
+    pthread_mutex_unlock(&c->lock);
+    if (*code) fnd_count(f, FND_COUNTER_BAKED_HITS, 1);
+    return *code != NULL;
+}
