@@ -1,0 +1,170 @@
+/* program.c - running the program beside the tests. */
+#include "program.h"
+#include "base/process.h"
+#include "test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_WORDS = 40,
+       LIMIT_SECONDS = 300 };
+
+/* ---- places ---- */
+
+static const char *program_path(void) {
+    static char path[4096];
+    if (path[0]) return path;
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 16);
+    if (n < 0) n = 0;
+    while (n > 0 && path[n - 1] != '/') n--;
+    snprintf(path + n, sizeof path - (size_t)n, "foundry");
+    return path;
+}
+
+bool program_there(void) { return access(program_path(), X_OK) == 0; }
+
+static char temp_dir[FND_PROCESS_PATH_BYTES];
+
+static void remove_temp(void) {
+    char cache[FND_PROCESS_PATH_BYTES + 16];
+    snprintf(cache, sizeof cache, "%s/cache", temp_dir);
+    fnd_process_remove_dir(cache);
+    fnd_process_remove_dir(temp_dir);
+}
+
+const char *program_temp(const char *name) {
+    static char paths[8][FND_PROCESS_PATH_BYTES + 256];
+    static unsigned next;
+    char *path = paths[next++ % 8];
+    if (!temp_dir[0]) {
+        fnd_error err = { 0 };
+        if (fnd_process_temp_dir(temp_dir, &err) != FND_OK) {
+            fprintf(stderr, "%s\n", err.text);
+            abort();
+        }
+        atexit(remove_temp);
+    }
+    snprintf(path, sizeof paths[0], "%s/%s", temp_dir, name);
+    return path;
+}
+
+/* ---- the child ---- */
+
+static void set_environment(void) {
+    static const char *const ours[] = { "FOUNDRY_BACKEND", "FOUNDRY_THREADS", "FOUNDRY_ISA", "FOUNDRY_KERNEL_DIR" };
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) unsetenv(ours[i]);
+    setenv("FOUNDRY_CACHE_DIR", program_temp("cache"), 1);
+}
+
+static int open_output(program_output output, FILE *kept) {
+    int ends[2];
+    switch (output) {
+    case PROGRAM_FULL:
+        return open("/dev/full", O_WRONLY);
+    case PROGRAM_NO_READER:
+        if (pipe(ends) != 0) return -1;
+        close(ends[0]);
+        return ends[1];
+    default:
+        return fileno(kept);
+    }
+}
+
+static void be_the_program(const program_desc *desc, FILE *in, FILE *out, FILE *err) {
+    char *argv[MAX_WORDS + 2] = { "foundry" };
+    size_t count = 1;
+    for (size_t i = 0; desc->words[i] && count <= MAX_WORDS; i++) {
+        char *word = strdup(desc->words[i]);
+        argv[count++] = word;
+    }
+    set_environment();
+    signal(SIGINT, SIG_DFL);
+    int to = open_output(desc->output, out);
+    if (dup2(fileno(in), 0) < 0 || dup2(to, 1) < 0 || dup2(fileno(err), 2) < 0) _exit(126);
+    if (desc->output == PROGRAM_CLOSED) close(1);
+    execv(program_path(), argv);
+    _exit(127);
+}
+
+/* ---- the parent ---- */
+
+static bool is_empty(FILE *file) {
+    struct stat st;
+    return fstat(fileno(file), &st) != 0 || st.st_size == 0;
+}
+
+static int wait_for(pid_t child, const program_desc *desc, FILE *out) {
+    struct timespec start, now, nap = { 0, 1000000 };
+    bool interrupt = desc->interrupt;
+    int status;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    for (;;) {
+        pid_t done = waitpid(child, &status, WNOHANG);
+        if (done == child) return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+        if (done < 0 && errno != EINTR) return -1;
+        if (interrupt && !is_empty(out)) {
+            kill(child, SIGINT);
+            interrupt = false;
+        }
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (now.tv_sec - start.tv_sec > LIMIT_SECONDS) break;
+        nanosleep(&nap, NULL);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    return -1;
+}
+
+static char *read_all(FILE *file, size_t *bytes) {
+    fseek(file, 0, SEEK_END);
+    long size = ftell(file);
+    rewind(file);
+    char *text = calloc(1, (size_t)size + 1);
+    if (!text) abort();
+    *bytes = fread(text, 1, (size_t)size, file);
+    return text;
+}
+
+void program_run_desc(program_result *r, const program_desc *desc) {
+    FILE *in = tmpfile(), *out = tmpfile(), *err = tmpfile();
+    size_t err_bytes;
+    if (!in || !out || !err) abort();
+    program_temp("cache"); /* make the folder here: the child would remove it */
+    if (desc->input) fputs(desc->input, in);
+    rewind(in);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) be_the_program(desc, in, out, err);
+    r->exit_code = child < 0 ? -1 : wait_for(child, desc, out);
+    r->out = read_all(out, &r->out_bytes);
+    r->err = read_all(err, &err_bytes);
+    fclose(in);
+    fclose(out);
+    fclose(err);
+}
+
+void program_run(program_result *r, const char *const *words) { program_run_desc(r, &(program_desc){ .words = words }); }
+
+void program_free(program_result *r) {
+    free(r->out);
+    free(r->err);
+}
+
+static bool one_sentence(const char *text) {
+    const char *end = strchr(text, '\n');
+    return strncmp(text, "foundry: ", 9) == 0 && end && !end[1] && end - text > 12;
+}
+
+void program_refused(program_result *r, int exit_code, const char *part, const char *file, int line) {
+    if (r->exit_code != exit_code) fnd_test_failed(file, line, "exit code %d, expected %d; it says: %s", r->exit_code, exit_code, r->err);
+    if (r->out_bytes) fnd_test_failed(file, line, "something is on standard output: %.200s", r->out);
+    if (!one_sentence(r->err)) fnd_test_failed(file, line, "standard error is not one sentence: %s", r->err);
+    if (!strstr(r->err, part)) fnd_test_failed(file, line, "\"%s\" lacks \"%s\"", r->err, part);
+    program_free(r);
+}

@@ -1,0 +1,50 @@
+/* program.h - run the program as a user does, and see what it says.
+ *
+ *     program_result r;
+ *     program_run(&r, (const char *const[]){ "tokenize", "--help", NULL });
+ *     CHECK(r.exit_code == 0);
+ *     program_free(&r);
+ *
+ * The program is `foundry` beside the test program. It runs with a cache folder of the tests' own and
+ * without the FOUNDRY_ variables of whoever runs the tests. */
+#ifndef TESTS_PROGRAM_H
+#define TESTS_PROGRAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum program_output { PROGRAM_KEEP, PROGRAM_CLOSED, PROGRAM_FULL, PROGRAM_NO_READER } program_output;
+
+typedef struct program_desc {
+    const char *const *words;     /* behind the program's name; ends with NULL */
+    const char        *input;     /* standard input; NULL: empty */
+    program_output     output;    /* what becomes of standard output */
+    bool               interrupt; /* SIGINT as soon as something was written to it */
+} program_desc;
+
+typedef struct program_result {
+    int    exit_code; /* 1000 + signal when one ended it; -1: it took too long */
+    char  *out, *err; /* NUL-terminated */
+    size_t out_bytes;
+} program_result;
+
+bool program_there(void);
+void program_run_desc(program_result *r, const program_desc *desc);
+void program_run(program_result *r, const char *const *words);
+void program_free(program_result *r);
+
+/* Fails the test unless the exit code is this one, standard output is empty, and standard error is
+ * one sentence that contains `part`. Frees. */
+void program_refused(program_result *r, int exit_code, const char *part, const char *file, int line);
+#define PROGRAM_REFUSED(exit_code, part, ...)                                          \
+    do {                                                                               \
+        program_result refused_;                                                       \
+        program_run(&refused_, (const char *const[]){ __VA_ARGS__, NULL });            \
+        program_refused(&refused_, exit_code, part, __FILE__, __LINE__);               \
+    } while (0)
+
+/* A folder that is removed with the files in it when the tests end; a path in it, valid until the
+ * eighth call from now. */
+const char *program_temp(const char *name);
+
+#endif
