@@ -49,9 +49,9 @@ $(ROOT)/bake: $(BAKE_OBJ)
 $(ROOT)/baked/Makefile: $(ROOT)/bake
 	@rm -rf $(@D)
 	$< $(@D)
-$(ROOT)/baked/baked.o: $(ROOT)/baked/Makefile
-	+@$(MAKE) --no-print-directory -C $(@D) CC='$(CC)' LIBRARY_FLAGS='-I$(CURDIR)/include -I$(CURDIR)/src' baked.o
-LIB_OBJ += $(if $(BAKE),$(ROOT)/baked/baked.o)
+$(ROOT)/baked/kernels.o: $(ROOT)/baked/Makefile
+	+@$(MAKE) --no-print-directory -C $(@D) CC='$(CC)' LIBRARY_FLAGS='-I$(CURDIR)/include -I$(CURDIR)/src' kernels.o
+LIB_OBJ += $(if $(BAKE),$(ROOT)/baked/kernels.o,$(ROOT)/obj/src/bake/none.o)
 
 $(ROOT)/libfoundry.a: $(LIB_OBJ)
 	@rm -f $@

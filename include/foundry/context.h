@@ -30,6 +30,7 @@ typedef struct fnd_desc {
     bool        no_cache;   /* neither read nor write compiled kernels on disk */
     bool        no_baked;   /* do not use kernels compiled into the library */
     bool        no_build;   /* never call a compiler */
+    bool        wait_for_build; /* compile programs before their first run, not beside it */
     bool        quick_build; /* compile fast rather than well: tests */
     char        default_cache_dir[FND_PATH_BYTES]; /* filled by fnd_options_from_environment; empty: no
                                                     * cache on disk unless cache_dir names one */

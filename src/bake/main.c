@@ -142,7 +142,7 @@ static fnd_status write_table(baker *b) {
     FND_TRY(fnd_file_write(path, t.data, t.bytes, &b->err));
     fnd_text_free(&t);
     snprintf(path, sizeof path, "%s/Makefile", b->dir);
-    fnd_text_printf(&t, "CFLAGS := -std=gnu11 -O3 -fPIC -w -fno-math-errno -fno-trapping-math -ffp-contract=fast\nbaked.o:%s table.o\n\t$(CC) -r -nostdlib $^ -o $@\n", fnd_text_get(&b->objects));
+    fnd_text_printf(&t, "CFLAGS := -std=gnu11 -O3 -fPIC -w -fno-math-errno -fno-trapping-math -ffp-contract=fast\nkernels.o:%s table.o\n\t$(CC) -r -nostdlib $^ -o $@\n", fnd_text_get(&b->objects));
     fnd_text_printf(&t, "table.o: CFLAGS += $(LIBRARY_FLAGS)\n%%.o: %%.c\n\t@echo \"  bake $<\"; $(CC) $(CFLAGS) -c $< -o $@\n%s", fnd_text_get(&b->makefile));
     fnd_status status = fnd_file_write(path, t.data, t.bytes, &b->err);
     fnd_text_free(&t);

@@ -33,6 +33,7 @@ FND_USE_RESULT fnd_status fnd_composer_get(foundry *f, fnd_composer **out, fnd_e
 typedef struct fnd_pipeline_desc {
     const char *entry, *text, *suffix;
     uint32_t    warps;
+    bool        only_if_there; /* do not compile: FND_ERR_UNSUPPORTED instead */
 } fnd_pipeline_desc;
 
 /* Code for the text: from memory, from the library, from disk, or compiled now. */

@@ -20,7 +20,7 @@ FND_USE_RESULT fnd_status fnd_dispatch_run(foundry *f, const fnd_dispatch *d, fn
 /* The launch buffers of a call: one per tensor. `out` has room for FND_MAX_ARGS; returns how many. */
 size_t fnd_dispatch_buffers(const fnd_bound *b, const fnd_storage_ref *refs, fnd_launch_buffer *out);
 
-/* Code for one call alone; the variant as printed. */
+/* Code for one call alone, compiled as the variant says. */
 FND_USE_RESULT fnd_status fnd_dispatch_pipeline(foundry *f, const fnd_bound *b, const fnd_variant *v, void **code, fnd_error *err);
 
 #endif

@@ -17,11 +17,13 @@ struct fnd_pipeline {
 typedef struct build {
     foundry       *f;
     fnd_build_desc desc;
+    bool           forbidden;
 } build;
 
 static fnd_status build_now(void *ctx, void **data, size_t *bytes, fnd_error *err) {
     build *b = ctx;
     fnd_blob blob = { 0 };
+    if (b->forbidden) return FND_ERR_UNSUPPORTED;
     if (b->f->desc.no_build || !b->f->info.can_build) {
         return fnd_fail(err, FND_ERR_UNSUPPORTED, "kernel %s is not in the library and cannot be compiled here: %s", b->desc.entry, b->f->desc.no_build ? "compiling is switched off" : b->f->info.why_not_build);
     }
@@ -64,7 +66,7 @@ static fnd_status make(foundry *f, fnd_composer *c, const fnd_pipeline_desc *des
     fnd_status status = fnd_sources_flatten(fnd_catalog_sources(c->catalog), desc->suffix, desc->entry, desc->text, &flat, err);
     pthread_mutex_unlock(&c->lock);
     if (status == FND_OK) {
-        build b = { f, { .entry = desc->entry, .text = fnd_text_get(&flat), .warps = desc->warps, .quick = f->desc.quick_build } };
+        build b = { f, { .entry = desc->entry, .text = fnd_text_get(&flat), .warps = desc->warps, .quick = f->desc.quick_build }, desc->only_if_there };
         uint64_t before = fnd_cache_count(f->cache).disk_hits;
         status = fnd_cache_get(f->cache, key_of(f, desc, fnd_text_get(&flat)), desc->entry, build_now, &b, code, err);
         fnd_count(f, FND_COUNTER_DISK_HITS, fnd_cache_count(f->cache).disk_hits - before);

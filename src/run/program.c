@@ -54,7 +54,8 @@ fnd_status fnd_program_finish(fnd_program *p, fnd_error *err) {
     if (p->finished || p->call_count == 0) return fnd_fail(err, FND_ERR_USAGE, "program %s %s", p->name, p->finished ? "is finished already" : "has no calls");
     fnd_program_derive_barriers(p);
     FND_TRY(fnd_program_fold(p, err));
-    FND_TRY(fnd_program_build(p, err));
+    FND_TRY(fnd_program_fill(p, err));
+    FND_TRY(fnd_program_prepare(p, err));
     for (uint32_t i = 0; i < p->variable_count; i++) {
         if (p->variables[i].count == 0) return fnd_fail(err, FND_ERR_USAGE, "program %s: no call has a number or dimension %s", p->name, p->variables[i].name);
     }
@@ -69,7 +70,7 @@ fnd_status fnd_program_set(fnd_program *p, const char *variable, uint32_t value,
     if (v->limit && (value == 0 || value > v->limit)) return fnd_fail(err, FND_ERR_LIMIT, "program %s: %s = %u is not within 1 .. %llu", p->name, variable, value, (unsigned long long)v->limit);
     v->value = value;
     for (uint32_t i = 0; i < v->count; i++) memcpy(p->table + v->at[i], &value, 4);
-    return FND_OK;
+    return p->meanwhile ? fnd_program_set(p->meanwhile, variable, value, err) : FND_OK;
 }
 
 /* The numbers and dimensions of a call as they are now. */
@@ -100,8 +101,9 @@ static fnd_status check_tensors(fnd_program *p, fnd_error *err) {
     return FND_OK;
 }
 
-fnd_status fnd_program_run(fnd_program *p, fnd_error *err) {
-    if (!p->finished) return fnd_fail(err, FND_ERR_USAGE, "program %s is not finished", p->name);
+fnd_status fnd_program_run(fnd_program *program, fnd_error *err) {
+    if (!program->finished) return fnd_fail(err, FND_ERR_USAGE, "program %s is not finished", program->name);
+    fnd_program *p = fnd_program_present(program);
     FND_TRY(check_tensors(p, err));
     bool profiled = fnd_profile_on(&p->f->profiler);
     for (uint32_t i = 0; i < p->segment_count; i++) {
@@ -141,6 +143,8 @@ void fnd_program_get_info(const fnd_program *p, fnd_program_info *out) {
 
 void fnd_program_free(fnd_program *p) {
     if (!p) return;
+    fnd_program_stop_compiling(p);
+    fnd_program_free(p->meanwhile);
     for (uint32_t i = 0; i < p->variant_count; i++) fnd_free_memory(p->variants[i]);
     for (uint32_t i = 0; i < p->variable_count; i++) fnd_free_memory(p->variables[i].at);
     fnd_free_memory(p->variants);

@@ -11,6 +11,7 @@ typedef struct fnd_call {
     int       layer;
     bool      barrier; /* before it */
     uint32_t  at;      /* of its arguments in the table */
+    void     *baked;   /* its kernel in the library, when it runs alone and there is one */
 } fnd_call;
 
 /* A variable: where its copies stand in the table. */
@@ -35,6 +36,7 @@ struct fnd_program {
     foundry        *f;
     char            name[FND_NAME_BYTES];
     bool            separate, finished;
+    bool            only_baked;  /* every call must find its kernel in the library */
     uint32_t        drop_barrier;
     int             layer;
     fnd_call       *calls;
@@ -50,14 +52,30 @@ struct fnd_program {
     fnd_launch_buffer *buffers; /* of all calls, FND_MAX_ARGS each */
     size_t         *buffer_counts;
     fnd_text        text;
+
+    /* While the whole is being compiled, the same calls run from the library. */
+    fnd_program    *meanwhile;
+    pthread_t       compiler;
+    bool            compiling;   /* the thread was started and not yet joined */
+    _Atomic bool    compiled;    /* it is done */
+    _Atomic bool    unwanted;    /* not begun yet: need not be */
+    fnd_status      compile_status;
+    fnd_error       compile_error;
 };
 
 /* program_plan.c: which calls must wait for which. Sets call.barrier, p->barriers. */
 void fnd_program_derive_barriers(fnd_program *p);
 /* program_plan.c: variants with constants folded; call.variant. */
 FND_USE_RESULT fnd_status fnd_program_fold(fnd_program *p, fnd_error *err);
-/* program_build.c: table, text, code. */
-FND_USE_RESULT fnd_status fnd_program_build(fnd_program *p, fnd_error *err);
+/* program_build.c: the table; text and code. */
+FND_USE_RESULT fnd_status fnd_program_fill(fnd_program *p, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_program_compile(fnd_program *p, bool only_if_there, fnd_error *err);
+/* program_meanwhile.c: find, or compile, the code of a program; in the background where the library
+ * can serve until it is there. */
+FND_USE_RESULT fnd_status fnd_program_prepare(fnd_program *p, fnd_error *err);
+/* The program to run now: p, or what stands in for it. */
+fnd_program *fnd_program_present(fnd_program *p);
+void fnd_program_stop_compiling(fnd_program *p);
 
 int fnd_program_variable(const fnd_program *p, const char *name); /* -1: none */
 

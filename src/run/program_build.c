@@ -152,26 +152,26 @@ static void measure_segment(const fnd_program *p, fnd_segment *s) {
 }
 
 /* Print and compile calls first .. first + count - 1 as one entry point. */
-static fnd_status compile_text(fnd_program *p, fnd_segment *s, const fnd_program_text *text, fnd_error *err) {
+static fnd_status compile_text(fnd_program *p, fnd_segment *s, const fnd_program_text *text, bool only_if_there, fnd_error *err) {
     fnd_composer *c;
     FND_TRY(fnd_composer_get(p->f, &c, err));
     fnd_text_clear(&p->text);
     FND_TRY(fnd_print_program(c->catalog, text, &p->text, err));
-    fnd_pipeline_desc desc = { .entry = text->name, .text = fnd_text_get(&p->text), .suffix = program_suffix(p, c, s->first, s->count), .warps = p->f->info.warps };
+    fnd_pipeline_desc desc = { .entry = text->name, .text = fnd_text_get(&p->text), .suffix = program_suffix(p, c, s->first, s->count), .warps = p->f->info.warps, .only_if_there = only_if_there };
     return fnd_pipeline_get(p->f, &desc, &s->code, err);
 }
 
-static fnd_status build_whole(fnd_program *p, fnd_error *err) {
+static fnd_status build_whole(fnd_program *p, bool only_if_there, fnd_error *err) {
     layering l = { 0 };
     fnd_program_text text = { .name = p->name, .variants = (const fnd_variant *const *)p->variants, .variant_count = p->variant_count };
-    p->segments = fnd_alloc_zeroed(1, sizeof *p->segments);
+    if (!p->segments) p->segments = fnd_alloc_zeroed(1, sizeof *p->segments);
     if (!p->segments) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", p->name);
     p->segment_count = 1;
     p->segments[0] = (fnd_segment){ .count = p->call_count };
     snprintf(p->segments[0].label, sizeof p->segments[0].label, "%s", p->name);
     measure_segment(p, &p->segments[0]);
     fnd_status status = find_layers(p, &l, &text, err);
-    if (status == FND_OK) status = compile_text(p, &p->segments[0], &text, err);
+    if (status == FND_OK) status = compile_text(p, &p->segments[0], &text, only_if_there, err);
     free_layering(&l);
     return status;
 }
@@ -183,6 +183,10 @@ static fnd_status build_segment(fnd_program *p, fnd_segment *s, fnd_error *err) 
     measure_segment(p, s);
     if (s->count == 1) {
         snprintf(s->label, sizeof s->label, "%s", call->bound.kernel->composition.name);
+        if (call->baked) {
+            s->code = call->baked;
+            return FND_OK;
+        }
         fnd_variant alone = *p->variants[call->variant];
         snprintf(alone.name, sizeof alone.name, "%s", call->bound.variant.name);
         return fnd_dispatch_pipeline(p->f, &call->bound, &alone, &s->code, err);
@@ -200,24 +204,28 @@ static fnd_status build_segment(fnd_program *p, fnd_segment *s, fnd_error *err) 
     }
     snprintf(s->label, sizeof s->label, "%.24s_and_%u", variants[0]->name, s->count - 1);
     text.before = (fnd_block_of_calls){ parts, s->count };
-    return compile_text(p, s, &text, err);
+    return compile_text(p, s, &text, false, err);
 }
 
 static fnd_status build_separate(fnd_program *p, fnd_error *err) {
     p->segments = fnd_alloc_zeroed(p->call_count, sizeof *p->segments);
     if (!p->segments) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", p->name);
     for (uint32_t i = 0; i < p->call_count; i++) {
-        if (i == 0 || p->calls[i].barrier) p->segments[p->segment_count++] = (fnd_segment){ .first = i };
+        /* Each call is a launch; only where a test leaves out a barrier are calls put together. */
+        if (i == 0 || p->calls[i].barrier || !p->drop_barrier) p->segments[p->segment_count++] = (fnd_segment){ .first = i };
         p->segments[p->segment_count - 1].count++;
     }
     for (uint32_t i = 0; i < p->segment_count; i++) FND_TRY(build_segment(p, &p->segments[i], err));
     return FND_OK;
 }
 
-fnd_status fnd_program_build(fnd_program *p, fnd_error *err) {
+fnd_status fnd_program_fill(fnd_program *p, fnd_error *err) {
     for (uint32_t i = 0; i < p->call_count; i++) {
         if (p->calls[i].layer >= (int)p->layers) p->layers = (uint32_t)p->calls[i].layer + 1;
     }
-    FND_TRY(fill_table(p, err));
-    return p->separate ? build_separate(p, err) : build_whole(p, err);
+    return fill_table(p, err);
+}
+
+fnd_status fnd_program_compile(fnd_program *p, bool only_if_there, fnd_error *err) {
+    return p->separate ? build_separate(p, err) : build_whole(p, only_if_there, err);
 }

@@ -3,6 +3,7 @@
 #include "run/program.h"
 #include "base/base.h"
 #include "base/memory.h"
+#include "run/baked.h"
 
 #include <stdio.h>
 
@@ -115,9 +116,14 @@ fnd_status fnd_program_fold(fnd_program *p, fnd_error *err) {
     uint32_t tokens = 1; /* one FND_TOKENS for the whole text */
     for (uint32_t i = 0; i < p->call_count; i++) tokens = p->calls[i].bound.variant.tokens > tokens ? p->calls[i].bound.variant.tokens : tokens;
     for (uint32_t i = 0; i < p->call_count; i++) {
-        fnd_variant v = p->calls[i].bound.variant;
-        v.tokens = p->separate ? v.tokens : tokens;
-        fold(p, &p->calls[i].bound, &v);
+        fnd_call *call = &p->calls[i];
+        fnd_variant v;
+        if (!p->separate || p->drop_barrier || !fnd_baked_find(p->f, &call->bound, &v, &call->baked)) {
+            if (p->only_baked) return fnd_fail(err, FND_ERR_UNSUPPORTED, "kernel %s is not in the library", call->bound.kernel->composition.name);
+            v = call->bound.variant;
+            v.tokens = p->separate ? v.tokens : tokens;
+            fold(p, &call->bound, &v);
+        }
         FND_TRY(find_variant(p, &v, &p->calls[i].variant, err));
     }
     return FND_OK;

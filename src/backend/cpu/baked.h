@@ -1,5 +1,5 @@
-/* baked.h - kernels that were compiled when the library was: tables written by src/bake. Where the
- * library was built without them the symbols are absent (weak) and nothing is found. */
+/* baked.h - kernels that were compiled when the library was: tables written by src/bake. A library
+ * built without them has empty ones (src/bake/none.c). */
 #ifndef BACKEND_CPU_BAKED_H
 #define BACKEND_CPU_BAKED_H
 
@@ -16,10 +16,10 @@ typedef struct fnd_baked_policy {
     const void *ops; /* what a weight argument carries for kernels of any format */
 } fnd_baked_policy;
 
-extern const fnd_baked_kernel fnd_baked_kernels[] __attribute__((weak));
-extern const size_t           fnd_baked_kernel_count __attribute__((weak));
-extern const fnd_baked_policy fnd_baked_policies[] __attribute__((weak));
-extern const size_t           fnd_baked_policy_count __attribute__((weak));
+extern const fnd_baked_kernel fnd_baked_kernels[];
+extern const size_t           fnd_baked_kernel_count;
+extern const fnd_baked_policy fnd_baked_policies[];
+extern const size_t           fnd_baked_policy_count;
 
 /* The backend's calls. */
 void       *fnd_cpu_baked(void *self, const uint64_t key[2]);

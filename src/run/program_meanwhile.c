@@ -1,0 +1,86 @@
+/* program_meanwhile.c - programs run at once: where the whole must first be compiled, the kernels of
+ * the library serve until it is, and where there is no compiler, always. */
+#include "base/base.h"
+#include "base/memory.h"
+#include "run/program.h"
+
+#ifdef __linux__
+  #include <sys/resource.h>
+  #include <sys/syscall.h>
+  #include <unistd.h>
+#endif
+
+/* One at a time, and after everybody else: the present tokens come first. */
+static pthread_mutex_t one_compiler = PTHREAD_MUTEX_INITIALIZER;
+
+static void *compile_in_background(void *ctx) {
+    fnd_program *p = ctx;
+#ifdef __linux__
+    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 15); /* this thread alone, and the compiler it starts */
+#endif
+    pthread_mutex_lock(&one_compiler);
+    if (!atomic_load(&p->unwanted)) p->compile_status = fnd_program_compile(p, false, &p->compile_error);
+    else p->compile_status = FND_ERR_CANCELLED;
+    pthread_mutex_unlock(&one_compiler);
+    atomic_store(&p->compiled, true);
+    return NULL;
+}
+
+/* The same calls, each a launch of a kernel of the library. */
+static fnd_status make_meanwhile(fnd_program *p, fnd_error *err) {
+    fnd_program *m = fnd_alloc_zeroed(1, sizeof *m);
+    fnd_call *calls = fnd_alloc_resized(NULL, p->call_count, sizeof *calls);
+    if (!m || !calls) {
+        fnd_free_memory(m);
+        fnd_free_memory(calls);
+        return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", p->name);
+    }
+    memcpy(calls, p->calls, p->call_count * sizeof *calls);
+    *m = (fnd_program){ .f = p->f, .separate = true, .only_baked = true, .calls = calls, .call_count = p->call_count, .call_capacity = p->call_count };
+    memcpy(m->name, p->name, sizeof m->name);
+    for (uint32_t i = 0; i < p->variable_count; i++) memcpy(m->variables[i].name, p->variables[i].name, sizeof m->variables[i].name);
+    m->variable_count = p->variable_count;
+    fnd_status status = fnd_program_fold(m, err);
+    if (status == FND_OK) status = fnd_program_fill(m, err);
+    if (status == FND_OK) status = fnd_program_compile(m, false, err);
+    if (status != FND_OK) {
+        fnd_program_free(m);
+        return status;
+    }
+    m->finished = true;
+    p->meanwhile = m;
+    return FND_OK;
+}
+
+fnd_status fnd_program_prepare(fnd_program *p, fnd_error *err) {
+    fnd_error ignored = { 0 };
+    bool may_build = p->f->info.can_build && !p->f->desc.no_build;
+    if (p->separate || p->f->desc.wait_for_build) return fnd_program_compile(p, false, err);
+    if (fnd_program_compile(p, true, &ignored) == FND_OK) return FND_OK;
+    fnd_error why = { 0 };
+    if (make_meanwhile(p, &why) != FND_OK) {
+        if (may_build) return fnd_program_compile(p, false, err);
+        return fnd_fail(err, why.status, "program %s cannot run: %s, and nothing can be compiled here: %s", p->name, why.text, p->f->desc.no_build ? "compiling is switched off" : p->f->info.why_not_build);
+    }
+    if (may_build && pthread_create(&p->compiler, NULL, compile_in_background, p) == 0) p->compiling = true;
+    return FND_OK;
+}
+
+fnd_program *fnd_program_present(fnd_program *p) {
+    if (!p->meanwhile) return p;
+    if (p->compiling && atomic_load(&p->compiled)) {
+        fnd_program_stop_compiling(p);
+        if (p->compile_status == FND_OK) {
+            fnd_program_free(p->meanwhile);
+            p->meanwhile = NULL;
+            return p;
+        }
+    }
+    return p->meanwhile;
+}
+
+void fnd_program_stop_compiling(fnd_program *p) {
+    atomic_store(&p->unwanted, true);
+    if (p->compiling) pthread_join(p->compiler, NULL);
+    p->compiling = false;
+}
