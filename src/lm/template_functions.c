@@ -139,70 +139,37 @@ const tpl_callable *fnd_tpl_find_global(const char *name, size_t bytes) {
 
 /* ---- tests: x is name ---- */
 
-static bool is_number(const tpl_value *v) { return v->kind == TPL_INT || v->kind == TPL_FLOAT || v->kind == TPL_BOOL; }
+/* Tests that ask for a kind of value: the kinds, as bits. */
+#define KIND(k) (1u << (k))
+static const struct {
+    const char *name;
+    unsigned kinds;
+} kind_tests[] = {
+    { "defined", ~KIND(TPL_UNDEFINED) },
+    { "undefined", KIND(TPL_UNDEFINED) },
+    { "none", KIND(TPL_NONE) },
+    { "boolean", KIND(TPL_BOOL) },
+    { "integer", KIND(TPL_INT) },
+    { "float", KIND(TPL_FLOAT) },
+    { "number", KIND(TPL_INT) | KIND(TPL_FLOAT) | KIND(TPL_BOOL) },
+    { "string", KIND(TPL_STR) },
+    { "mapping", KIND(TPL_DICT) },
+    { "sequence", KIND(TPL_LIST) | KIND(TPL_TUPLE) | KIND(TPL_STR) | KIND(TPL_DICT) | KIND(TPL_UNDEFINED) },
+    { "iterable", KIND(TPL_LIST) | KIND(TPL_TUPLE) | KIND(TPL_STR) | KIND(TPL_DICT) | KIND(TPL_UNDEFINED) },
+    { "callable", KIND(TPL_CALLABLE) },
+};
 
-/* Tests of one value; false when there is none of this name. */
+/* Tests without arguments; false when there is none of this name. */
 static bool test_kind(tpl_str name, const tpl_value *v, bool *out) {
-    enum { DEFINED,
-           UNDEFINED,
-           IS_NONE,
-           BOOLEAN,
-           IS_TRUE,
-           IS_FALSE,
-           INTEGER,
-           IS_FLOAT,
-           NUMBER,
-           STRING,
-           MAPPING,
-           SEQUENCE,
-           ITERABLE,
-           CALLABLE };
-    static const char *const names[] = { "defined", "undefined", "none", "boolean", "true", "false", "integer", "float", "number", "string", "mapping", "sequence", "iterable", "callable", NULL };
-    bool list = v->kind == TPL_LIST || v->kind == TPL_TUPLE;
-    switch (find_parameter(names, name)) {
-    case DEFINED:
-        *out = v->kind != TPL_UNDEFINED;
+    for (size_t i = 0; i < FND_COUNT(kind_tests); i++) {
+        if (strlen(kind_tests[i].name) != name.bytes || memcmp(kind_tests[i].name, name.data, name.bytes) != 0) continue;
+        *out = kind_tests[i].kinds & KIND(v->kind);
         return true;
-    case UNDEFINED:
-        *out = v->kind == TPL_UNDEFINED;
-        return true;
-    case IS_NONE:
-        *out = v->kind == TPL_NONE;
-        return true;
-    case BOOLEAN:
-        *out = v->kind == TPL_BOOL;
-        return true;
-    case IS_TRUE:
-        *out = v->kind == TPL_BOOL && v->flag;
-        return true;
-    case IS_FALSE:
-        *out = v->kind == TPL_BOOL && !v->flag;
-        return true;
-    case INTEGER:
-        *out = v->kind == TPL_INT;
-        return true;
-    case IS_FLOAT:
-        *out = v->kind == TPL_FLOAT;
-        return true;
-    case NUMBER:
-        *out = is_number(v);
-        return true;
-    case STRING:
-        *out = v->kind == TPL_STR;
-        return true;
-    case MAPPING:
-        *out = v->kind == TPL_DICT;
-        return true;
-    case SEQUENCE:
-    case ITERABLE:
-        *out = list || v->kind == TPL_STR || v->kind == TPL_DICT || v->kind == TPL_UNDEFINED;
-        return true;
-    case CALLABLE:
-        *out = v->kind == TPL_CALLABLE;
-        return true;
-    default:
-        return false;
     }
+    static const char *const names[] = { "false", "true", NULL };
+    size_t flag = find_parameter(names, name);
+    *out = v->kind == TPL_BOOL && v->flag == (flag == 1);
+    return flag < 2;
 }
 
 /* Is the text in this case? As Python: there is a letter, and none of the other case. */
