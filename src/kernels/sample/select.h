@@ -30,7 +30,7 @@ typedef struct sample_cut {
 } sample_cut;
 
 /* A thread's run of neighbouring entries. */
-FND_INLINE u32 sample_first(u32 count, u32 thread) { return (u32)((u64)count * thread / FND_THREADS); }
+FND_INLINE u32 sample_first(u32 count, u32 index) { return (u32)((u64)count * index / FND_THREADS); }
 
 /* The highest value; -inf where there is none. */
 FND_INLINE f32 sample_most(fnd_thread t, const FND_GPU f32 *x, u32 count) {
