@@ -19,6 +19,7 @@ LDLIBS  := -lpcre2-8 -ljansson -lxxhash -ldl -lm -pthread
 LIB_SRC  := $(sort $(shell find src -name '*.c' -not -path 'src/cli/*' -not -path 'src/kernels/*' -not -path 'src/bake/*'))
 CLI_SRC  := $(sort $(wildcard src/cli/*.c))
 TEST_SRC := $(sort $(wildcard tests/*.c) $(shell find src/kernels -name '*_ref.c' -o -path 'src/kernels/*' -name '*_test.c'))
+EXAMPLES := $(patsubst %.c,$(ROOT)/%,$(sort $(wildcard examples/*.c)))
 LIB_OBJ  := $(LIB_SRC:%.c=$(ROOT)/obj/%.o)
 CLI_OBJ  := $(CLI_SRC:%.c=$(ROOT)/obj/%.o)
 TEST_OBJ := $(TEST_SRC:%.c=$(ROOT)/obj/%.o)
@@ -60,8 +61,12 @@ $(ROOT)/libfoundry.so: $(LIB_OBJ)
 	$(CC) $(ALL_CFLAGS) -shared $^ $(LDLIBS) -o $@
 $(ROOT)/foundry: $(CLI_OBJ) $(ROOT)/libfoundry.a
 	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) -o $@
-$(ROOT)/tests: $(TEST_OBJ) $(ROOT)/libfoundry.a
+$(ROOT)/tests: $(TEST_OBJ) $(ROOT)/libfoundry.a | $(EXAMPLES)
 	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) -o $@
+# Examples see include/ only, as a user's program does.
+$(EXAMPLES): $(ROOT)/examples/%: examples/%.c $(ROOT)/libfoundry.a $(wildcard include/foundry/*.h)
+	@mkdir -p $(@D)
+	@echo "  cc $<"; $(CC) -std=gnu11 -Iinclude -pthread $(WARNINGS) $(CFLAGS_$(config)) $(CFLAGS) $< $(ROOT)/libfoundry.a $(LDLIBS) -o $@
 
 # What a target below builds, it builds in a make of its own, after setup: with all cores unless told.
 JOBS  ?= $(shell nproc 2>/dev/null || echo 2)
@@ -124,6 +129,17 @@ KERNELS_CHECK_OBJ := $(patsubst %.c,$(ROOT)/obj/%.o,$(wildcard tests/kernels_che
 $(ROOT)/kernels_check: $(KERNELS_CHECK_OBJ) $(filter $(ROOT)/obj/src/base/% $(ROOT)/obj/src/tensor/% $(ROOT)/obj/src/compose/% %/sources.o,$(LIB_OBJ))
 	$(CC) $(ALL_CFLAGS) $^ $(LDLIBS) -o $@
 
+## examples: build the programs in examples/; `make test` runs them all
+examples: setup
+	+@$(BUILD) $(EXAMPLES)
+
+## bind-header: write the typed bind structs of the shipped kernels anew, from their argument lists
+bind-header:
+	+@$(BUILD) $(ROOT)/bind_header
+	$(ROOT)/bind_header
+$(ROOT)/bind_header: $(ROOT)/obj/tests/tools/bind_header.o $(ROOT)/obj/tests/bind_header.o $(filter $(ROOT)/obj/src/base/% $(ROOT)/obj/src/tensor/% $(ROOT)/obj/src/compose/% %/sources.o,$(LIB_OBJ))
+	$(CC) $(ALL_CFLAGS) $^ $(LDLIBS) -o $@
+
 ## format: clang-format every .c file, as `make check` wants it
 format: | setup-checks
 	$(C_FILES) | xargs clang-format -i
@@ -152,4 +168,4 @@ help:
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(KERNELS_CHECK_OBJ:.o=.d)
 .PHONY: all clean help setup demo test test-models check setup-checks check-scripts check-layers \
-    check-style check-headers check-warnings check-asan check-fuzz everything kernels format fuzz fuzz-targets bench-cpu
+    check-style check-headers check-warnings check-asan check-fuzz everything kernels format fuzz fuzz-targets bench-cpu examples bind-header

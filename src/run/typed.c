@@ -61,19 +61,19 @@ static fnd_status record_typed(fnd_program *p, const typed_kernel *typed, const 
     return fnd_program_call(p, kernel, bindings, read_fields(typed, bind, bindings), err);
 }
 
-#define FIELD(kernel, field, kind)   { #field, offsetof(fnd_##kernel##_bind, field), kind },
-#define READ(kernel, field)    FIELD(kernel, field, TENSOR_READ)
-#define WRITTEN(kernel, field) FIELD(kernel, field, TENSOR_WRITTEN)
-#define F32(kernel, field)     FIELD(kernel, field, 'f')
-#define U32(kernel, field)     FIELD(kernel, field, 'u')
-#define I32(kernel, field)     FIELD(kernel, field, 'i')
-#define KERNEL(kernel, list)                                                                                      \
-    static const typed_field kernel##_fields[] = { list };                                                        \
-    static const typed_kernel kernel##_typed = { #kernel, kernel##_fields, FND_COUNT(kernel##_fields) };          \
-    fnd_status fnd_##kernel(foundry *f, const fnd_##kernel##_bind *bind, fnd_error *err) {                        \
-        return run_typed(f, &kernel##_typed, bind, err);                                                          \
-    }                                                                                                             \
-    fnd_status fnd_program_##kernel(fnd_program *p, const fnd_##kernel##_bind *bind, fnd_error *err) {            \
-        return record_typed(p, &kernel##_typed, bind, err);                                                       \
+#define FIELD(kernel, field, kind) { #field, offsetof(fnd_##kernel##_bind, field), kind },
+#define READ(kernel, field)        FIELD(kernel, field, TENSOR_READ)
+#define WRITTEN(kernel, field)     FIELD(kernel, field, TENSOR_WRITTEN)
+#define F32(kernel, field)         FIELD(kernel, field, 'f')
+#define U32(kernel, field)         FIELD(kernel, field, 'u')
+#define I32(kernel, field)         FIELD(kernel, field, 'i')
+#define KERNEL(kernel, list) \
+    static const typed_field kernel##_fields[] = { list }; \
+    static const typed_kernel kernel##_typed = { #kernel, kernel##_fields, FND_COUNT(kernel##_fields) }; \
+    fnd_status fnd_##kernel(foundry *f, const fnd_##kernel##_bind *bind, fnd_error *err) { \
+        return run_typed(f, &kernel##_typed, bind, err); \
+    } \
+    fnd_status fnd_program_##kernel(fnd_program *p, const fnd_##kernel##_bind *bind, fnd_error *err) { \
+        return record_typed(p, &kernel##_typed, bind, err); \
     }
 FND_TYPED_KERNELS(KERNEL)
