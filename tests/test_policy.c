@@ -36,7 +36,12 @@ static void fill_blocks(fnd_format format, unsigned char *file, unsigned rows, u
     for (size_t block = 0; block < (size_t)rows * cols / info->block_weights; block++) {
         unsigned char *bytes = file + block * info->block_bytes;
         double peak;
+        int tries = 0;
         do {
+            if (++tries > 1000000) {
+                fnd_test_failed(__FILE__, __LINE__, "%s: no random block decodes to sane weights", info->name);
+                return;
+            }
             for (unsigned i = 0; i < info->block_bytes; i++) bytes[i] = edges ? edge[random_bits() % 8] : (unsigned char)random_bits();
             decode(bytes, info->block_weights, w);
             peak = 0.0;
@@ -79,7 +84,6 @@ typedef struct variant {
 static const variant variants[] = {
     { .name = "portable", .flags = { "-DFND_GENERIC" }, .tokens = 1 },
     { .name = "portable", .flags = { "-DFND_GENERIC" }, .tokens = 8 },
-    { .name = "baseline", .tiles = true, .tokens = 1 },
     { .name = "baseline", .tiles = true, .tokens = 8 },
 #if defined(__x86_64__)
     { .name = "v3", .flags = { "-march=x86-64-v3" }, .tiles = true, .tokens = 8, .needs = HAS(avx2) | HAS(fma) | HAS(f16c) },

@@ -29,7 +29,8 @@ extern "C" {
     X(Q5_1,   q5_1,   7,    32,  24)  \
     X(Q4_K,   q4_k,   12,   256, 144) \
     X(Q5_K,   q5_k,   13,   256, 176) \
-    X(Q6_K,   q6_k,   14,   256, 210)
+    X(Q6_K,   q6_k,   14,   256, 210) \
+    /* a further format is a further line above this one */
 
 /* Element types that are not weights: ids, positions, counters. */
 #define FND_PLAIN_FORMATS(X)          \
