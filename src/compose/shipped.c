@@ -35,6 +35,15 @@ static const shipped list[] = {
     { "weights into the layout of this device's matrix kernels", { 0 }, { .name = "repack", .stages = { { "repack", NULL } } } },
     { "the best of every slice of the logits", { 0 }, { .name = "argmax_partial", .stages = { { "argmax_partial", NULL } } } },
     { "the best of the slices", { 0 }, { .name = "argmax_pick", .stages = { { "argmax_pick", NULL } } } },
+    { "the highest logits of every slice", { 0 }, { .name = "sample_partial", .stages = { { "sample_partial", NULL } } } },
+    { "top-k, top-p, min-p, temperature, draw", { 0 }, { .name = "sample_pick", .stages = { { "sample_pick", NULL } } } },
+    { "make recent tokens less likely", { 0 }, { .name = "sample_penalize", .stages = { { "sample_penalize", NULL } } } },
+    { "values at equal steps", { 0 }, { .name = "arange", .stages = { { "arange", NULL } } } },
+    { "whole numbers at equal steps", { 0 }, { .name = "arange_i32", .stages = { { "arange_i32", NULL } } } },
+    { "one value everywhere", { 0 }, { .name = "fill", .stages = { { "fill", NULL } } } },
+    { "1 everywhere", { 0 }, { .name = "ones", .stages = { { "ones", NULL } } } },
+    { "random numbers, by counter", { 0 }, { .name = "random_uniform", .stages = { { "random_uniform", NULL } } } },
+    { "[tokens, heads, head_dim] to [heads, tokens, head_dim]", { 0 }, { .name = "kv_rearrange", .stages = { { "kv_rearrange", NULL } } } },
     { "rotary position embedding", { 0 }, { .name = "rope", .stages = { { "rope", NULL } } } },
 };
 

@@ -5,7 +5,7 @@
 
 /* ---- memory ---- */
 
-static fnd_status take(fnd_session *s, fnd_format format, fnd_shape shape, fnd_pooled *out, const char *name, fnd_error *err) {
+fnd_status fnd_session_take(fnd_session *s, fnd_format format, fnd_shape shape, fnd_pooled *out, const char *name, fnd_error *err) {
     FND_TRY(fnd_pool_alloc(&s->pool, format, shape, FND_POISON, out, err));
     fnd_tensor_set_name(&out->t, name);
     return FND_OK;
@@ -15,18 +15,18 @@ static fnd_status take_activations(fnd_session *s, fnd_activations *a, uint32_t 
     const fnd_model_info *m = &s->m->info;
     uint64_t q_dim = (uint64_t)m->heads * m->head_dim, kv_dim = (uint64_t)m->kv_heads * m->head_dim;
     a->rows = rows;
-    FND_TRY(take(s, FND_U32, fnd_shape1(rows), &a->ids, "ids", err));
-    FND_TRY(take(s, FND_F32, fnd_shape2(rows, m->dim), &a->x, "x", err));
-    FND_TRY(take(s, FND_F32, fnd_shape2(rows, m->dim), &a->y, "y", err));
-    FND_TRY(take(s, FND_F32, fnd_shape2(rows, m->dim), &a->norm, "norm", err));
-    FND_TRY(take(s, FND_F32, fnd_shape2(rows, q_dim), &a->q, "q", err));
-    FND_TRY(take(s, FND_F32, fnd_shape2(rows, kv_dim), &a->k, "k", err));
-    FND_TRY(take(s, FND_F32, fnd_shape2(rows, kv_dim), &a->v, "v", err));
-    FND_TRY(take(s, FND_F32, fnd_shape2(rows, q_dim), &a->attention, "attention", err));
-    FND_TRY(take(s, FND_F32, fnd_shape4(1, m->heads, FND_SPLITS, m->head_dim + 2), &a->part, "part", err));
-    if (s->m->no_fuse) FND_TRY(take(s, FND_F32, fnd_shape2(rows, m->hidden_dim), &a->gate, "gate", err));
-    if (s->m->no_fuse) FND_TRY(take(s, FND_F32, fnd_shape2(rows, m->hidden_dim), &a->up, "up", err));
-    return take(s, FND_F32, fnd_shape2(rows, m->hidden_dim), &a->hidden, "hidden", err);
+    FND_TRY(fnd_session_take(s, FND_U32, fnd_shape1(rows), &a->ids, "ids", err));
+    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, m->dim), &a->x, "x", err));
+    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, m->dim), &a->y, "y", err));
+    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, m->dim), &a->norm, "norm", err));
+    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, q_dim), &a->q, "q", err));
+    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, kv_dim), &a->k, "k", err));
+    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, kv_dim), &a->v, "v", err));
+    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, q_dim), &a->attention, "attention", err));
+    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape4(1, m->heads, FND_SPLITS, m->head_dim + 2), &a->part, "part", err));
+    if (s->m->no_fuse) FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, m->hidden_dim), &a->gate, "gate", err));
+    if (s->m->no_fuse) FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, m->hidden_dim), &a->up, "up", err));
+    return fnd_session_take(s, FND_F32, fnd_shape2(rows, m->hidden_dim), &a->hidden, "hidden", err);
 }
 
 static uint64_t activation_bytes(const fnd_session *s, uint64_t rows) {
@@ -37,15 +37,13 @@ static uint64_t activation_bytes(const fnd_session *s, uint64_t rows) {
 
 static fnd_status make_memory(fnd_session *s, fnd_error *err) {
     const fnd_model_info *m = &s->m->info;
-    uint64_t head_bytes = 4ull * FND_HEAD_ROWS * ((uint64_t)m->vocab + m->dim) + 16 * FND_SLICES + 8 * 128;
+    uint64_t head_bytes = 4ull * FND_HEAD_ROWS * ((uint64_t)m->vocab + m->dim) + fnd_sampler_bytes(s) + 2 * 128;
     FND_TRY(fnd_pool_create(s->m->f, activation_bytes(s, 1) + activation_bytes(s, s->batch) + head_bytes, "activations", &s->pool, err));
     FND_TRY(take_activations(s, &s->one, 1, err));
     FND_TRY(take_activations(s, &s->many, s->batch, err));
-    FND_TRY(take(s, FND_F32, fnd_shape2(FND_HEAD_ROWS, m->dim), &s->last, "last", err));
-    FND_TRY(take(s, FND_F32, fnd_shape2(FND_HEAD_ROWS, m->vocab), &s->logits, "logits", err));
-    FND_TRY(take(s, FND_F32, fnd_shape2(1, FND_SLICES), &s->best, "best", err));
-    FND_TRY(take(s, FND_U32, fnd_shape2(1, FND_SLICES), &s->best_id, "best_id", err));
-    return take(s, FND_U32, fnd_shape1(1), &s->chosen, "chosen", err);
+    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(FND_HEAD_ROWS, m->dim), &s->last, "last", err));
+    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(FND_HEAD_ROWS, m->vocab), &s->logits, "logits", err));
+    return fnd_sampler_make(s, err);
 }
 
 static fnd_status make_caches(fnd_session *s, fnd_error *err) {
@@ -105,6 +103,8 @@ void fnd_session_close(fnd_session *s) {
     fnd_program_free(s->prefill);
     fnd_program_free(s->head);
     fnd_program_free(s->heads);
+    fnd_program_free(s->greedy);
+    fnd_program_free(s->draw);
     for (uint32_t i = 0; s->k_cache && s->v_cache && i < s->m->info.layers; i++) {
         fnd_tensor_free(s->m->f, &s->k_cache[i], NULL);
         fnd_tensor_free(s->m->f, &s->v_cache[i], NULL);
@@ -222,21 +222,6 @@ static fnd_status need_logits(const fnd_session *s, fnd_error *err) {
 fnd_status fnd_session_logits(fnd_session *s, float *logits, fnd_error *err) {
     FND_TRY(need_logits(s, err));
     return fnd_tensor_read(s->m->f, &s->logits.t, 0, logits, 4ull * s->m->info.vocab, err);
-}
-
-fnd_status fnd_session_sample(fnd_session *s, const fnd_sampling *sampling, uint32_t *id, fnd_error *err) {
-    fnd_kernel *partial, *pick;
-    fnd_view logits;
-    (void)sampling;
-    FND_TRY(need_logits(s, err));
-    FND_TRY(fnd_kernel_get(s->m->f, "argmax_partial", &partial, err));
-    FND_TRY(fnd_kernel_get(s->m->f, "argmax_pick", &pick, err));
-    FND_TRY(fnd_view_cut(&s->logits.t, (fnd_cut){ .count = 1 }, &logits, err));
-    fnd_binding a[] = { fnd_bind_in("logits", &logits.t), fnd_bind_out("best", &s->best.t), fnd_bind_out("best_id", &s->best_id.t) };
-    fnd_binding b[] = { fnd_bind_in("best", &s->best.t), fnd_bind_in("best_id", &s->best_id.t), fnd_bind_out("id", &s->chosen.t) };
-    FND_TRY(fnd_run(s->m->f, partial, a, FND_COUNT(a), err));
-    FND_TRY(fnd_run(s->m->f, pick, b, FND_COUNT(b), err));
-    return fnd_tensor_read(s->m->f, &s->chosen.t, 0, id, sizeof *id, err);
 }
 
 uint32_t fnd_session_position(const fnd_session *s) { return s->position; }

@@ -4,6 +4,19 @@
 #include "run/baked.h"
 #include "run/profiler.h"
 
+/* Bytes that the present dimensions make of a tensor: less than all of it where a dimension is a
+ * program's variable. */
+static uint64_t present_bytes(const fnd_bound *b, uint32_t arg, uint64_t all) {
+    const fnd_shape_text *shape = &b->kernel->composition.args[arg].shape;
+    uint64_t rows = 1, cols = 1, bytes;
+    fnd_error ignored = { 0 };
+    if (b->tensors[arg].layout != FND_LAYOUT_ROWS) return all;
+    for (uint32_t d = 0; d < shape->rank; d++) {
+        if (!fnd_mul_u64(rows, cols, &rows) || fnd_expr_value(shape->dim[d], &b->dims, &cols, &ignored) != FND_OK) return all;
+    }
+    return fnd_format_bytes(b->tensors[arg].format, rows, cols, &bytes) && bytes < all ? bytes : all;
+}
+
 size_t fnd_dispatch_buffers(const fnd_bound *b, const fnd_storage_ref *refs, fnd_launch_buffer *out) {
     const fnd_composition *c = &b->kernel->composition;
     size_t count = 0;
@@ -12,7 +25,7 @@ size_t fnd_dispatch_buffers(const fnd_bound *b, const fnd_storage_ref *refs, fnd
         out[count++] = (fnd_launch_buffer){
             .name = c->args[i].name,
             .address = refs[i].address,
-            .bytes = refs[i].bytes,
+            .bytes = present_bytes(b, i, refs[i].bytes),
             .reads = c->args[i].kind != FND_ARG_OUT,
             .writes = c->args[i].kind == FND_ARG_OUT || c->args[i].kind == FND_ARG_INOUT,
         };

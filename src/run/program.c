@@ -94,10 +94,16 @@ static void segment_traffic(const fnd_program *p, fnd_segment *s) {
     }
 }
 
-/* Tensors may have been written by the host, or have gone, since the last run. */
+/* Tensors may have been written by the host, or have gone, since the last run. Launches one by one are
+ * told what they may touch. */
 static fnd_status check_tensors(fnd_program *p, fnd_error *err) {
     fnd_storage_ref refs[FND_MAX_ARGS];
-    for (uint32_t i = 0; i < p->call_count; i++) FND_TRY(fnd_bound_resolve(p->f, &p->calls[i].bound, refs, err));
+    for (uint32_t i = 0; i < p->call_count; i++) {
+        FND_TRY(fnd_bound_resolve(p->f, &p->calls[i].bound, refs, err));
+        if (p->f->info.runs_programs) continue;
+        refresh(p, &p->calls[i].bound);
+        p->buffer_counts[i] = fnd_dispatch_buffers(&p->calls[i].bound, refs, p->buffers + (size_t)i * FND_MAX_ARGS);
+    }
     return FND_OK;
 }
 
