@@ -30,6 +30,7 @@ extern "C" {
     X(Q4_K,   q4_k,   12,   256, 144) \
     X(Q5_K,   q5_k,   13,   256, 176) \
     X(Q6_K,   q6_k,   14,   256, 210) \
+    X(IQ4_NL, iq4_nl, 20,   32,  18)  \
     /* a further format is a further line above this one */
 
 /* Element types that are not weights: ids, positions, counters. */
