@@ -121,10 +121,10 @@ check-fuzz: | setup-checks
 	+@$(BUILD) fuzz FUZZ_SECONDS=10
 everything: all $(ROOT)/tests
 
-## kernels: compose every kernel for every machine; compile with every compiler found here; check strictly for Metal
+## kernels: compose every kernel for every machine; compile with every compiler found here; check strictly for Metal; only=metal
 kernels: | setup-checks
 	+@$(BUILD) $(ROOT)/kernels_check
-	@$(ROOT)/kernels_check $(ROOT)/kernels
+	@$(ROOT)/kernels_check $(ROOT)/kernels $(only)
 KERNELS_CHECK_OBJ := $(patsubst %.c,$(ROOT)/obj/%.o,$(wildcard tests/kernels_check/*.c))
 $(ROOT)/kernels_check: $(KERNELS_CHECK_OBJ) $(filter $(ROOT)/obj/src/base/% $(ROOT)/obj/src/tensor/% $(ROOT)/obj/src/compose/% %/sources.o,$(LIB_OBJ))
 	$(CC) $(ALL_CFLAGS) $^ $(LDLIBS) -o $@

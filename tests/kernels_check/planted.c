@@ -1,0 +1,84 @@
+/* planted.c - is what breaks a rule of the dialect found, with its file and line?
+ *
+ * Every file of tests/kernels_check/planted is a user's stage; the line that breaks a rule says
+ * "planted". It goes the way of all stages: registered, composed, flattened, checked. */
+#include "check.h"
+
+#include "base/base.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "compose/print.h"
+
+#include <glob.h>
+#include <stdio.h>
+
+#define PLANTED_DIR "tests/kernels_check/planted/"
+
+/* Line of the mark, 0 when there is none. */
+static int planted_line(const char *text) {
+    const char *at = strstr(text, "/* planted */");
+    int line = 1;
+    for (const char *p = text; at && p < at; p++) line += *p == '\n';
+    return at ? line : 0;
+}
+
+/* take | planted | store, with the stage of that file, as Metal would get it. */
+static fnd_status compose(const char *path, const char *text, fnd_text *flat, fnd_error *err) {
+    static fnd_composition kernel;
+    static fnd_variant variant;
+    const fnd_variant *list[] = { &variant };
+    const fnd_kernel_desc desc = { .name = "planted_kernel", .stages = { { "take", NULL }, { "planted", NULL }, { "store", NULL } } };
+    fnd_catalog *catalog;
+    fnd_text printed = { 0 };
+    FND_TRY(fnd_catalog_open(NULL, &catalog, err));
+    fnd_status status = fnd_catalog_add(catalog, path, text, err);
+    if (status == FND_OK) status = fnd_compose(catalog, &desc, &kernel, err);
+    if (status == FND_OK) {
+        fnd_variant_init(&kernel, &variant);
+        status = fnd_print_head(catalog, list, 1, &printed, err);
+        fnd_print_kernel(&variant, &printed);
+    }
+    if (status == FND_OK) status = fnd_sources_flatten(fnd_catalog_sources(catalog), ".metal", "kernel", fnd_text_get(&printed), flat, err);
+    fnd_text_free(&printed);
+    fnd_catalog_close(catalog);
+    return status;
+}
+
+static bool check_one(const char *dir, const char *file, const char *text) {
+    char out[CHECK_PATH_BYTES], path[CHECK_PATH_BYTES], place[CHECK_PATH_BYTES + 16];
+    fnd_text flat = { 0 }, said = { 0 };
+    fnd_error err = { 0 };
+    int line = planted_line(text);
+    snprintf(out, sizeof out, "%s/planted.metal.txt", dir);
+    snprintf(path, sizeof path, "planted/%s", file);
+    snprintf(place, sizeof place, "%s:%d:", path, line);
+    bool composed = compose(path, text, &flat, &err) == FND_OK && fnd_file_write(out, flat.data, flat.bytes, &err) == FND_OK;
+    bool passes = composed && check_metal(out, &said);
+    bool ok = composed && (line ? !passes && strstr(fnd_text_get(&said), place) : passes);
+    if (!ok) printf("FAIL planted/%s: %s %s; got:\n%s%.2000s\n", file, line ? "nothing was said about" : "is right and was refused,", line ? place : "", err.text, fnd_text_get(&said));
+    fnd_text_free(&flat);
+    fnd_text_free(&said);
+    return ok;
+}
+
+void check_planted(const char *dir, uint32_t *passed, uint32_t *failed) {
+    uint32_t good = 0, bad = 0;
+    glob_t files = { 0 };
+    if (glob(PLANTED_DIR "*.h", 0, NULL, &files) != 0) bad++;
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        char *text;
+        size_t bytes;
+        fnd_error err = { 0 };
+        bool ok = fnd_file_read(files.gl_pathv[i], 1 << 20, &text, &bytes, &err) == FND_OK;
+        if (ok) {
+            ok = check_one(dir, files.gl_pathv[i] + strlen(PLANTED_DIR), text);
+            fnd_free_memory(text);
+        }
+        good += ok;
+        bad += !ok;
+    }
+    globfree(&files);
+    printf("%-4s planted violations %u of %u\n", bad ? "FAIL" : "ok", good, good + bad);
+    *passed += good;
+    *failed += bad;
+}

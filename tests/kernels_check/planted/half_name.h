@@ -1,0 +1,10 @@
+/* A name that is a type in Metal. */
+#include "val.h"
+
+#define PLANTED_ARGS(X)
+FND_STAGE(planted, PLANTED_ARGS, EPILOGUE_ACTIVATION, TILE, TILE, OWN, "breaks a rule")
+FND_INLINE fnd_val planted(fnd_val v, fnd_at at) {
+    (void)at;
+    f32 half = 0.5f; /* planted */
+    return v * half;
+}

@@ -1,0 +1,10 @@
+/* A type whose size differs between machines. */
+#include "val.h"
+
+#define PLANTED_ARGS(X)
+FND_STAGE(planted, PLANTED_ARGS, EPILOGUE_ACTIVATION, TILE, TILE, OWN, "breaks a rule")
+FND_INLINE fnd_val planted(fnd_val v, fnd_at at) {
+    (void)at;
+    unsigned long wide = (u64)v; /* planted */
+    return (f32)wide;
+}

@@ -1,0 +1,11 @@
+/* A cast to a pointer without an address space. */
+#include "val.h"
+
+#define PLANTED_ARGS(X)
+FND_STAGE(planted, PLANTED_ARGS, EPILOGUE_ACTIVATION, TILE, TILE, OWN, "breaks a rule")
+FND_INLINE fnd_val planted(fnd_val v, fnd_at at) {
+    (void)at;
+    f32 x[1];
+    x[0] = v;
+    return (f32)*(const u32 *)x; /* planted */
+}

@@ -1,0 +1,174 @@
+/* texts.c - every shipped kernel in its variants, many to a text, for every machine. */
+#include "check.h"
+
+#include "base/base.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "compose/print.h"
+#include "compose/shipped.h"
+
+#include <stdio.h>
+
+enum { MAX_TEXTS = 512,
+       MAX_KERNELS = 64 };
+
+/* Formats that real files mix inside one layer, by the order of a kernel's weights. */
+static const fnd_format mixes[][3] = {
+    { FND_Q4_K, FND_Q4_K, FND_Q6_K },
+    { FND_Q4_0, FND_Q8_0, FND_Q5_1 },
+    { FND_F16, FND_Q4_1, FND_BF16 },
+};
+
+/* How the kernels of a text are compiled. */
+typedef struct choice {
+    char name[CHECK_NAME_BYTES];
+    fnd_format weights[3];
+    fnd_format act;
+    uint32_t tokens;
+    bool only_weights; /* leave kernels out that have no weight: they would be the same text again */
+    bool folded;       /* numbers and dimensions are constants */
+} choice;
+
+typedef struct writer {
+    const char *dir;
+    fnd_catalog *catalog;
+    fnd_composition kernels[MAX_KERNELS];
+    size_t kernel_count;
+    check_texts *out;
+    fnd_error *err;
+} writer;
+
+/* Values that a model may have, so that folded texts are texts that could be. */
+static uint64_t usual_value(const char *dim) {
+    static const struct {
+        const char *name;
+        uint64_t value;
+    } usual[] = { { "dim", 896 }, { "rows", 4864 }, { "vocab", 151936 }, { "heads", 14 }, { "kv_heads", 2 }, { "head_dim", 64 }, { "q_dim", 896 }, { "pairs", 32 }, { "width", 66 }, { "splits", 8 } };
+    for (size_t i = 0; i < FND_COUNT(usual); i++) {
+        if (strcmp(usual[i].name, dim) == 0) return usual[i].value;
+    }
+    return 128;
+}
+
+static void fold(fnd_variant *v) {
+    const fnd_composition *k = v->kernel;
+    const float one_and_half = 1.5f;
+    for (uint32_t i = 0; i < k->arg_count; i++) {
+        if (k->args[i].kind != FND_ARG_VAL) continue;
+        v->arg_folded[i] = true;
+        v->arg_bits[i] = 1;
+        if (strcmp(k->args[i].type, "f32") == 0) memcpy(&v->arg_bits[i], &one_and_half, sizeof one_and_half);
+    }
+    for (uint32_t i = 0; i < k->dims.count; i++) {
+        v->dim_folded[i] = true;
+        v->dim_value[i] = usual_value(k->dims.name[i]);
+    }
+}
+
+/* False: the kernel is not part of this choice. */
+static bool choose(const fnd_composition *k, const choice *c, fnd_variant *v) {
+    uint32_t weights = 0;
+    fnd_variant_init(k, v);
+    v->tokens = c->tokens;
+    for (uint32_t i = 0; i < k->arg_count; i++) {
+        const fnd_arg *arg = &k->args[i];
+        bool rounds_once = arg->kind != FND_ARG_IN && k->form != FND_FORM_ROWS; /* such results are not Q8_0 */
+        if (arg->kind == FND_ARG_WEIGHT)
+            v->formats[i] = c->weights[weights++ % FND_COUNT(c->weights)];
+        else if (strcmp(arg->type, "act") == 0 && !(rounds_once && c->act == FND_Q8_0))
+            v->formats[i] = c->act;
+    }
+    if (c->folded) fold(v);
+    return weights || !c->only_weights;
+}
+
+static fnd_status write_file(writer *w, const char *suffix, const choice *c, uint32_t kernels, const fnd_text *flat) {
+    check_text *text = &w->out->list[w->out->count];
+    if (w->out->count == MAX_TEXTS) return fnd_fail(w->err, FND_ERR_LIMIT, "more than %d texts", MAX_TEXTS);
+    *text = (check_text){ .kernels = kernels, .thorough = c->folded };
+    snprintf(text->name, sizeof text->name, "%s", c->name);
+    snprintf(text->suffix, sizeof text->suffix, "%s", suffix);
+    snprintf(text->path, sizeof text->path, "%s/%s%s.txt", w->dir, c->name, suffix);
+    for (char *at = text->path + strlen(w->dir); *at; at++) {
+        if (*at == ' ') *at = '-';
+    }
+    w->out->count++;
+    return fnd_file_write(text->path, flat->data, flat->bytes, w->err);
+}
+
+static fnd_status write_choice(writer *w, const char *suffix, const choice *c) {
+    static fnd_variant variants[MAX_KERNELS];
+    const fnd_variant *list[MAX_KERNELS] = { NULL };
+    uint32_t count = 0;
+    for (size_t i = 0; i < w->kernel_count; i++) {
+        if (!choose(&w->kernels[i], c, &variants[count])) continue;
+        list[count] = &variants[count];
+        count++;
+    }
+    fnd_text text = { 0 }, flat = { 0 };
+    fnd_status status = fnd_print_head(w->catalog, list, count, &text, w->err);
+    for (uint32_t i = 0; i < count && status == FND_OK; i++) fnd_print_kernel(list[i], &text);
+    const char *fits = fnd_common_suffix(w->catalog, suffix, list, count);
+    if (status == FND_OK) status = fnd_sources_flatten(fnd_catalog_sources(w->catalog), fits, c->name, fnd_text_get(&text), &flat, w->err);
+    if (status == FND_OK) status = write_file(w, suffix, c, count, &flat);
+    fnd_text_free(&text);
+    fnd_text_free(&flat);
+    return status;
+}
+
+static fnd_status write_machine(writer *w, const char *suffix) {
+    static const fnd_format acts[] = { FND_F32, FND_F16, FND_BF16, FND_Q8_0 };
+    for (size_t a = 0; a < FND_COUNT(acts); a++) {
+        choice c = { .weights = { FND_Q8_0, FND_Q8_0, FND_Q8_0 }, .act = acts[a], .tokens = 1 };
+        snprintf(c.name, sizeof c.name, "activations %s", fnd_format_get(acts[a])->name);
+        FND_TRY(write_choice(w, suffix, &c));
+    }
+    choice folded = { .name = "constants", .weights = { FND_Q4_1, FND_Q4_1, FND_Q4_1 }, .act = FND_F32, .tokens = 1, .folded = true };
+    FND_TRY(write_choice(w, suffix, &folded));
+    for (uint32_t tokens = 1; tokens <= 8; tokens += 7) {
+        for (size_t p = 0; p < fnd_catalog_policy_count(w->catalog); p++) {
+            const fnd_policy *policy = fnd_catalog_policy_at(w->catalog, p);
+            choice c = { .weights = { policy->format, policy->format, policy->format }, .act = FND_F32, .tokens = tokens, .only_weights = true };
+            snprintf(c.name, sizeof c.name, "%s tokens %u", policy->name, tokens);
+            FND_TRY(write_choice(w, suffix, &c));
+        }
+        for (size_t m = 0; m < FND_COUNT(mixes); m++) {
+            choice c = { .act = FND_F16, .tokens = tokens, .only_weights = true };
+            memcpy(c.weights, mixes[m], sizeof c.weights);
+            snprintf(c.name, sizeof c.name, "mix %zu tokens %u", m + 1, tokens);
+            FND_TRY(write_choice(w, suffix, &c));
+        }
+    }
+    return FND_OK;
+}
+
+/* A kernel that does not compose is reported and left out. */
+static fnd_status compose_all(writer *w) {
+    for (size_t i = 0; i < fnd_shipped_count(); i++) {
+        fnd_kernel_desc desc;
+        fnd_error err = { 0 };
+        if (w->kernel_count == MAX_KERNELS) return fnd_fail(w->err, FND_ERR_LIMIT, "more than %d kernels", MAX_KERNELS);
+        fnd_status status = fnd_shipped_stages(i, &desc, &err);
+        if (status == FND_OK) status = fnd_compose(w->catalog, &desc, &w->kernels[w->kernel_count], &err);
+        if (status == FND_OK) {
+            w->kernel_count++;
+        } else {
+            printf("FAIL %s\n", err.text);
+            w->out->not_composed++;
+        }
+    }
+    return FND_OK;
+}
+
+fnd_status check_texts_write(const char *dir, check_texts *out, fnd_error *err) {
+    static const char *const machines[] = { "", ".cpu", ".cuda", ".metal" }; /* "": also the simulator's */
+    static writer w;
+    w = (writer){ .dir = dir, .out = out, .err = err };
+    *out = (check_texts){ .list = fnd_alloc_zeroed(MAX_TEXTS, sizeof *out->list) };
+    if (!out->list) return fnd_fail(err, FND_ERR_MEMORY, "out of memory");
+    FND_TRY(fnd_catalog_open(NULL, &w.catalog, err));
+    fnd_status status = compose_all(&w);
+    for (size_t i = 0; i < FND_COUNT(machines) && status == FND_OK; i++) status = write_machine(&w, machines[i]);
+    fnd_catalog_close(w.catalog);
+    return status;
+}
