@@ -1,0 +1,250 @@
+/* test_golden.c - real models against the figures an independent engine recorded (tests/golden): the
+ * rules for "close enough" are those of tests/golden/README.md. `make test-models` fetches the models
+ * and sets FOUNDRY_TEST_SMOLLM2 and FOUNDRY_TEST_QWEN; without them these tests are skipped. */
+#include "base/base.h"
+#include "foundry/model.h"
+#include "golden.h"
+#include "test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct golden_run {
+    foundry *f;
+    fnd_model *m;
+    fnd_session *s;
+    double allowed; /* of the recorded deviation: 1.1, or a quarter with F32 activations */
+} golden_run;
+
+static const char *model_file(int model) { return getenv(model == GOLDEN_SMOLLM2 ? "FOUNDRY_TEST_SMOLLM2" : "FOUNDRY_TEST_QWEN"); }
+
+static bool open_run(golden_run *r, int model, const fnd_desc *desc, bool no_fuse) {
+    fnd_error err = { 0 };
+    fnd_desc d = *desc;
+    *r = (golden_run){ .allowed = d.isa && strcmp(d.isa, "generic") == 0 ? 0.25 : 1.1 };
+    CHECK_OK(fnd_options_from_environment(&d, &err), &err);
+    CHECK_OK(fnd_open(&d, &r->f, &err), &err);
+    if (r->f) CHECK_OK(fnd_model_load(r->f, &(fnd_model_desc){ .path = model_file(model), .no_fuse = no_fuse }, &r->m, &err), &err);
+    if (r->m) CHECK_OK(fnd_session_open(r->m, &(fnd_session_desc){ .context = 1024 }, &r->s, &err), &err);
+    return r->s != NULL;
+}
+
+static void close_run(golden_run *r) {
+    fnd_error err = { 0 };
+    fnd_session_close(r->s);
+    fnd_model_free(r->m);
+    CHECK_OK(fnd_close(r->f, &err), &err);
+}
+
+static double number(const json_t *object, const char *key) { return json_number_value(json_object_get(object, key)); }
+
+/* log of the sum of exp */
+static double log_total(const float *logits, uint32_t vocab) {
+    double most = -INFINITY, sum = 0;
+    for (uint32_t i = 0; i < vocab; i++) most = logits[i] > most ? (double)logits[i] : most;
+    for (uint32_t i = 0; i < vocab; i++) sum += exp((double)logits[i] - most);
+    return most + log(sum);
+}
+
+static uint32_t most_likely(const float *logits, uint32_t vocab) {
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < vocab; i++) best = logits[i] > logits[best] ? i : best;
+    return best;
+}
+
+/* sum p_ref (log p_ref - log p) over the recorded tokens, and one bucket for the rest. */
+static double divergence(const json_t *top, const float *logits, uint32_t vocab) {
+    double total = log_total(logits, vocab), kld = 0, rest_ref = 1, rest = 1;
+    size_t i;
+    json_t *row;
+    json_array_foreach(top, i, row) {
+        double ref = number(row, "logprob"), own = (double)logits[json_integer_value(json_object_get(row, "id"))] - total;
+        kld += exp(ref) * (ref - own);
+        rest_ref -= exp(ref);
+        rest -= exp(own);
+    }
+    if (rest_ref > 1e-9) kld += rest_ref * log(rest_ref / fmax(rest, 1e-12));
+    return kld;
+}
+
+static size_t read_ids(const json_t *array, uint32_t *ids, size_t most) {
+    size_t i;
+    json_t *id;
+    json_array_foreach(array, i, id) {
+        if (i < most) ids[i] = (uint32_t)json_integer_value(id);
+    }
+    return json_array_size(array) < most ? json_array_size(array) : most;
+}
+
+static void check_logits(golden_run *r, int model) {
+    json_t *file = golden_json(model, "logits.json"), *prompts = json_object_get(file, "prompts"), *p;
+    uint32_t vocab = fnd_model_get_info(r->m)->vocab, ids[512];
+    float *logits = calloc(vocab, sizeof *logits);
+    double mean = 0;
+    size_t i;
+    fnd_error err = { 0 };
+    json_array_foreach(prompts, i, p) {
+        size_t count = read_ids(json_object_get(p, "ids"), ids, FND_COUNT(ids));
+        CHECK_OK(fnd_session_truncate(r->s, 0, &err), &err);
+        CHECK_OK(fnd_session_eval(r->s, ids, count, &err), &err);
+        CHECK_OK(fnd_session_logits(r->s, logits, &err), &err);
+        const json_t *top = json_object_get(p, "top");
+        uint32_t want = (uint32_t)json_integer_value(json_object_get(json_array_get(top, 0), "id"));
+        if (number(p, "margin") > 0.5) CHECK_MSG(most_likely(logits, vocab) == want, "prompt %zu: another first token", i);
+        mean += divergence(top, logits, vocab) / (double)json_array_size(prompts);
+    }
+    double recorded = number(file, "llama_cpp_quantised_mean_kld");
+    printf("  logits: mean KL divergence %.6f, allowed %.6f\n", mean, r->allowed * recorded);
+    CHECK_MSG(mean <= r->allowed * recorded, "mean KL divergence %.6f is more than %.2f x %.6f", mean, r->allowed, recorded);
+    free(logits);
+    json_decref(file);
+}
+
+/* Log-probabilities of a text's tokens. */
+typedef struct scores {
+    const uint32_t *ids;
+    size_t count;
+    const json_t *recorded;
+    uint32_t vocab;
+    double nll, difference;
+    size_t scored;
+} scores;
+
+static fnd_status score(void *ctx, size_t index, const float *logits, fnd_error *err) {
+    scores *s = ctx;
+    (void)err;
+    if (index + 1 >= s->count) return FND_OK;
+    double own = (double)logits[s->ids[index + 1]] - log_total(logits, s->vocab);
+    s->nll -= own;
+    s->difference += fabs(own - json_number_value(json_array_get(s->recorded, index)));
+    s->scored++;
+    return FND_OK;
+}
+
+static void check_perplexity(golden_run *r, int model) {
+    json_t *file = golden_json(model, "perplexity.json"), *entry = json_array_get(file, 0), *own = json_object_get(entry, "llama_cpp_quantised");
+    size_t bytes;
+    char *text = golden_text("text-a.txt", &bytes);
+    fnd_ids ids = { 0 };
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_tokenize(fnd_model_tokenizer(r->m), text, bytes, 0, &ids, &err), &err);
+    CHECK(ids.count == (size_t)json_integer_value(json_object_get(entry, "tokens")));
+    scores s = { .ids = ids.data, .count = ids.count, .recorded = json_object_get(entry, "logprobs"), .vocab = fnd_model_get_info(r->m)->vocab };
+    CHECK_OK(fnd_session_truncate(r->s, 0, &err), &err);
+    CHECK_OK(fnd_session_eval_each(r->s, ids.data, ids.count, score, &s, &err), &err);
+    double n = (double)s.scored, nll = fabs(s.nll / n - number(entry, "nll_per_token")), mean = s.difference / n;
+    double nll_allowed = fmax(0.004, r->allowed * fabs(number(own, "nll_per_token") - number(entry, "nll_per_token")));
+    double mean_allowed = fmax(r->allowed, 0.25) * number(own, "mean_abs_logprob_diff");
+    printf("  perplexity: nll differs by %.5f, allowed %.5f; log-probabilities by %.5f, allowed %.5f\n", nll, nll_allowed, mean, mean_allowed);
+    CHECK_MSG(nll <= nll_allowed, "nll per token differs by %.5f", nll);
+    CHECK_MSG(mean <= mean_allowed, "log-probabilities differ by %.5f", mean);
+    fnd_ids_free(&ids);
+    free(text);
+    json_decref(file);
+}
+
+/* The reference's own tokens fed in: the same choice wherever it was sure. */
+typedef struct choices {
+    const json_t *ids, *margins;
+    size_t prompt;
+    uint32_t vocab;
+} choices;
+
+static fnd_status same_choice(void *ctx, size_t index, const float *logits, fnd_error *err) {
+    const choices *c = ctx;
+    (void)err;
+    if (index + 1 < c->prompt || index + 1 - c->prompt >= json_array_size(c->ids)) return FND_OK;
+    size_t step = index + 1 - c->prompt;
+    uint32_t want = (uint32_t)json_integer_value(json_array_get(c->ids, step));
+    if (json_number_value(json_array_get(c->margins, step)) > 1.0) CHECK_MSG(most_likely(logits, c->vocab) == want, "step %zu: another choice", step);
+    return FND_OK;
+}
+
+static void check_choices(golden_run *r, const json_t *chat) {
+    uint32_t ids[512];
+    fnd_error err = { 0 };
+    size_t prompt = read_ids(json_object_get(chat, "prompt_ids"), ids, FND_COUNT(ids));
+    size_t count = prompt + read_ids(json_object_get(chat, "ids"), ids + prompt, FND_COUNT(ids) - prompt);
+    choices c = { json_object_get(chat, "ids"), json_object_get(chat, "margins"), prompt, fnd_model_get_info(r->m)->vocab };
+    CHECK_OK(fnd_session_truncate(r->s, 0, &err), &err);
+    CHECK_OK(fnd_session_eval_each(r->s, ids, count, same_choice, &c, &err), &err);
+}
+
+static void check_text(golden_run *r, const json_t *chat) {
+    const char *prompt = json_string_value(json_object_get(chat, "prompt")), *sure = json_string_value(json_object_get(chat, "sure_text"));
+    const fnd_tokenizer *t = fnd_model_tokenizer(r->m);
+    fnd_ids ids = { 0 }, made = { 0 };
+    fnd_error err = { 0 };
+    uint32_t id;
+    char *text;
+    size_t bytes;
+    CHECK_OK(fnd_tokenize(t, prompt, strlen(prompt), FND_TOKENIZE_SPECIAL, &ids, &err), &err);
+    CHECK_OK(fnd_session_truncate(r->s, 0, &err), &err);
+    CHECK_OK(fnd_session_eval(r->s, ids.data, ids.count, &err), &err);
+    for (int i = 0; i < 48; i++) {
+        CHECK_OK(fnd_session_sample(r->s, NULL, &id, &err), &err);
+        if (err.status != FND_OK || fnd_token_is_end(t, id)) break;
+        CHECK_OK(fnd_ids_add(&made, id, &err), &err);
+        CHECK_OK(fnd_session_eval(r->s, &id, 1, &err), &err);
+    }
+    CHECK_OK(fnd_detokenize(t, made.data, made.count, &text, &bytes, &err), &err);
+    CHECK_MSG(bytes >= strlen(sure) && memcmp(text, sure, strlen(sure)) == 0, "got \"%s\", want it to begin with \"%s\"", text, sure);
+    fnd_text_release(text);
+    fnd_ids_free(&ids);
+    fnd_ids_free(&made);
+}
+
+static void check_generation(golden_run *r, int model) {
+    json_t *file = golden_json(model, "generate.json"), *chat;
+    size_t i;
+    json_array_foreach(file, i, chat) {
+        check_text(r, chat);
+        check_choices(r, chat);
+    }
+    json_decref(file);
+}
+
+static void check_all(int model, const fnd_desc *desc, bool no_fuse) {
+    golden_run r;
+    NEED(model_file(model), "no model: make test-models sets FOUNDRY_TEST_SMOLLM2 and FOUNDRY_TEST_QWEN");
+    if (open_run(&r, model, desc, no_fuse)) {
+        check_logits(&r, model);
+        check_perplexity(&r, model);
+        check_generation(&r, model);
+    }
+    close_run(&r);
+}
+
+TEST(golden_smollm2) { check_all(GOLDEN_SMOLLM2, &(fnd_desc){ .wait_for_build = true }, false); }
+TEST(golden_smollm2_from_the_library) { check_all(GOLDEN_SMOLLM2, &(fnd_desc){ .no_build = true, .no_cache = true, .threads = 2 }, false); }
+TEST(golden_smollm2_unfused) { check_all(GOLDEN_SMOLLM2, &(fnd_desc){ 0 }, true); }
+TEST(golden_smollm2_generic) { check_all(GOLDEN_SMOLLM2, &(fnd_desc){ .isa = "generic" }, false); }
+TEST(golden_qwen) { check_all(GOLDEN_QWEN, &(fnd_desc){ .wait_for_build = true }, false); }
+TEST(golden_qwen_from_the_library) { check_all(GOLDEN_QWEN, &(fnd_desc){ .no_build = true, .no_cache = true }, false); }
+
+/* The choice of tokens does not depend on how a prompt is cut, nor on the number of threads. */
+TEST(golden_smollm2_in_pieces) {
+    NEED(model_file(GOLDEN_SMOLLM2), "no model");
+    json_t *file = golden_json(GOLDEN_SMOLLM2, "generate.json");
+    uint32_t ids[512], first[2][8];
+    size_t count = read_ids(json_object_get(json_array_get(file, 1), "prompt_ids"), ids, FND_COUNT(ids));
+    srand(7);
+    for (uint32_t threads = 1; threads <= 2; threads++) {
+        golden_run r;
+        fnd_error err = { 0 };
+        if (!open_run(&r, GOLDEN_SMOLLM2, &(fnd_desc){ .threads = threads }, false)) return;
+        for (int round = 0; round < 6; round++) {
+            CHECK_OK(fnd_session_truncate(r.s, 0, &err), &err);
+            for (size_t at = 0; at < count;) {
+                size_t n = 1 + (size_t)rand() % 13;
+                n = n < count - at ? n : count - at;
+                CHECK_OK(fnd_session_eval(r.s, ids + at, n, &err), &err);
+                at += n;
+            }
+            CHECK_OK(fnd_session_sample(r.s, NULL, &first[threads - 1][round], &err), &err);
+            CHECK(first[threads - 1][round] == first[0][0]);
+        }
+        close_run(&r);
+    }
+    json_decref(file);
+}
