@@ -2,6 +2,8 @@
  * device text, repacked into tiles, and multiplied, by every instruction set of this machine. */
 #include "base/cpuinfo.h"
 #include "base/dynlib.h"
+#include "base/file.h"
+#include "base/memory.h"
 #include "base/process.h"
 #include "base/text.h"
 #include "foundry/format.h"
@@ -289,4 +291,30 @@ TEST(policies_agree_with_their_references) {
         fnd_process_remove_dir(run[i].dir);
         fnd_text_free(&run[i].said);
     }
+}
+
+/* docs/adding-a-format.md shows a whole format; it must be the one that is here. */
+TEST(policy_guide_shows_the_files_as_they_are) {
+    static const char *const files[] = { "iq4_nl.h", "iq4_nl.cpu.h", "iq4_nl_ref.c" };
+    char *guide, *text, path[128];
+    size_t bytes;
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_file_read("docs/adding-a-format.md", 1 << 20, &guide, &bytes, &err), &err);
+    REQUIRE(err.status == FND_OK);
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "src/kernels/policy/iq4_nl/%s", files[i]);
+        CHECK_OK(fnd_file_read(path, 1 << 20, &text, &bytes, &err), &err);
+        REQUIRE(err.status == FND_OK);
+        fnd_text shown = { 0 };
+        fnd_text_printf(&shown, "+++ %s\n", path);
+        for (const char *line = text; *line;) {
+            int length = (int)strcspn(line, "\n");
+            fnd_text_printf(&shown, "+%.*s\n", length, line);
+            line += length + (line[length] == '\n');
+        }
+        CHECK_MSG(fnd_text_check(&shown, NULL) == FND_OK && strstr(guide, shown.data), "the guide does not show %s", path);
+        fnd_text_free(&shown);
+        fnd_free_memory(text);
+    }
+    fnd_free_memory(guide);
 }
