@@ -3,7 +3,7 @@
  * A format stores `block_weights` consecutive values of a row in `block_bytes` bytes, as GGUF files
  * do (ggml type `ggml`). Packed formats have no element size: sizes come only from block counts.
  * How a format is decoded is written in src/kernels/policy/<name>/. Formats registered at run time
- * (foundry/kernel.h, fnd_register_policy) get ids from FND_FORMAT_FIRST_CUSTOM on.
+ * (foundry/run.h, fnd_register_file) get ids from FND_FORMAT_FIRST_CUSTOM on.
  */
 #ifndef FOUNDRY_FORMAT_H
 #define FOUNDRY_FORMAT_H

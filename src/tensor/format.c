@@ -1,8 +1,10 @@
 /* format.c - the table of number formats, derived from the lists in foundry/format.h. */
 #include "foundry/format.h"
 #include "base/base.h"
+#include "foundry/tensor.h"
 #include "tensor/format_custom.h"
 
+#include <stdio.h>
 #include <strings.h>
 
 static fnd_format_info formats[FND_FORMAT_LIMIT] = {
@@ -10,7 +12,7 @@ static fnd_format_info formats[FND_FORMAT_LIMIT] = {
     FND_FORMATS(FND_FORMAT_ROW_)
 #undef FND_FORMAT_ROW_
 #define FND_FORMAT_ROW_(id, name, ggml, weights, bytes) [FND_##id] = { #name, ggml, weights, bytes, false },
-    FND_PLAIN_FORMATS(FND_FORMAT_ROW_)
+        FND_PLAIN_FORMATS(FND_FORMAT_ROW_)
 #undef FND_FORMAT_ROW_
 };
 
@@ -41,6 +43,8 @@ bool fnd_format_bytes(fnd_format format, uint64_t rows, uint64_t cols, uint64_t 
 }
 
 fnd_status fnd_format_add(const fnd_format_info *info, fnd_format *out, fnd_error *err) {
+    static char names[FND_FORMAT_LIMIT - FND_FORMAT_FIRST_CUSTOM][FND_NAME_BYTES]; /* the table outlives who registers */
+    if (strlen(info->name) >= FND_NAME_BYTES) return fnd_fail(err, FND_ERR_LIMIT, "the name of format %s is longer than %d characters", info->name, FND_NAME_BYTES - 1);
     if (info->block_weights == 0 || info->block_bytes == 0 || info->block_weights > 4096 || info->block_bytes > 65536) {
         return fnd_fail(err, FND_ERR_USAGE, "format %s: blocks of %u weights in %u bytes are out of range", info->name, info->block_weights, info->block_bytes);
     }
@@ -55,7 +59,10 @@ fnd_status fnd_format_add(const fnd_format_info *info, fnd_format *out, fnd_erro
     }
     for (int i = FND_FORMAT_FIRST_CUSTOM; i < FND_FORMAT_LIMIT; i++) {
         if (formats[i].name) continue;
+        char *name = names[i - FND_FORMAT_FIRST_CUSTOM];
+        snprintf(name, FND_NAME_BYTES, "%s", info->name);
         formats[i] = *info;
+        formats[i].name = name;
         *out = (fnd_format)i;
         return FND_OK;
     }
