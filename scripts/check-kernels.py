@@ -216,7 +216,8 @@ class Text:
             for callee in sorted(self.calls[name]):
                 if state.get(callee) == "open":
                     cycle = path[path.index(callee):] if callee in path else [callee]
-                    self.report(*self.places[callee], "recursion: " + " calls ".join(cycle + [callee]))
+                    for member in cycle:
+                        self.report(*self.places[member], "recursion: " + " calls ".join(cycle + [callee]))
                 elif callee in self.calls and callee not in state:
                     visit(callee, path + [callee])
             state[name] = "done"

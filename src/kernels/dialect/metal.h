@@ -141,6 +141,7 @@ typedef struct fnd_weight {
         fnd_thread fnd_t;                                                              \
         name##_args fnd_a;                                                             \
         TENSORS(FND_FILL_) VALUES(FND_FILL_)                                           \
+        (void)fnd_values;                                                              \
         fnd_t.group = fnd_group;                                                       \
         fnd_t.groups = fnd_groups;                                                     \
         fnd_t.warp = fnd_warp;                                                         \
