@@ -65,19 +65,32 @@ FND_INLINE void fnd_vec_store(f32 *p, vec v) { *(vec_unaligned_ *)p = v; }
 FND_INLINE vec fnd_vec_min(vec a, vec b) { return (vec)(((vec_i32_)a & (a < b)) | ((vec_i32_)b & ~(a < b))); }
 FND_INLINE vec fnd_vec_max(vec a, vec b) { return (vec)(((vec_i32_)a & (a > b)) | ((vec_i32_)b & ~(a > b))); }
 FND_INLINE vec fnd_vec_pow2_(vec n) { return (vec)((__builtin_convertvector(n, vec_i32_) + 127) << 23); }
+/* Over the lanes of a vec: upper onto lower half until 4 are left, in quarters, which stay registers. */
+typedef f32 vec_quad_ __attribute__((vector_size(16)));
+typedef i32 vec_quad_i32_ __attribute__((vector_size(16)));
+FND_INLINE vec_quad_ fnd_quad_add_(vec_quad_ a, vec_quad_ b) { return a + b; }
+FND_INLINE vec_quad_ fnd_quad_max_(vec_quad_ a, vec_quad_ b) {
+    vec_quad_i32_ first = a > b;
+    return (vec_quad_)(((vec_quad_i32_)a & first) | ((vec_quad_i32_)b & ~first));
+}
+#if FND_VEC == 16
+  #define FND_FOLD_(op, q) op(op(q[0], q[2]), op(q[1], q[3]))
+#elif FND_VEC == 8
+  #define FND_FOLD_(op, q) op(q[0], q[1])
+#else
+  #define FND_FOLD_(op, q) q[0]
+#endif
 FND_INLINE f32 fnd_vec_sum(vec v) {
-    f32 part[FND_VEC];
-    __builtin_memcpy(part, &v, sizeof part);
-    for (u32 width = FND_VEC / 2; width; width /= 2)
-        for (u32 i = 0; i < width; i++) part[i] += part[i + width];
-    return part[0];
+    vec_quad_ q[FND_VEC / 4], sum;
+    __builtin_memcpy(q, &v, sizeof q);
+    sum = FND_FOLD_(fnd_quad_add_, q);
+    return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 FND_INLINE f32 fnd_vec_max_lane(vec v) {
-    f32 part[FND_VEC];
-    __builtin_memcpy(part, &v, sizeof part);
-    for (u32 width = FND_VEC / 2; width; width /= 2)
-        for (u32 i = 0; i < width; i++) part[i] = fnd_fmax(part[i], part[i + width]);
-    return part[0];
+    vec_quad_ q[FND_VEC / 4], most;
+    __builtin_memcpy(q, &v, sizeof q);
+    most = FND_FOLD_(fnd_quad_max_, q);
+    return fnd_fmax(fnd_fmax(most[0], most[2]), fnd_fmax(most[1], most[3]));
 }
 FND_INLINE f32 fnd_vec_get(vec v, u32 i) { f32 part[FND_VEC]; __builtin_memcpy(part, &v, sizeof part); return part[i]; }
 /* FND_VEC halves to floats, from any address. */
