@@ -1,0 +1,654 @@
+/* test_kernels.c - every shipped kernel, with every weight format, on every backend, at ragged shapes,
+ * against f64 references on dequantised weights. Outputs are poisoned with NaN; guards lie round
+ * every tensor. Matrix kernels: linear_case below; the others one test each. */
+#include "compose/shipped.h"
+#include "kernel_bench.h"
+#include "kernels/attention/attention_ref.h"
+#include "test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static const fnd_format weight_formats[] = {
+#define FORMAT(id, name, ggml, weights, bytes) FND_##id,
+    FND_FORMATS(FORMAT)
+#undef FORMAT
+};
+enum { FORMATS = sizeof weight_formats / sizeof *weight_formats };
+
+static fnd_format format_at(size_t i) { return weight_formats[i % FORMATS]; }
+static bool has_codes(fnd_format format) { return fnd_format_get(format)->block_weights > 1; }
+
+static void *zeroed(size_t count, size_t bytes) {
+    void *p = calloc(count, bytes);
+    if (!p) abort();
+    return p;
+}
+static ref_val *vals(size_t count) { return zeroed(count, sizeof(ref_val)); }
+
+/* ---- matrix kernels ---- */
+
+typedef struct linear_case {
+    const char *kernel, *prologue; /* "rows", "rmsnorm", "attention_merge" */
+    const char *heads[4];          /* "" alone: no suffix */
+    bool bias, joined, residual;
+    /* filled in by the test */
+    uint32_t head_count;
+    fnd_format formats[4], x_format, y_format;
+    uint64_t rows[4], cols, tokens;
+} linear_case;
+
+static const linear_case linear_kernels[] = {
+    { .kernel = "linear", .prologue = "rows", .heads = { "" } },
+    { .kernel = "linear_bias", .prologue = "rows", .heads = { "" }, .bias = true },
+    { .kernel = "linear_residual", .prologue = "rows", .heads = { "" }, .residual = true },
+    { .kernel = "norm_qkv_bias", .prologue = "rmsnorm", .heads = { "q", "k", "v" }, .bias = true },
+    { .kernel = "norm_qkv", .prologue = "rmsnorm", .heads = { "q", "k", "v" } },
+    { .kernel = "norm_gate_up", .prologue = "rmsnorm", .heads = { "gate", "up" }, .joined = true },
+    { .kernel = "norm_head", .prologue = "rmsnorm", .heads = { "" } },
+    { .kernel = "merge_residual", .prologue = "attention_merge", .heads = { "" }, .residual = true },
+};
+enum { LINEAR_KERNELS = sizeof linear_kernels / sizeof *linear_kernels };
+
+static const char *arg_name(char text[64], const char *arg, const char *head) {
+    snprintf(text, 64, "%s%s%s", arg, head[0] ? "_" : "", head);
+    return text;
+}
+
+/* Rows of activations after the prologue, before they become codes. */
+static ref_val *rows_ref(const linear_case *c, const bench_tensor *x) {
+    ref_val *rows = vals(c->tokens * c->cols);
+    for (size_t i = 0; i < c->tokens * c->cols; i++) rows[i] = ref_exact(x->v[i]);
+    return rows;
+}
+
+static ref_val *rmsnorm_ref(const double *x, const double *gamma, double eps, size_t tokens, size_t cols) {
+    ref_val *rows = vals(tokens * cols);
+    for (size_t m = 0; m < tokens; m++) {
+        double square = 0.0;
+        for (size_t k = 0; k < cols; k++) square += x[m * cols + k] * x[m * cols + k];
+        double scale = 1.0 / sqrt(square / (double)cols + eps);
+        for (size_t k = 0; k < cols; k++) {
+            double v = x[m * cols + k] * scale * gamma[k];
+            rows[m * cols + k] = (ref_val){ v, 1e-6 * fabs(v) };
+        }
+    }
+    return rows;
+}
+
+/* What attention_decode leaves for one token: sums of values, maximum, sum of weights. */
+typedef struct merge_shape {
+    size_t tokens, heads, splits, head_dim;
+} merge_shape;
+
+static float *make_parts(merge_shape s) {
+    size_t width = s.head_dim + 2;
+    float *part = zeroed(s.tokens * s.heads * s.splits * width, sizeof *part);
+    for (size_t i = 0; i < s.tokens * s.heads * s.splits; i++) {
+        float *of = part + i * width;
+        bool empty = i % s.splits > 0 && bench_below(3) == 0;
+        for (size_t d = 0; d < s.head_dim; d++) of[d] = empty ? NAN : bench_uniform(); /* of an empty split nothing may be used */
+        of[s.head_dim] = empty ? -3.0e38f : 4.0f * bench_uniform();
+        of[s.head_dim + 1] = empty ? 0.0f : 0.5f + (float)bench_below(8);
+    }
+    return part;
+}
+
+static ref_val *merge_ref(const float *part, merge_shape s) {
+    size_t width = s.head_dim + 2;
+    ref_val *rows = vals(s.tokens * s.heads * s.head_dim);
+    for (size_t i = 0; i < s.tokens * s.heads; i++) {
+        const float *of = part + i * s.splits * width;
+        double most = -INFINITY, total = 0.0;
+        for (size_t k = 0; k < s.splits; k++) {
+            if (of[k * width + s.head_dim + 1] > 0.0f) most = fmax(most, (double)of[k * width + s.head_dim]);
+        }
+        for (size_t k = 0; k < s.splits; k++) {
+            if (!(of[k * width + s.head_dim + 1] > 0.0f)) continue;
+            double weight = exp((double)of[k * width + s.head_dim] - most);
+            total += weight * (double)of[k * width + s.head_dim + 1];
+            for (size_t d = 0; d < s.head_dim; d++) {
+                double v = weight * (double)of[k * width + d];
+                rows[i * s.head_dim + d].v += v;
+                rows[i * s.head_dim + d].e += 2e-6 * fabs(v);
+            }
+        }
+        for (size_t d = 0; d < s.head_dim; d++) {
+            rows[i * s.head_dim + d].v /= total;
+            rows[i * s.head_dim + d].e /= total;
+        }
+    }
+    return rows;
+}
+
+static ref_val *prepare_rows(kernel_bench *b, const linear_case *c) {
+    if (strcmp(c->prologue, "attention_merge") == 0) {
+        merge_shape s = { .tokens = c->tokens, .head_dim = c->cols % 64 == 0 ? 64 : 16, .splits = 1 + bench_below(4) };
+        s.heads = c->cols / s.head_dim;
+        float *part = make_parts(s);
+        bench_in_copy(b, "part", FND_F32, fnd_shape4(s.tokens, s.heads, s.splits, s.head_dim + 2), part);
+        ref_val *rows = merge_ref(part, s);
+        free(part);
+        return rows;
+    }
+    const bench_tensor *x = bench_in(b, "x", c->x_format, fnd_shape2(c->tokens, c->cols));
+    if (strcmp(c->prologue, "rows") == 0) return rows_ref(c, x);
+    const bench_tensor *gamma = bench_in(b, "gamma", FND_F32, fnd_shape1(c->cols));
+    bench_f32(b, "eps", 1e-5f);
+    return rmsnorm_ref(x->v, gamma->v, (double)1e-5f, c->tokens, c->cols);
+}
+
+/* Products of one head, with its bias. */
+static ref_val *head_ref(kernel_bench *b, const linear_case *c, uint32_t h, const ref_val *rows) {
+    char name[64];
+    const double *w = bench_weight(b, arg_name(name, "w", c->heads[h]), c->formats[h], c->rows[h], c->cols)->v;
+    const double *bias = c->bias ? bench_in(b, arg_name(name, "bias", c->heads[h]), FND_F32, fnd_shape1(c->rows[h]))->v : NULL;
+    ref_val *seen = vals(c->tokens * c->cols), *out = vals(c->tokens * c->rows[h]);
+    memcpy(seen, rows, c->tokens * c->cols * sizeof *seen);
+    for (size_t m = 0; m < c->tokens; m++) {
+        if (b->codes && has_codes(c->formats[h])) ref_codes(seen + m * c->cols, c->cols);
+        for (size_t r = 0; r < c->rows[h]; r++) {
+            ref_val v = ref_dot(w + r * c->cols, seen + m * c->cols, c->cols);
+            out[m * c->rows[h] + r] = bias ? ref_add(v, ref_exact(bias[r])) : v;
+        }
+    }
+    free(seen);
+    return out;
+}
+
+static void check_linear(kernel_bench *b, const linear_case *c) {
+    char what[160], name[64];
+    ref_val *rows = prepare_rows(b, c), *want[4] = { NULL };
+    bench_tensor *y[4] = { NULL };
+    uint32_t outs = c->joined ? 1 : c->head_count;
+    for (uint32_t h = 0; h < c->head_count; h++) want[h] = head_ref(b, c, h, rows);
+    for (uint32_t h = 0; h < outs; h++) {
+        const char *head = c->joined ? "" : c->heads[h];
+        size_t count = c->tokens * c->rows[h];
+        const bench_tensor *residual = c->residual ? bench_in(b, arg_name(name, "residual", head), c->x_format, fnd_shape2(c->tokens, c->rows[h])) : NULL;
+        for (size_t i = 0; i < count; i++) {
+            if (c->joined) want[0][i] = ref_mul(ref_silu(want[0][i]), want[1][i]);
+            if (residual) want[h][i] = ref_add(want[h][i], ref_exact(residual->v[i]));
+        }
+        y[h] = bench_out(b, arg_name(name, "y", head), c->y_format, fnd_shape2(c->tokens, c->rows[h]));
+    }
+    snprintf(what, sizeof what, "%s %s%s%s, %u x %u, %u tokens", c->kernel, fnd_format_get(c->formats[0])->name, c->head_count > 1 ? "+" : "",
+             c->head_count > 1 ? fnd_format_get(c->formats[1])->name : "", (unsigned)c->rows[0], (unsigned)c->cols, (unsigned)c->tokens);
+    bool ran = bench_run(b, c->kernel);
+    for (uint32_t h = 0; ran && h < outs; h++) bench_compare(b, y[h], want[h], what);
+    for (uint32_t h = 0; h < c->head_count; h++) free(want[h]);
+    free(rows);
+    bench_clear(b);
+}
+
+/* Columns that fit all formats of a case, ragged ones first. */
+static uint64_t columns(const linear_case *c, size_t n) {
+    static const uint64_t choices[3][3] = { { 31, 1, 33 }, { 96, 32, 896 }, { 256, 512, 256 } };
+    bool merge = strcmp(c->prologue, "attention_merge") == 0;
+    uint32_t block = 1;
+    for (uint32_t h = 0; h < c->head_count; h++) {
+        uint32_t of = fnd_format_get(c->formats[h])->block_weights;
+        block = of > block ? of : block;
+    }
+    if (c->x_format == FND_Q8_0 && block == 1) block = 32;
+    if (block == 1 && merge) return n % 2 ? 48 : 16;
+    return choices[block == 1 ? 0 : block == 32 ? 1
+                                                : 2][n % 3];
+}
+
+/* One kernel with formats f, f + 1 ... at a shape that n chooses. */
+static void check_linear_at(kernel_bench *b, size_t kernel, size_t f, size_t n, uint64_t tokens) {
+    static const uint64_t ragged[] = { 33, 100, 31, 1 };
+    linear_case c = linear_kernels[kernel];
+    while (c.head_count < 4 && c.heads[c.head_count]) c.head_count++;
+    for (uint32_t h = 0; h < c.head_count; h++) {
+        c.formats[h] = format_at(f + 5 * h);
+        c.rows[h] = c.joined ? ragged[n % 4] : ragged[(n + h) % 4];
+    }
+    static const fnd_format acts[] = { FND_F32, FND_F16, FND_BF16, FND_Q8_0 };
+    c.x_format = kernel == 0 && n >= 4 ? acts[n % 4] : FND_F32;
+    c.y_format = kernel == 0 && n >= 4 ? acts[(n + 1) % 3] : FND_F32;
+    c.cols = columns(&c, n);
+    c.tokens = tokens;
+    check_linear(b, &c);
+}
+
+TEST(kernels_linear_in_every_format) {
+    ON_EVERY_DEVICE(b) {
+        for (size_t f = 0; f < FORMATS; f++) {
+            check_linear_at(&b, 0, f, 0, 1);
+            check_linear_at(&b, 0, f, 1, 9);
+            check_linear_at(&b, 0, f, 2, 3);
+            check_linear_at(&b, 0, f, 3, 1);
+        }
+    }
+}
+
+TEST(kernels_fused_in_every_format) {
+    ON_EVERY_DEVICE(b) {
+        for (size_t f = 0; f < FORMATS; f++) {
+            for (size_t i = 0; i < 3; i++) {
+                size_t kernel = 1 + (f * 3 + i) % (LINEAR_KERNELS - 1);
+                check_linear_at(&b, kernel, f, f + i, (f + i) % 2 ? 9 : 1);
+                check_linear_at(&b, kernel, f, f + i + 1, (f + i) % 2 ? 3 : 1);
+            }
+        }
+    }
+}
+
+TEST(kernels_linear_with_every_activation) {
+    ON_EVERY_DEVICE(b) {
+        for (size_t n = 4; n < 8; n++) check_linear_at(&b, 0, n % 2 ? 0 : 4, n, n % 2 ? 1 : 9);
+    }
+}
+
+/* ---- rows ---- */
+
+static const fnd_format act_pairs[][2] = { { FND_F32, FND_F32 }, { FND_F16, FND_BF16 }, { FND_BF16, FND_Q8_0 }, { FND_Q8_0, FND_F16 }, { FND_F32, FND_Q8_0 } };
+enum { ACT_PAIRS = sizeof act_pairs / sizeof *act_pairs };
+
+static ref_val *softmax_ref(const double *x, size_t tokens, size_t cols) {
+    ref_val *rows = vals(tokens * cols);
+    for (size_t m = 0; m < tokens; m++) {
+        double most = -INFINITY, total = 0.0;
+        for (size_t k = 0; k < cols; k++) most = fmax(most, x[m * cols + k]);
+        for (size_t k = 0; k < cols; k++) total += exp(x[m * cols + k] - most);
+        for (size_t k = 0; k < cols; k++) {
+            double v = exp(x[m * cols + k] - most) / total;
+            rows[m * cols + k] = (ref_val){ v, 2e-6 * v };
+        }
+    }
+    return rows;
+}
+
+static void check_rows(kernel_bench *b, const char *kernel, const fnd_format formats[2], uint64_t tokens, uint64_t cols) {
+    char what[96];
+    bool blocks = formats[0] == FND_Q8_0 || formats[1] == FND_Q8_0;
+    if (blocks && cols % 32) cols = (cols + 31) / 32 * 32;
+    snprintf(what, sizeof what, "%s %s to %s, %u x %u", kernel, fnd_format_get(formats[0])->name, fnd_format_get(formats[1])->name, (unsigned)tokens, (unsigned)cols);
+    const bench_tensor *x = bench_in(b, "x", formats[0], fnd_shape2(tokens, cols));
+    ref_val *want;
+    if (strcmp(kernel, "rmsnorm") == 0) {
+        const bench_tensor *gamma = bench_in(b, "gamma", FND_F32, fnd_shape1(cols));
+        bench_f32(b, "eps", 1e-6f);
+        want = rmsnorm_ref(x->v, gamma->v, (double)1e-6f, tokens, cols);
+    } else if (strcmp(kernel, "softmax") == 0) {
+        want = softmax_ref(x->v, tokens, cols);
+    } else {
+        want = vals(tokens * cols);
+        for (size_t i = 0; i < tokens * cols; i++) want[i] = ref_exact(x->v[i]);
+    }
+    const bench_tensor *y = bench_out(b, "y", formats[1], fnd_shape2(tokens, cols));
+    if (bench_run(b, kernel)) bench_compare(b, y, want, what);
+    free(want);
+    bench_clear(b);
+}
+
+TEST(kernels_rows) {
+    static const char *const kernels[] = { "rmsnorm", "copy", "softmax" };
+    static const uint64_t shapes[][2] = { { 1, 1 }, { 3, 31 }, { 9, 33 }, { 5, 896 } };
+    ON_EVERY_DEVICE(b) {
+        for (size_t k = 0; k < 3; k++) {
+            for (size_t p = 0; p < ACT_PAIRS; p++) {
+                for (size_t s = 0; s < 4; s++) check_rows(&b, kernels[k], act_pairs[p], shapes[s][0], shapes[s][1]);
+            }
+        }
+    }
+}
+
+/* ---- elementwise ---- */
+
+static ref_val element_ref(const char *kernel, double a, double c) {
+    ref_val x = ref_exact(a), y = ref_exact(c);
+    if (strcmp(kernel, "silu") == 0) return ref_silu(x);
+    if (strcmp(kernel, "gelu") == 0) return ref_gelu(x);
+    if (strcmp(kernel, "add") == 0) return ref_add(x, y);
+    return ref_mul(ref_silu(x), y);
+}
+
+static void check_elements(kernel_bench *b, const char *kernel, fnd_format format, uint64_t tokens, uint64_t rows) {
+    char what[96];
+    fnd_shape shape = fnd_shape2(tokens, rows);
+    bool swiglu = strcmp(kernel, "swiglu") == 0, add = strcmp(kernel, "add") == 0;
+    snprintf(what, sizeof what, "%s %s, %u x %u", kernel, fnd_format_get(format)->name, (unsigned)tokens, (unsigned)rows);
+    const bench_tensor *x = bench_in(b, swiglu ? "x_gate" : "x", format, shape), *second = NULL;
+    if (swiglu || add) second = bench_in(b, swiglu ? "x_up" : "residual", format, shape);
+    const bench_tensor *y = bench_out(b, "y", format == FND_Q8_0 ? FND_F32 : format, shape);
+    ref_val *want = vals(tokens * rows);
+    for (size_t i = 0; i < tokens * rows; i++) want[i] = element_ref(kernel, x->v[i], second ? second->v[i] : 0.0);
+    if (bench_run(b, kernel)) bench_compare(b, y, want, what);
+    free(want);
+    bench_clear(b);
+}
+
+TEST(kernels_elementwise) {
+    static const char *const kernels[] = { "silu", "gelu", "add", "swiglu" };
+    static const fnd_format formats[] = { FND_F32, FND_F16, FND_BF16, FND_Q8_0 };
+    static const uint64_t shapes[][2] = { { 1, 1 }, { 3, 31 }, { 9, 33 }, { 2, 100 } };
+    ON_EVERY_DEVICE(b) {
+        for (size_t k = 0; k < 4; k++) {
+            for (size_t f = 0; f < 4; f++) {
+                if (formats[f] == FND_Q8_0) {
+                    check_elements(&b, kernels[k], formats[f], 3, 96);
+                } else if (f == 0 || k >= 2) {
+                    for (size_t s = 0; s < 4; s++) check_elements(&b, kernels[k], formats[f], shapes[s][0], shapes[s][1]);
+                }
+            }
+        }
+    }
+}
+
+/* ---- embedding, repacking ---- */
+
+static void check_embed(kernel_bench *b, fnd_format format, fnd_format y_format, uint64_t tokens, uint64_t dim) {
+    enum { VOCAB = 37 };
+    char what[96];
+    uint32_t ids[16];
+    for (size_t i = 0; i < 16; i++) ids[i] = i ? bench_below(VOCAB) : VOCAB - 1;
+    const bench_tensor *w = bench_in(b, "w", format, fnd_shape2(VOCAB, dim));
+    bench_in_copy(b, "ids", FND_U32, fnd_shape1(tokens), ids);
+    const bench_tensor *y = bench_out(b, "y", y_format, fnd_shape2(tokens, dim));
+    ref_val *want = vals(tokens * dim);
+    for (size_t i = 0; i < tokens * dim; i++) {
+        double v = w->v[ids[i / dim] * dim + i % dim];
+        want[i] = (ref_val){ v, 3e-7 * fabs(v) + 1e-6 * 4.0 }; /* scale * code + min, of weights up to 4 */
+    }
+    snprintf(what, sizeof what, "embed %s to %s, %u x %u", fnd_format_get(format)->name, fnd_format_get(y_format)->name, (unsigned)tokens, (unsigned)dim);
+    if (bench_run(b, "embed")) bench_compare(b, y, want, what);
+    free(want);
+    bench_clear(b);
+}
+
+TEST(kernels_embed_in_every_format) {
+    static const fnd_format outs[] = { FND_F32, FND_F16, FND_F32, FND_Q8_0 };
+    ON_EVERY_DEVICE(b) {
+        for (size_t f = 0; f < FORMATS; f++) {
+            uint32_t block = fnd_format_get(format_at(f))->block_weights;
+            fnd_format out = outs[f % 4];
+            uint64_t ragged = block > 1 ? block : out == FND_Q8_0 ? 32
+                                                                  : 33;
+            check_embed(&b, format_at(f), out, 3, ragged);
+            check_embed(&b, format_at(f), out, 9, block == 32 ? 96 : 512);
+        }
+    }
+}
+
+/* Tiles written with guards round them are those that matrix kernels are tested with; where there are
+ * no tiles, repacking copies. */
+TEST(kernels_repack_writes_what_it_should) {
+    ON_EVERY_DEVICE(b) {
+        for (size_t f = 0; f < FORMATS; f++) {
+            fnd_format format = format_at(f);
+            uint64_t cols = has_codes(format) ? fnd_format_get(format)->block_weights : 33;
+            bench_tensor *w = bench_in(&b, "w", format, fnd_shape2(33, cols));
+            fnd_dedicated tiles = { 0 };
+            uint64_t bytes = w->data_bytes;
+            if (b.tile_rows) {
+                CHECK_OK(fnd_alloc_tiled(b.f, format, fnd_shape2(33, cols), b.tile_rows, &tiles, &b.err), &b.err);
+                bytes = fnd_tensor_bytes(&tiles.t);
+            }
+            const bench_tensor *out = bench_out(&b, "tiles", FND_U8, fnd_shape1(bytes));
+            bool ran = bench_run(&b, "repack");
+            for (size_t i = 0; ran && !b.tile_rows && i < bytes; i++) CHECK_MSG(out->v[i] == w->bytes[BENCH_GUARD + i], "%s %s: byte %zu", b.label, fnd_format_get(format)->name, i);
+            fnd_tensor_free(b.f, &tiles, NULL);
+            bench_clear(&b);
+        }
+    }
+}
+
+/* ---- attention ---- */
+
+typedef struct scene {
+    size_t heads, kv_heads, head_dim, pos, tokens, blocks, pairs;
+    unsigned pairing;
+    float inv_freq[128];
+    double *keys, *values; /* [16 * blocks, kv_heads, head_dim] as the cache holds them */
+} scene;
+
+static size_t k_at(const scene *s, size_t p, size_t head, size_t d) { return ((p / 16 * s->kv_heads + head) * s->head_dim + d) * 16 + p % 16; }
+static size_t v_at(const scene *s, size_t p, size_t head, size_t d) { return ((p / 16 * s->kv_heads + head) * 16 + p % 16) * s->head_dim + d; }
+static fnd_shape k_shape(const scene *s) { return fnd_shape4(s->blocks, s->kv_heads, s->head_dim, 16); }
+static fnd_shape v_shape(const scene *s) { return fnd_shape4(s->blocks, s->kv_heads, 16, s->head_dim); }
+
+static scene make_scene(size_t n, bool single) {
+    static const size_t shapes[][4] = { { 4, 2, 16, 8 }, { 6, 2, 64, 32 }, { 2, 2, 32, 12 }, { 8, 1, 48, 24 } }; /* heads, kv heads, dim, pairs */
+    static const size_t places[][2] = { { 0, 1 }, { 5, 9 }, { 15, 3 }, { 130, 33 } };
+    const size_t *shape = shapes[n % 4], *place = places[n % 4];
+    scene s = { .heads = shape[0], .kv_heads = shape[1], .head_dim = shape[2], .pairs = shape[3], .pos = place[0], .tokens = single ? 1 : place[1], .pairing = n % 2 };
+    s.blocks = (s.pos + s.tokens + 15) / 16 + 1;
+    for (size_t i = 0; i < s.pairs; i++) s.inv_freq[i] = (float)pow(10000.0, -2.0 * (double)i / (2.0 * (double)s.pairs));
+    return s;
+}
+
+static void bench_rope(kernel_bench *b, const scene *s) {
+    bench_in_copy(b, "inv_freq", FND_F32, fnd_shape1(s->pairs), s->inv_freq);
+    bench_u32(b, "pairing", s->pairing);
+    bench_f32(b, "mscale", 1.25f);
+}
+static rope_ref_params rope_of(const scene *s) { return (rope_ref_params){ s->inv_freq, s->pairs, s->pairing, 1.25 }; }
+
+/* A cache with random halves at the first `filled` positions and NaN beyond. */
+static uint16_t *make_cache(const scene *s, size_t filled, bool keys) {
+    size_t count = 16 * s->blocks * s->kv_heads * s->head_dim, bytes;
+    uint16_t *cache = zeroed(count, 2);
+    double *values;
+    unsigned char *halves = bench_blocks(FND_F16, 1, count, &bytes, &values);
+    memcpy(cache, halves, bytes);
+    for (size_t p = filled; p < 16 * s->blocks; p++) {
+        for (size_t i = 0; i < s->kv_heads * s->head_dim; i++) cache[(keys ? k_at : v_at)(s, p, i / s->head_dim, i % s->head_dim)] = 0xffff;
+    }
+    free(halves);
+    free(values);
+    return cache;
+}
+
+static double *gather(const scene *s, const double *cache, bool keys) {
+    double *out = zeroed(16 * s->blocks * s->kv_heads * s->head_dim, sizeof *out), *to = out;
+    for (size_t p = 0; p < 16 * s->blocks; p++) {
+        for (size_t i = 0; i < s->kv_heads * s->head_dim; i++) *to++ = cache[(keys ? k_at : v_at)(s, p, i / s->head_dim, i % s->head_dim)];
+    }
+    return out;
+}
+
+/* The cache after a kernel wrote the new tokens; everything else is as it was. */
+static void check_cache(kernel_bench *b, const scene *s, const bench_tensor *cache, const double *before, const double *x, bool keys, const char *what) {
+    rope_ref_params rope = rope_of(s);
+    double head[256], worst = 0.0;
+    size_t changed = 0;
+    for (size_t p = 0; p < 16 * s->blocks; p++) {
+        bool is_new = p >= s->pos && p < s->pos + s->tokens;
+        for (size_t h = 0; h < s->kv_heads; h++) {
+            for (size_t d = 0; is_new && d < s->head_dim; d++) head[d] = x[((p - s->pos) * s->kv_heads + h) * s->head_dim + d];
+            if (is_new && keys) rope_ref(&rope, head, (long)p);
+            for (size_t d = 0; d < s->head_dim; d++) {
+                size_t at = (keys ? k_at : v_at)(s, p, h, d);
+                double now = cache->v[at];
+                if (is_new && !(fabs(now - head[d]) <= 6e-4 * fabs(head[d]) + 3e-6)) worst = fmax(worst, isnan(now) ? 1.0 : fabs(now - head[d]));
+                if (!is_new && !(now == before[at] || (isnan(now) && isnan(before[at])))) changed++;
+            }
+        }
+    }
+    CHECK_MSG(worst == 0.0 && changed == 0, "%s %s: %s off by %g, %zu other places changed", b->label, what, keys ? "keys" : "values", worst, changed);
+}
+
+static double *copy_of(const bench_tensor *x) {
+    double *v = zeroed(x->count, sizeof *v);
+    memcpy(v, x->v, x->count * sizeof *v);
+    return v;
+}
+
+static bench_tensor *bench_cache(kernel_bench *b, const scene *s, size_t filled, bool keys, bool written) {
+    uint16_t *data = make_cache(s, filled, keys);
+    bench_tensor *(*make)(kernel_bench *, const char *, fnd_format, fnd_shape, const void *) = written ? bench_inout_copy : bench_in_copy;
+    bench_tensor *x = make(b, keys ? "k_cache" : "v_cache", FND_F16, keys ? k_shape(s) : v_shape(s), data);
+    free(data);
+    return x;
+}
+
+/* y [tokens, heads, head_dim] against the reference over the cache as it is now. */
+static void check_attention(kernel_bench *b, scene *s, const bench_tensor *q, const bench_tensor *k_cache, const bench_tensor *v_cache, const ref_val *y, const char *what) {
+    size_t count = s->tokens * s->heads * s->head_dim, wrong = count;
+    double *want = zeroed(count, sizeof *want), *weight = zeroed(count, sizeof *weight);
+    float *query = zeroed(count, sizeof *query);
+    for (size_t i = 0; i < count; i++) query[i] = (float)q->v[i];
+    s->keys = gather(s, k_cache->v, true);
+    s->values = gather(s, v_cache->v, false);
+    attention_ref_desc d = { .q = query, .keys = s->keys, .values = s->values, .tokens = s->tokens, .heads = s->heads, .kv_heads = s->kv_heads, .head_dim = s->head_dim, .pos = s->pos, .scale = 0.125, .rope = rope_of(s) };
+    attention_ref(&d, want, weight);
+    for (size_t i = count; i-- > 0;) {
+        if (!(fabs(y[i].v - want[i]) <= 1e-5 * weight[i] + y[i].e)) wrong = i;
+    }
+    CHECK_MSG(wrong == count, "%s %s: heads %zu/%zu of %zu, pos %zu: y[%zu] is %g instead of %g", b->label, what, s->heads, s->kv_heads, s->head_dim, s->pos, wrong, wrong < count ? y[wrong].v : 0.0, wrong < count ? want[wrong] : 0.0);
+    free(want);
+    free(weight);
+    free(query);
+    free(s->keys);
+    free(s->values);
+}
+
+static void check_kv_write(kernel_bench *b, size_t n) {
+    scene s = make_scene(n, false);
+    bench_tensor *k_cache = bench_cache(b, &s, s.pos, true, true), *v_cache = bench_cache(b, &s, s.pos, false, true);
+    double *k_before = copy_of(k_cache), *v_before = copy_of(v_cache);
+    const bench_tensor *k = bench_in(b, "k", FND_F32, fnd_shape2(s.tokens, s.kv_heads * s.head_dim)), *v = bench_in(b, "v", FND_F32, fnd_shape2(s.tokens, s.kv_heads * s.head_dim));
+    bench_rope(b, &s);
+    bench_u32(b, "pos", (uint32_t)s.pos);
+    if (bench_run(b, "kv_write")) {
+        check_cache(b, &s, k_cache, k_before, k->v, true, "kv_write");
+        check_cache(b, &s, v_cache, v_before, v->v, false, "kv_write");
+    }
+    free(k_before);
+    free(v_before);
+    bench_clear(b);
+}
+
+static void check_prefill(kernel_bench *b, size_t n) {
+    scene s = make_scene(n, false);
+    const bench_tensor *k_cache = bench_cache(b, &s, s.pos + s.tokens, true, false), *v_cache = bench_cache(b, &s, s.pos + s.tokens, false, false);
+    const bench_tensor *q = bench_in(b, "q", FND_F32, fnd_shape2(s.tokens, s.heads * s.head_dim)), *y = bench_out(b, "y", FND_F32, fnd_shape2(s.tokens, s.heads * s.head_dim));
+    bench_rope(b, &s);
+    bench_u32(b, "pos", (uint32_t)s.pos);
+    bench_f32(b, "scale", 0.125f);
+    if (bench_run(b, "attention")) {
+        ref_val *got = vals(y->count);
+        for (size_t i = 0; i < y->count; i++) got[i] = ref_exact(y->v[i]);
+        check_attention(b, &s, q, k_cache, v_cache, got, "attention");
+        free(got);
+    }
+    bench_clear(b);
+}
+
+static void check_decode(kernel_bench *b, size_t n) {
+    scene s = make_scene(n, true);
+    size_t splits = 1 + n % 3 * 2;
+    bench_tensor *k_cache = bench_cache(b, &s, s.pos, true, true), *v_cache = bench_cache(b, &s, s.pos, false, true);
+    double *k_before = copy_of(k_cache), *v_before = copy_of(v_cache);
+    const bench_tensor *q = bench_in(b, "q", FND_F32, fnd_shape2(1, s.heads * s.head_dim));
+    const bench_tensor *k = bench_in(b, "k", FND_F32, fnd_shape2(1, s.kv_heads * s.head_dim)), *v = bench_in(b, "v", FND_F32, fnd_shape2(1, s.kv_heads * s.head_dim));
+    const bench_tensor *part = bench_out(b, "part", FND_F32, fnd_shape4(1, s.heads, splits, s.head_dim + 2));
+    bench_rope(b, &s);
+    bench_u32(b, "pos", (uint32_t)s.pos);
+    bench_f32(b, "scale", 0.125f);
+    if (bench_run(b, "attention_decode")) {
+        float *parts = zeroed(part->count, sizeof *parts);
+        for (size_t i = 0; i < part->count; i++) parts[i] = (float)part->v[i];
+        ref_val *y = merge_ref(parts, (merge_shape){ 1, s.heads, splits, s.head_dim });
+        check_cache(b, &s, k_cache, k_before, k->v, true, "attention_decode");
+        check_cache(b, &s, v_cache, v_before, v->v, false, "attention_decode");
+        check_attention(b, &s, q, k_cache, v_cache, y, "attention_decode");
+        free(parts);
+        free(y);
+    }
+    free(k_before);
+    free(v_before);
+    bench_clear(b);
+}
+
+TEST(kernels_attention) {
+    ON_EVERY_DEVICE(b) {
+        for (size_t n = 0; n < 4; n++) {
+            check_kv_write(&b, n);
+            check_prefill(&b, n);
+            check_decode(&b, n);
+        }
+    }
+}
+
+static void check_rope(kernel_bench *b, size_t n, fnd_format format) {
+    scene s = make_scene(n, false);
+    int32_t positions[64];
+    for (size_t i = 0; i < s.tokens; i++) positions[i] = (int32_t)bench_below(4000);
+    bench_tensor *x = bench_inout(b, "x", format, fnd_shape3(s.tokens, s.heads, s.head_dim));
+    double *before = copy_of(x);
+    ref_val *want = vals(x->count);
+    rope_ref_params rope = rope_of(&s);
+    for (size_t i = 0; i < x->count / s.head_dim; i++) rope_ref(&rope, before + i * s.head_dim, positions[i / s.heads]);
+    for (size_t i = 0; i < x->count; i++) want[i] = (ref_val){ before[i], 2e-6 * 4.0 };
+    bench_in_copy(b, "positions", FND_I32, fnd_shape1(s.tokens), positions);
+    bench_rope(b, &s);
+    if (bench_run(b, "rope")) bench_compare(b, x, want, "rope");
+    free(before);
+    free(want);
+    bench_clear(b);
+}
+
+TEST(kernels_rope) {
+    ON_EVERY_DEVICE(b) {
+        for (size_t n = 0; n < 4; n++) check_rope(&b, n, n < 3 ? FND_F32 : FND_F16);
+    }
+}
+
+/* ---- sampling ---- */
+
+static void check_argmax(kernel_bench *b, size_t tokens, size_t vocab, size_t slices) {
+    float *logits = zeroed(tokens * vocab, sizeof *logits);
+    for (size_t i = 0; i < tokens * vocab; i++) logits[i] = bench_below(7) ? 0.25f * (float)bench_below(9) : bench_below(2) ? NAN
+                                                                                                                            : -INFINITY;
+    for (size_t m = 0; m < tokens; m++) logits[m * vocab + bench_below((uint32_t)vocab)] = 1.5f;
+    bench_in_copy(b, "logits", FND_F32, fnd_shape2(tokens, vocab), logits);
+    bench_tensor *best = bench_out(b, "best", FND_F32, fnd_shape2(tokens, slices)), *best_id = bench_out(b, "best_id", FND_U32, fnd_shape2(tokens, slices));
+    bool ran = bench_run(b, "argmax_partial");
+    float *value = zeroed(tokens * slices, sizeof *value);
+    uint32_t *id = zeroed(tokens * slices, sizeof *id);
+    for (size_t i = 0; i < tokens * slices; i++) {
+        value[i] = (float)best->v[i];
+        id[i] = (uint32_t)best_id->v[i];
+    }
+    bench_clear(b);
+    bench_in_copy(b, "best", FND_F32, fnd_shape2(tokens, slices), value);
+    bench_in_copy(b, "best_id", FND_U32, fnd_shape2(tokens, slices), id);
+    const bench_tensor *chosen = bench_out(b, "id", FND_U32, fnd_shape1(tokens));
+    ran = ran && bench_run(b, "argmax_pick");
+    for (size_t m = 0; ran && m < tokens; m++) {
+        size_t want = 0;
+        while (isnan(logits[m * vocab + want])) want++;
+        for (size_t i = want; i < vocab; i++) want = logits[m * vocab + i] > logits[m * vocab + want] ? i : want;
+        CHECK_MSG(chosen->v[m] == (double)want, "%s argmax: %zu x %zu in %zu slices: chose %g instead of %zu", b->label, tokens, vocab, slices, chosen->v[m], want);
+    }
+    free(logits);
+    free(value);
+    free(id);
+    bench_clear(b);
+}
+
+TEST(kernels_argmax) {
+    ON_EVERY_DEVICE(b) {
+        check_argmax(&b, 1, 1, 1);
+        check_argmax(&b, 3, 33, 5);
+        check_argmax(&b, 1, 1000, 64);
+        check_argmax(&b, 2, 4864, 7);
+    }
+}
+
+/* ---- nothing is forgotten ---- */
+
+TEST(kernels_all_shipped_are_tested) {
+    static const char *const others[] = { "rmsnorm", "copy", "softmax", "silu", "gelu", "add", "swiglu", "embed", "repack", "kv_write", "attention", "attention_decode", "rope", "argmax_partial", "argmax_pick",
+                                          /* test_kernels_create.c */ "arange", "arange_i32", "fill", "ones", "random_uniform", "kv_rearrange", "sample_partial", "sample_pick", "sample_penalize" };
+    for (size_t i = 0; i < fnd_shipped_count(); i++) {
+        bool tested = false;
+        for (size_t k = 0; k < LINEAR_KERNELS; k++) tested |= strcmp(linear_kernels[k].kernel, fnd_shipped_name(i)) == 0;
+        for (size_t k = 0; k < sizeof others / sizeof *others; k++) tested |= strcmp(others[k], fnd_shipped_name(i)) == 0;
+        CHECK_MSG(tested, "kernel %s is shipped, but no test here runs it", fnd_shipped_name(i));
+    }
+}
