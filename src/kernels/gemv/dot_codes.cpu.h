@@ -46,13 +46,16 @@ FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s,
     (void)t;
     const u8 *codes = w.data + (r.row / FND_VEC) * fnd_tile_bytes(P_(_row_bytes)(x.cols));
     const u8 *fields = codes + (u64)(x.cols / 32) * P_(_PLANES);
+    const u64 ahead = fnd_tile_bytes(P_(_row_bytes)(x.cols)); /* the next tile's fields are wanted at its start */
     const i8 *xq = x.codes + (u64)s.first * x.cols;
     const f32 *xscale = x.scales + (u64)s.first * (x.cols / 32);
     const f32 *xsum = x.sums + (u64)s.first * (x.cols / 16);
     fnd_tile out;
     for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
     for (u32 block = 0; block < x.cols / P_(_BLOCK); block++, fields += P_(_FIELD_BYTES) * FND_VEC) {
+        if (FND_TOKENS == 1) fnd_fetch_ahead(fields + ahead, P_(_FIELD_BYTES) * FND_VEC);
         for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++) {
+            if (FND_TOKENS == 1) fnd_fetch_ahead(codes + FND_CODES_AHEAD, P_(_PLANES));
             P_(_dot32)(&out, codes, fields, chunk * (32 / P_(_GROUP)), xq, xscale, xsum);
             codes += P_(_PLANES);
             xq += 32 * FND_TOKENS;

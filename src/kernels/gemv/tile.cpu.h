@@ -25,6 +25,13 @@ typedef i8  vec_i8_ __attribute__((vector_size(FND_VEC), aligned(1), may_alias))
 typedef u16 vec_u16_ __attribute__((vector_size(2 * FND_VEC), aligned(1), may_alias));
 typedef vec_i32_ vec_i32;
 
+/* One token reads every weight once: the stream of codes is fetched this far ahead, across the ends of
+ * tiles, so that memory never waits for arithmetic. Fetching past the end does no harm. */
+#define FND_CODES_AHEAD 2048
+FND_INLINE void fnd_fetch_ahead(const u8 *p, u32 bytes) {
+    FND_UNROLL for (u32 i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 3);
+}
+
 FND_INLINE u64 fnd_tile_bytes(u64 row_bytes) { return (row_bytes * FND_VEC + 63) & ~(u64)63; }
 /* FND_VEC small integers as i32. Compilers turn the vector conversion of GCC's extension into one
  * scalar move a lane, so where there is an instruction it is named. */
