@@ -42,6 +42,15 @@ extern "C" {
     X(repack) \
     X(argmax_partial) \
     X(argmax_pick) \
+    X(sample_partial) \
+    X(sample_pick) \
+    X(sample_penalize) \
+    X(arange) \
+    X(arange_i32) \
+    X(fill) \
+    X(ones) \
+    X(random_uniform) \
+    X(kv_rearrange) \
     X(rope)
 
 #define FND_KERNEL_ROW_(name)                                                                            \

@@ -72,6 +72,75 @@ typedef struct fnd_argmax_pick_bind {
     fnd_tensor *id;            /* [tokens] u32: the token chosen */
 } fnd_argmax_pick_bind;
 
+/* the highest logits of every slice */
+typedef struct fnd_sample_partial_bind {
+    const fnd_tensor *logits; /* [1, vocab] f32: a logit per token number */
+    fnd_tensor *kept;         /* [slices, per_slice] f32: highest logits, in id order */
+    fnd_tensor *kept_ids;     /* [slices, per_slice] u32: their ids */
+} fnd_sample_partial_bind;
+
+/* top-k, top-p, min-p, temperature, draw */
+typedef struct fnd_sample_pick_bind {
+    const fnd_tensor *kept;     /* [slices, per_slice] f32: candidates */
+    const fnd_tensor *kept_ids; /* [slices, per_slice] u32: their ids */
+    fnd_tensor *near_logits;    /* [near] f32: work space */
+    fnd_tensor *near_ids;       /* [near] u32: work space */
+    fnd_tensor *id;             /* [1] u32: the token drawn */
+    uint32_t top_k;             /* 0: off */
+    float top_p;                /* 1: off */
+    float min_p;                /* 0: off */
+    float temperature;          /* 0: the highest logit */
+    uint32_t seed;              /* low word */
+    uint32_t seed_high;         /* high word */
+    uint32_t position;          /* of the token drawn: another, another number */
+} fnd_sample_pick_bind;
+
+/* make recent tokens less likely */
+typedef struct fnd_sample_penalize_bind {
+    fnd_tensor *logits;       /* [1, vocab] f32: changed in place */
+    const fnd_tensor *recent; /* [recents] u32: recent tokens, repeated ones too */
+    float penalty;            /* 1: nothing happens */
+} fnd_sample_penalize_bind;
+
+/* values at equal steps */
+typedef struct fnd_arange_bind {
+    fnd_tensor *y; /* [count] act: start + i * step */
+    float start;   /* value 0 */
+    float step;    /* from value to value */
+} fnd_arange_bind;
+
+/* whole numbers at equal steps */
+typedef struct fnd_arange_i32_bind {
+    fnd_tensor *y; /* [count] i32: start + i * step */
+    int32_t start; /* value 0 */
+    int32_t step;  /* from value to value */
+} fnd_arange_i32_bind;
+
+/* one value everywhere */
+typedef struct fnd_fill_bind {
+    fnd_tensor *y; /* [tokens, rows] act: every place */
+    float value;   /* what it gets */
+} fnd_fill_bind;
+
+/* 1 everywhere */
+typedef struct fnd_ones_bind {
+    fnd_tensor *y; /* [tokens, rows] act: 1 at every place */
+} fnd_ones_bind;
+
+/* random numbers, by counter */
+typedef struct fnd_random_uniform_bind {
+    fnd_tensor *y;      /* [tokens, rows] act: values in [0, 1) */
+    uint32_t seed;      /* low word of the seed */
+    uint32_t seed_high; /* high word of the seed */
+    uint32_t sequence;  /* other numbers for the same seed */
+} fnd_random_uniform_bind;
+
+/* [tokens, heads, head_dim] to [heads, tokens, head_dim] */
+typedef struct fnd_kv_rearrange_bind {
+    const fnd_tensor *x; /* [tokens, heads, head_dim] act: token by token */
+    fnd_tensor *y;       /* [heads, tokens, head_dim] act: head by head; Q8_0 needs head_dim a multiple of 32 */
+} fnd_kv_rearrange_bind;
+
 /* rotary position embedding */
 typedef struct fnd_rope_bind {
     fnd_tensor *x;               /* [tokens, heads, head_dim] act: heads to rotate; not Q8_0 */

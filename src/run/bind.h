@@ -19,6 +19,7 @@ typedef struct fnd_bound {
     fnd_tensor  tensors[FND_MAX_ARGS];
     uint32_t    bits[FND_MAX_ARGS];      /* numbers */
     bool        portable;                /* weights lie as in the file: portable texts only */
+    bool        tiled;                   /* weights lie in the device's tiles: its own texts only */
 } fnd_bound;
 
 /* Check everything that can be checked without the storage. */

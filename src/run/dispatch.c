@@ -69,11 +69,28 @@ fnd_status fnd_dispatch_run(foundry *f, const fnd_dispatch *d, fnd_error *err) {
     return FND_OK;
 }
 
+fnd_status fnd_dispatch_suffix(foundry *f, const fnd_bound *b, const char **suffix, fnd_error *err) {
+    fnd_composer *c;
+    const fnd_variant *v = &b->variant;
+    const fnd_composition *k = v->kernel;
+    FND_TRY(fnd_composer_get(f, &c, err));
+    *suffix = b->portable ? "" : fnd_common_suffix(c->catalog, f->info.suffix, &v, 1);
+    if (!b->tiled || (*suffix)[0] || !f->info.suffix[0]) return FND_OK;
+    fnd_text formats = { 0 };
+    for (uint32_t i = 0; i < k->arg_count; i++) {
+        if (k->args[i].kind == FND_ARG_WEIGHT) fnd_text_printf(&formats, "%s%s %s", formats.bytes ? ", " : "", k->args[i].name, fnd_format_get(v->formats[i])->name);
+    }
+    fnd_fail(err, FND_ERR_UNSUPPORTED, "kernel %s: weights lie in tiles, which only texts for this device read, and a format has none (%s); bind its weights as in the file", k->name, fnd_text_get(&formats));
+    fnd_text_free(&formats);
+    return FND_ERR_UNSUPPORTED;
+}
+
 fnd_status fnd_dispatch_pipeline(foundry *f, const fnd_bound *b, const fnd_variant *v, void **code, fnd_error *err) {
     fnd_composer *c;
     fnd_text text = { 0 };
+    const char *suffix;
     FND_TRY(fnd_composer_get(f, &c, err));
-    const char *suffix = b->portable ? "" : fnd_common_suffix(c->catalog, f->info.suffix, &v, 1);
+    FND_TRY(fnd_dispatch_suffix(f, b, &suffix, err));
     fnd_status status = fnd_print_head(c->catalog, &v, 1, &text, err);
     if (status == FND_OK) {
         fnd_print_kernel(v, &text);

@@ -21,6 +21,10 @@ FND_USE_RESULT fnd_status fnd_dispatch_run(foundry *f, const fnd_dispatch *d, fn
  * for FND_MAX_ARGS; returns how many. */
 size_t fnd_dispatch_buffers(const fnd_bound *b, const fnd_storage_ref *refs, fnd_launch_buffer *out);
 
+/* Which texts a call can be compiled from: the device's suffix, or "" (the portable ones). Tiles of a
+ * format that has no text of the device are refused. */
+FND_USE_RESULT fnd_status fnd_dispatch_suffix(foundry *f, const fnd_bound *b, const char **suffix, fnd_error *err);
+
 /* Code for one call alone, compiled as the variant says. */
 FND_USE_RESULT fnd_status fnd_dispatch_pipeline(foundry *f, const fnd_bound *b, const fnd_variant *v, void **code, fnd_error *err);
 

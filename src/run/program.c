@@ -52,9 +52,10 @@ fnd_status fnd_program_call(fnd_program *p, fnd_kernel *kernel, const fnd_bindin
 
 fnd_status fnd_program_finish(fnd_program *p, fnd_error *err) {
     if (p->finished || p->call_count == 0) return fnd_fail(err, FND_ERR_USAGE, "program %s %s", p->name, p->finished ? "is finished already" : "has no calls");
+    FND_TRY(fnd_program_choose_texts(p, err));
     fnd_program_derive_barriers(p);
     FND_TRY(fnd_program_fold(p, err));
-    FND_TRY(fnd_program_fill(p, err));
+    FND_TRY(fnd_program_fill_table(p, err));
     FND_TRY(fnd_program_prepare(p, err));
     for (uint32_t i = 0; i < p->variable_count; i++) {
         if (p->variables[i].count == 0) return fnd_fail(err, FND_ERR_USAGE, "program %s: no call has a number or dimension %s", p->name, p->variables[i].name);

@@ -67,8 +67,10 @@ struct fnd_program {
 void fnd_program_derive_barriers(fnd_program *p);
 /* program_plan.c: variants with constants folded; call.variant. */
 FND_USE_RESULT fnd_status fnd_program_fold(fnd_program *p, fnd_error *err);
-/* program_build.c: the table; text and code. */
-FND_USE_RESULT fnd_status fnd_program_fill(fnd_program *p, fnd_error *err);
+/* program_build.c: calls that read tiles and calls whose weights only portable texts read cannot be
+ * one text, and run as separate launches. The table; text and code. */
+FND_USE_RESULT fnd_status fnd_program_choose_texts(fnd_program *p, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_program_fill_table(fnd_program *p, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_program_compile(fnd_program *p, bool only_if_there, fnd_error *err);
 /* program_meanwhile.c: find, or compile, the code of a program; in the background where the library
  * can serve until it is there. */

@@ -69,10 +69,10 @@ static fnd_status fill_table(fnd_program *p, fnd_error *err) {
 /* ---- classes of layers ---- */
 
 typedef struct layering {
-    fnd_part           *parts; /* one per call */
+    fnd_part *parts; /* one per call */
     fnd_block_of_calls *blocks, *classes;
-    uint8_t            *layer_class;
-    uint32_t            layers, class_count;
+    uint8_t *layer_class;
+    uint32_t layers, class_count;
 } layering;
 
 static bool same_block(const fnd_block_of_calls *a, const fnd_block_of_calls *b) {
@@ -109,7 +109,8 @@ static fnd_status find_layers(const fnd_program *p, layering *l, fnd_program_tex
     for (uint32_t i = 0; i < p->call_count; i++) {
         const fnd_call *call = &p->calls[i];
         bool behind = call->layer < 0 && p->layers > 0 && i > 0 && (p->calls[i - 1].layer >= 0 || text->after.count);
-        fnd_block_of_calls *block = call->layer >= 0 ? &l->blocks[call->layer] : behind ? &text->after : &text->before;
+        fnd_block_of_calls *block = call->layer >= 0 ? &l->blocks[call->layer] : behind ? &text->after
+                                                                                        : &text->before;
         l->parts[i] = (fnd_part){ call->variant, call->barrier };
         if (!block->count) block->parts = &l->parts[i];
         block->count++;
@@ -124,16 +125,23 @@ static fnd_status find_layers(const fnd_program *p, layering *l, fnd_program_tex
 
 /* ---- code ---- */
 
-static const char *program_suffix(const fnd_program *p, const fnd_composer *c, uint32_t first, uint32_t count) {
-    for (uint32_t i = first; i < first + count; i++) {
-        if (p->calls[i].bound.portable) return "";
+/* Portable texts if one call needs them. */
+static fnd_status common_suffix(const fnd_program *p, uint32_t first, uint32_t count, const char **suffix, fnd_error *err) {
+    *suffix = p->f->info.suffix;
+    for (uint32_t i = first; i < first + count && (*suffix)[0]; i++) FND_TRY(fnd_dispatch_suffix(p->f, &p->calls[i].bound, suffix, err));
+    return FND_OK;
+}
+
+fnd_status fnd_program_choose_texts(fnd_program *p, fnd_error *err) {
+    bool tiled = false, portable = false;
+    for (uint32_t i = 0; i < p->call_count; i++) {
+        const char *suffix;
+        FND_TRY(fnd_dispatch_suffix(p->f, &p->calls[i].bound, &suffix, err));
+        tiled |= p->calls[i].bound.tiled;
+        portable |= !suffix[0];
     }
-    const char *suffix = p->f->info.suffix;
-    for (uint32_t i = first; i < first + count && suffix[0]; i++) {
-        const fnd_variant *v = p->variants[p->calls[i].variant];
-        suffix = fnd_common_suffix(c->catalog, suffix, &v, 1);
-    }
-    return suffix;
+    p->separate |= tiled && portable && p->f->info.suffix[0];
+    return FND_OK;
 }
 
 static void measure_segment(const fnd_program *p, fnd_segment *s) {
@@ -154,10 +162,12 @@ static void measure_segment(const fnd_program *p, fnd_segment *s) {
 /* Print and compile calls first .. first + count - 1 as one entry point. */
 static fnd_status compile_text(fnd_program *p, fnd_segment *s, const fnd_program_text *text, bool only_if_there, fnd_error *err) {
     fnd_composer *c;
+    const char *suffix;
     FND_TRY(fnd_composer_get(p->f, &c, err));
+    FND_TRY(common_suffix(p, s->first, s->count, &suffix, err));
     fnd_text_clear(&p->text);
     FND_TRY(fnd_print_program(c->catalog, text, &p->text, err));
-    fnd_pipeline_desc desc = { .entry = text->name, .text = fnd_text_get(&p->text), .suffix = program_suffix(p, c, s->first, s->count), .warps = p->f->info.warps, .only_if_there = only_if_there };
+    fnd_pipeline_desc desc = { .entry = text->name, .text = fnd_text_get(&p->text), .suffix = suffix, .warps = p->f->info.warps, .only_if_there = only_if_there };
     return fnd_pipeline_get(p->f, &desc, &s->code, err);
 }
 
@@ -219,7 +229,7 @@ static fnd_status build_separate(fnd_program *p, fnd_error *err) {
     return FND_OK;
 }
 
-fnd_status fnd_program_fill(fnd_program *p, fnd_error *err) {
+fnd_status fnd_program_fill_table(fnd_program *p, fnd_error *err) {
     for (uint32_t i = 0; i < p->call_count; i++) {
         if (p->calls[i].layer >= (int)p->layers) p->layers = (uint32_t)p->calls[i].layer + 1;
     }

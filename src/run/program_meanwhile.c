@@ -41,7 +41,7 @@ static fnd_status make_meanwhile(fnd_program *p, fnd_error *err) {
     for (uint32_t i = 0; i < p->variable_count; i++) memcpy(m->variables[i].name, p->variables[i].name, sizeof m->variables[i].name);
     m->variable_count = p->variable_count;
     fnd_status status = fnd_program_fold(m, err);
-    if (status == FND_OK) status = fnd_program_fill(m, err);
+    if (status == FND_OK) status = fnd_program_fill_table(m, err);
     if (status == FND_OK) status = fnd_program_compile(m, false, err);
     if (status != FND_OK) {
         fnd_program_free(m);

@@ -26,6 +26,15 @@
     K(repack, WRITTEN(repack, tiles) READ(repack, w)) \
     K(argmax_partial, READ(argmax_partial, logits) WRITTEN(argmax_partial, best) WRITTEN(argmax_partial, best_id)) \
     K(argmax_pick, READ(argmax_pick, best) READ(argmax_pick, best_id) WRITTEN(argmax_pick, id)) \
+    K(sample_partial, READ(sample_partial, logits) WRITTEN(sample_partial, kept) WRITTEN(sample_partial, kept_ids)) \
+    K(sample_pick, READ(sample_pick, kept) READ(sample_pick, kept_ids) WRITTEN(sample_pick, near_logits) WRITTEN(sample_pick, near_ids) WRITTEN(sample_pick, id) U32(sample_pick, top_k) F32(sample_pick, top_p) F32(sample_pick, min_p) F32(sample_pick, temperature) U32(sample_pick, seed) U32(sample_pick, seed_high) U32(sample_pick, position)) \
+    K(sample_penalize, WRITTEN(sample_penalize, logits) READ(sample_penalize, recent) F32(sample_penalize, penalty)) \
+    K(arange, WRITTEN(arange, y) F32(arange, start) F32(arange, step)) \
+    K(arange_i32, WRITTEN(arange_i32, y) I32(arange_i32, start) I32(arange_i32, step)) \
+    K(fill, WRITTEN(fill, y) F32(fill, value)) \
+    K(ones, WRITTEN(ones, y)) \
+    K(random_uniform, WRITTEN(random_uniform, y) U32(random_uniform, seed) U32(random_uniform, seed_high) U32(random_uniform, sequence)) \
+    K(kv_rearrange, READ(kv_rearrange, x) WRITTEN(kv_rearrange, y)) \
     K(rope, WRITTEN(rope, x) READ(rope, positions) READ(rope, inv_freq) U32(rope, pairing) F32(rope, mscale))
 
 #endif
