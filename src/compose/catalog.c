@@ -114,6 +114,17 @@ static fnd_status copy_name(const place *in, const char *at, char *to, size_t by
     return FND_OK;
 }
 
+/* Group memory is an array of a constant count. */
+static fnd_status check_group(const place *in, int line, const fnd_arg *arg, fnd_error *err) {
+    char *end;
+    unsigned long count = strtoul(arg->shape_text, &end, 10);
+    if (!isdigit((unsigned char)arg->shape_text[0]) || *end || count == 0 || count > 65536) {
+        return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: argument %s: group memory has a count of 1 to 65536 elements, not \"%s\"", in->path, line, arg->name, arg->shape_text);
+    }
+    if (strcmp(arg->type, "act") == 0) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: argument %s: group memory has an element type, not act", in->path, line, arg->name);
+    return FND_OK;
+}
+
 /* One row of an argument list. */
 static fnd_status read_arg(const place *in, const char *at, const fields *f, fnd_arg *arg, fnd_error *err) {
     int line = line_of(in, at), kind = f->count ? index_of(f->text[0], arg_kind_names, FND_COUNT(arg_kind_names)) : -1;
@@ -130,7 +141,7 @@ static fnd_status read_arg(const place *in, const char *at, const fields *f, fnd
     if (is_value) known = strcmp(arg->type, "u32") == 0 || strcmp(arg->type, "i32") == 0 || strcmp(arg->type, "f32") == 0;
     if (!known) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: argument %s of kind %s cannot have the type %s", in->path, line, arg->name, f->text[0], arg->type);
     if (!fnd_expr_is_name(arg->name)) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: \"%s\" is not a name", in->path, line, arg->name);
-    if (arg->kind == FND_ARG_GROUP) return FND_OK;
+    if (arg->kind == FND_ARG_GROUP) return check_group(in, line, arg, err);
     snprintf(where, sizeof where, "%s:%d: argument %s", in->path, line, arg->name);
     FND_TRY(fnd_shape_parse(arg->shape_text, where, &arg->shape, err));
     if ((arg->shape.rank == 0) != is_value) return fnd_fail(err, FND_ERR_COMPOSE, "%s: a %s", where, is_value ? "number has no shape" : "tensor needs a shape");

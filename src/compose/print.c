@@ -119,17 +119,34 @@ static void print_templates(const fnd_variant *v, once *o, fnd_text *out) {
         if (!s->by_policy) continue;
         snprintf(key, sizeof key, "%.30s %.90s", policy, s->file);
         if (!first_time(o, key)) continue;
-        if (strcmp(policy, "any") == 0) fnd_text_printf(out, "#include \"" ANY_FOLDER "%s.h\"\n", s->name);
-        else fnd_text_printf(out, "#define POLICY %s\n#include \"%s\"\n#undef POLICY\n", policy, s->file);
+        if (strcmp(policy, "any") == 0)
+            fnd_text_printf(out, "#include \"" ANY_FOLDER "%s.h\"\n", s->name);
+        else
+            fnd_text_printf(out, "#define POLICY %s\n#include \"%s\"\n#undef POLICY\n", policy, s->file);
     }
+}
+
+/* Group memory that a kernel declares, each array a multiple of 16 bytes: Metal's entry points declare
+ * it as one block. */
+static uint32_t group_bytes(const fnd_composition *k) {
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < k->arg_count; i++) {
+        const fnd_arg *arg = &k->args[i];
+        if (arg->kind != FND_ARG_GROUP) continue;
+        uint32_t each = strchr(arg->type, '8') ? 1 : strstr(arg->type, "16") ? 2
+                                                                             : 4;
+        bytes += (uint32_t)fnd_round_up(each * strtoul(arg->shape_text, NULL, 10), 16);
+    }
+    return bytes;
 }
 
 fnd_status fnd_print_head(fnd_catalog *catalog, const fnd_variant *const *variants, size_t count, fnd_text *out, fnd_error *err) {
     once o = { .count = 0 };
-    uint32_t tokens = 0;
+    uint32_t tokens = 0, group = 0;
     bool codes = false, floats = false;
     for (size_t n = 0; n < count; n++) {
         const fnd_composition *k = variants[n]->kernel;
+        if (group_bytes(k) > group) group = group_bytes(k);
         if (k->form != FND_FORM_LINEAR) continue;
         if (variants[n]->tokens > tokens) tokens = variants[n]->tokens;
         for (uint32_t i = 0; i < k->arg_count; i++) {
@@ -142,6 +159,7 @@ fnd_status fnd_print_head(fnd_catalog *catalog, const fnd_variant *const *varian
     if (tokens) fnd_text_printf(out, "#define FND_TOKENS %u\n", tokens);
     if (codes) fnd_text_str(out, "#define FND_X_CODES 1\n");
     if (floats) fnd_text_str(out, "#define FND_X_FLOATS 1\n");
+    if (group) fnd_text_printf(out, "#define FND_GROUP_BYTES %u\n", group);
     fnd_text_str(out, "#include \"fnd_device.h\"\n");
     for (size_t n = 0; n < count; n++) FND_TRY(print_policies(catalog, variants[n], &o, out, err));
     for (size_t n = 0; n < count; n++) print_stage_files(variants[n], &o, out);

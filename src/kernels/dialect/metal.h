@@ -78,7 +78,7 @@ FND_INLINE vec fnd_vec_load_f16(const FND_GPU u16 *p) {
   #define FND_WARPS 4
 #endif
 #ifndef FND_GROUP_BYTES
-  #define FND_GROUP_BYTES 28672 /* group memory of a kernel at most; what no kernel uses is dropped */
+  #define FND_GROUP_BYTES 16 /* the composer says how much a text's kernels declare at most */
 #endif
 #define fnd_lane_sum(v)       metal::simd_sum(v)
 #define fnd_lane_max(v)       metal::simd_max(v)
