@@ -14,13 +14,13 @@
 typedef struct nvrtc_program nvrtc_program;
 
 /*    result  name                  parameters */
-#define NVRTC_CALLS(X)                                                                                                                   \
-    X(nvrtcGetNumSupportedArchs, (int *count))                                                                                           \
-    X(nvrtcGetSupportedArchs, (int *archs))                                                                                              \
+#define NVRTC_CALLS(X) \
+    X(nvrtcGetNumSupportedArchs, (int *count)) \
+    X(nvrtcGetSupportedArchs, (int *archs)) \
     X(nvrtcCreateProgram, (nvrtc_program * *program, const char *text, const char *name, int headers, const char *const *header_texts, const char *const *header_names)) \
-    X(nvrtcCompileProgram, (nvrtc_program * program, int options, const char *const *option_texts))                                      \
-    X(nvrtcGetProgramLogSize, (nvrtc_program * program, size_t * bytes))                                                                 \
-    X(nvrtcGetProgramLog, (nvrtc_program * program, char *log))                                                                          \
+    X(nvrtcCompileProgram, (nvrtc_program * program, int options, const char *const *option_texts)) \
+    X(nvrtcGetProgramLogSize, (nvrtc_program * program, size_t * bytes)) \
+    X(nvrtcGetProgramLog, (nvrtc_program * program, char *log)) \
     X(nvrtcDestroyProgram, (nvrtc_program * *program))
 
 static struct {
