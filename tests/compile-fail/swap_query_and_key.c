@@ -1,21 +1,14 @@
-/* Query and key are distinct types, so that an attention call cannot mix them up. */
+/* Query and key are distinct types, so that a call of the shipped attention cannot mix them up. */
 /* expect: incompatible pointer type */
 /* expect: incompatible-pointer-types */
-#include "foundry/tensor.h"
+#include "foundry/kernels.h"
 
-typedef struct attention_bind {
-    fnd_tensor *out;
-    const fnd_query *q;
-    const fnd_key *k;
-    const fnd_value *v;
-} attention_bind;
+fnd_status attend(foundry *f, fnd_tensor *part, fnd_query *q, fnd_key *k, fnd_value *v);
 
-attention_bind bind(fnd_tensor *out, fnd_query *q, fnd_key *k, fnd_value *v);
-
-attention_bind bind(fnd_tensor *out, fnd_query *q, fnd_key *k, fnd_value *v) {
+fnd_status attend(foundry *f, fnd_tensor *part, fnd_query *q, fnd_key *k, fnd_value *v) {
 #ifdef CONTROL
-    return (attention_bind){ .out = out, .q = q, .k = k, .v = v };
+    return fnd_attention_decode(f, &(fnd_attention_decode_bind){ .part = part, .q = q, .k = k, .v = v }, NULL);
 #else
-    return (attention_bind){ .out = out, .q = k, .k = q, .v = v };
+    return fnd_attention_decode(f, &(fnd_attention_decode_bind){ .part = part, .q = k, .k = q, .v = v }, NULL);
 #endif
 }
