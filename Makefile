@@ -125,6 +125,10 @@ everything: all $(ROOT)/tests
 kernels: | setup-checks
 	+@$(BUILD) $(ROOT)/kernels_check
 	@$(ROOT)/kernels_check $(ROOT)/kernels $(only)
+## snapshots: write tests/snapshots anew, the composed texts of the shipped kernels
+snapshots: setup
+	+@$(BUILD) $(ROOT)/tests
+	@FOUNDRY_WRITE_SNAPSHOTS=1 $(ROOT)/tests compose_snapshots
 KERNELS_CHECK_OBJ := $(patsubst %.c,$(ROOT)/obj/%.o,$(wildcard tests/kernels_check/*.c))
 $(ROOT)/kernels_check: $(KERNELS_CHECK_OBJ) $(filter $(ROOT)/obj/src/base/% $(ROOT)/obj/src/tensor/% $(ROOT)/obj/src/compose/% %/sources.o,$(LIB_OBJ))
 	$(CC) $(ALL_CFLAGS) $^ $(LDLIBS) -o $@
@@ -168,4 +172,4 @@ help:
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(KERNELS_CHECK_OBJ:.o=.d)
 .PHONY: all clean help setup demo test test-models check setup-checks check-scripts check-layers \
-    check-style check-headers check-warnings check-asan check-fuzz everything kernels format fuzz fuzz-targets bench-cpu examples bind-header
+    check-style check-headers check-warnings check-asan check-fuzz everything kernels snapshots format fuzz fuzz-targets bench-cpu examples bind-header
