@@ -12,10 +12,9 @@ typedef struct fnd_architecture {
 } fnd_architecture;
 const fnd_architecture *fnd_architecture_find(fnd_span name); /* NULL: unknown */
 
-/* A matrix ready for the device's matrix kernels: tiles of its own, or in place. */
+/* A matrix ready for the device's matrix kernels: in tiles, or in place in the file. */
 typedef struct fnd_matrix {
-    fnd_tensor    t;
-    fnd_dedicated tiles; /* zero when in place */
+    fnd_tensor t;
 } fnd_matrix;
 
 typedef struct fnd_layer_weights {
@@ -31,6 +30,7 @@ struct fnd_model {
     fnd_model_info     info;
     bool               no_fuse;
     fnd_const_view     file;       /* all of it, as bytes */
+    fnd_dedicated      tiles;      /* all repacked matrices, one behind the other, in the order of use */
     fnd_tensor         embedding;  /* [vocab, dim], as in the file */
     fnd_tensor         output_norm;
     fnd_matrix         head;       /* [vocab, dim] */

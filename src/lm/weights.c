@@ -6,11 +6,13 @@
 
 #include <stdio.h>
 
+enum { TILE_ALIGNMENT = 256 };
+
 typedef struct loader {
     fnd_model  *m;
     fnd_kernel *repack;
     uint32_t    tile_rows;
-    uint64_t    done_bytes;
+    uint64_t    done_bytes, tile_bytes; /* so far; of m->tiles */
     fnd_error  *err;
 } loader;
 
@@ -43,19 +45,19 @@ static fnd_status find_matrix(loader *l, const char *name, uint64_t rows, uint64
     fnd_model_progress(l->m, "reading weights", l->done_bytes, l->m->info.bytes_per_token);
     l->done_bytes += fnd_tensor_bytes(&out->t);
     if (!l->tile_rows) return FND_OK;
-    FND_TRY(fnd_alloc_tiled(l->m->f, out->t.format, fnd_shape2(rows, cols), l->tile_rows, &out->tiles, l->err));
-    fnd_tensor_set_name(&out->tiles.t, name);
-    /* The same memory as plain bytes, for the kernel that fills it. */
-    fnd_tensor bytes = out->tiles.t;
-    bytes.format = FND_U8;
-    bytes.layout = FND_LAYOUT_ROWS;
-    bytes.tile_rows = 0;
-    bytes.rank = 1;
-    for (uint32_t d = 0; d < FND_MAX_RANK; d++) bytes.shape[d] = bytes.stride[d] = 1;
-    bytes.shape[0] = fnd_tensor_bytes(&out->tiles.t);
-    fnd_binding b[] = { fnd_bind_out("tiles", &bytes), fnd_bind_in("w", &out->t) };
+    fnd_tensor tiles = out->t;
+    tiles.layout = FND_LAYOUT_TILES;
+    tiles.tile_rows = l->tile_rows;
+    tiles.storage = l->m->tiles.t.storage;
+    tiles.generation = l->m->tiles.t.generation;
+    tiles.offset_bytes = l->tile_bytes;
+    fnd_view bytes;
+    fnd_cut cut = { .dim = 0, .first = l->tile_bytes, .count = fnd_tensor_bytes(&tiles) };
+    FND_TRY(fnd_view_cut(&l->m->tiles.t, cut, &bytes, l->err));
+    fnd_binding b[] = { fnd_bind_out("tiles", &bytes.t), fnd_bind_in("w", &out->t) };
     FND_TRY(fnd_run(l->m->f, l->repack, b, FND_COUNT(b), l->err));
-    out->t = out->tiles.t;
+    l->tile_bytes += fnd_round_up(cut.count, TILE_ALIGNMENT);
+    out->t = tiles;
     return FND_OK;
 }
 
@@ -101,8 +103,21 @@ static fnd_status choose_layout(loader *l) {
     fnd_context_info info;
     FND_TRY(fnd_info(l->m->f, &info, l->err));
     l->tile_rows = info.tile_rows;
-    if (l->tile_rows) FND_TRY(fnd_kernel_get(l->m->f, "repack", &l->repack, l->err));
-    return FND_OK;
+    if (!l->tile_rows) return FND_OK;
+    FND_TRY(fnd_kernel_get(l->m->f, "repack", &l->repack, l->err));
+    /* One block for all matrices, so that large pages and the stream of weights are not cut. A matrix
+     * takes the file's bytes, its last tile filled up and every tile rounded up. */
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < fnd_gguf_tensor_count(l->m->gguf); i++) {
+        const fnd_gguf_tensor *t = fnd_gguf_tensor_at(l->m->gguf, i);
+        uint64_t rows = t->dims[1], tiles = (rows + l->tile_rows - 1) / l->tile_rows;
+        if (t->dim_count == 2 && rows && !(fnd_span_equal(t->name, "token_embd.weight") && !l->m->info.tied_head)) {
+            bytes += fnd_round_up(tiles * fnd_round_up(t->bytes / rows * l->tile_rows, 64), TILE_ALIGNMENT);
+        }
+    }
+    fnd_status status = fnd_alloc(l->m->f, FND_U8, fnd_shape1(bytes ? bytes : 1), FND_ZEROS, &l->m->tiles, l->err);
+    fnd_tensor_set_name(&l->m->tiles.t, "weights");
+    return status;
 }
 
 fnd_status fnd_model_load_weights(fnd_model *m, fnd_error *err) {
@@ -124,12 +139,7 @@ fnd_status fnd_model_load_weights(fnd_model *m, fnd_error *err) {
 }
 
 void fnd_model_free_weights(fnd_model *m) {
-    for (uint32_t i = 0; m->layers && i < m->info.layers; i++) {
-        fnd_layer_weights *w = &m->layers[i];
-        fnd_matrix *matrices[] = { &w->q, &w->k, &w->v, &w->o, &w->gate, &w->up, &w->down };
-        for (size_t k = 0; k < FND_COUNT(matrices); k++) fnd_tensor_free(m->f, &matrices[k]->tiles, NULL);
-    }
-    fnd_tensor_free(m->f, &m->head.tiles, NULL);
+    fnd_tensor_free(m->f, &m->tiles, NULL);
     if (fnd_view_tensor(&m->file)->rank) fnd_tensor_unadopt(m->f, &m->file, NULL);
     fnd_free_memory(m->layers);
 }
