@@ -324,3 +324,30 @@ TEST(typed_own_format_beside_tiles_in_a_program) {
     }
     close_bench(&b);
 }
+
+/* ---- stages of the user's own ---- */
+
+/* A kernel lives on while one of its stages is declared anew. The stage's list of arguments is that of
+ * its own file, though another file has one of the same name. */
+TEST(typed_own_stage_declared_anew) {
+    static const char text[] = "#ifndef OWN_DOUBLED_H\n#define OWN_DOUBLED_H\n#include \"val.h\"\n#define SCALE_ARGS(X)\n"
+                               "FND_STAGE(doubled, SCALE_ARGS, EPILOGUE_ACTIVATION, TILE, TILE, OWN, \"2 v\")\n"
+                               "FND_INLINE fnd_val doubled(fnd_val v, fnd_at at) { (void)at; return v + v; }\n#endif\n";
+    bench b;
+    fnd_kernel *k = NULL, *again = NULL;
+    float before[16], after[16];
+    fnd_kernel_desc desc = { .name = "double_it", .stages = { { "take", NULL }, { "doubled", NULL }, { "store", NULL } } };
+    if (!open_bench(&b, "cpu")) return;
+    fnd_dedicated x = values(&b, fnd_shape2(1, 16)), y = poison(&b, FND_F32, fnd_shape2(1, 16));
+    CHECK_OK(fnd_register_text(b.f, "own/doubled.h", text, &b.err), &b.err);
+    CHECK_OK(fnd_kernel_make(b.f, &desc, &k, &b.err), &b.err);
+    CHECK_OK(fnd_register_text(b.f, "own/doubled.h", text, &b.err), &b.err);
+    CHECK_OK(fnd_kernel_make(b.f, &desc, &again, &b.err), &b.err);
+    CHECK(k && k == again);
+    fnd_binding bindings[] = { fnd_bind_in("x", &x.t), fnd_bind_out("y", &y.t) };
+    if (k) CHECK_OK(fnd_run(b.f, k, bindings, 2, &b.err), &b.err);
+    CHECK_OK(fnd_tensor_read(b.f, &x.t, 0, before, sizeof before, &b.err), &b.err);
+    CHECK_OK(fnd_tensor_read(b.f, &y.t, 0, after, sizeof after, &b.err), &b.err);
+    for (int i = 0; i < 16 && b.err.status == FND_OK; i++) CHECK(fabsf(after[i] - 2 * before[i]) < 1e-6f);
+    close_bench(&b);
+}

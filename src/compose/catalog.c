@@ -18,6 +18,8 @@ struct fnd_catalog {
     size_t stage_count;
     fnd_policy *policies[MAX_POLICIES];
     size_t policy_count;
+    void **replaced; /* declared anew; kernels made before may still refer to them */
+    size_t replaced_count;
 };
 
 static const char *const arg_kind_names[] = {
@@ -148,10 +150,12 @@ static fnd_status read_arg(const place *in, const char *at, const fields *f, fnd
     return FND_OK;
 }
 
-/* The text behind "#define NAME(X)" in any file. */
-static const char *find_list(const fnd_catalog *c, const char *name, place *in) {
+/* The text behind "#define NAME(X)" in the stage's own file, or else in any. */
+static const char *find_list(const fnd_catalog *c, const char *name, const place *own, place *in) {
     char head[FND_NAME_BYTES + 16];
     snprintf(head, sizeof head, "#define %s(X)", name);
+    *in = *own;
+    if (strstr(own->text, head)) return strstr(own->text, head) + strlen(head);
     for (size_t i = 0; i < fnd_sources_count(c->sources); i++) {
         const fnd_source *s = fnd_sources_at(c->sources, i);
         const char *found = strstr(s->text, head);
@@ -164,7 +168,7 @@ static const char *find_list(const fnd_catalog *c, const char *name, place *in) 
 
 static fnd_status read_args(fnd_catalog *c, const place *stage_place, const char *stage_at, const char *list, fnd_stage *stage, fnd_error *err) {
     place in;
-    const char *p = find_list(c, list, &in);
+    const char *p = find_list(c, list, stage_place, &in);
     if (!p) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: stage %s names the argument list %s, which no kernel file defines", stage_place->path, line_of(stage_place, stage_at), stage->name, list);
     for (;; p++) {
         if (*p == '\\' && p[1] == '\n')
@@ -234,13 +238,23 @@ static fnd_status read_stage(fnd_catalog *c, const place *in, const char *at, co
     return read_args(c, in, at, f->text[1], stage, err);
 }
 
+/* Keep `old` until the catalog closes. */
+static fnd_status replace(fnd_catalog *c, void *old, fnd_error *err) {
+    void **list = fnd_alloc_resized(c->replaced, c->replaced_count + 1, sizeof *list);
+    if (!list) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the catalog of stages");
+    c->replaced = list;
+    c->replaced[c->replaced_count++] = old;
+    return FND_OK;
+}
+
 static fnd_status add_stage(fnd_catalog *c, const place *in, const char *at, const fields *f, fnd_error *err) {
     fnd_stage *stage = fnd_alloc_zeroed(1, sizeof *stage);
     if (!stage) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for stage %s", f->text[0]);
     fnd_status status = read_stage(c, in, at, f, stage, err);
     for (size_t i = 0; i < c->stage_count && status == FND_OK; i++) {
         if (strcmp(c->stages[i]->name, stage->name) != 0) continue;
-        fnd_free_memory(c->stages[i]); /* declared anew: the later one counts */
+        status = replace(c, c->stages[i], err); /* declared anew: the later one counts */
+        if (status != FND_OK) break;
         c->stages[i] = stage;
         return FND_OK;
     }
@@ -268,7 +282,8 @@ static fnd_status add_policy(fnd_catalog *c, const place *in, const char *at, co
     if (status == FND_OK && c->policy_count == MAX_POLICIES) status = fnd_fail(err, FND_ERR_LIMIT, "more than %d policies", MAX_POLICIES);
     for (size_t i = 0; i < c->policy_count && status == FND_OK; i++) {
         if (strcmp(c->policies[i]->name, policy->name) != 0) continue;
-        fnd_free_memory(c->policies[i]);
+        status = replace(c, c->policies[i], err);
+        if (status != FND_OK) break;
         c->policies[i] = policy;
         return FND_OK;
     }
@@ -327,6 +342,8 @@ void fnd_catalog_close(fnd_catalog *c) {
     if (!c) return;
     for (size_t i = 0; i < c->stage_count; i++) fnd_free_memory(c->stages[i]);
     for (size_t i = 0; i < c->policy_count; i++) fnd_free_memory(c->policies[i]);
+    for (size_t i = 0; i < c->replaced_count; i++) fnd_free_memory(c->replaced[i]);
+    fnd_free_memory(c->replaced);
     fnd_sources_close(c->sources);
     fnd_free_memory(c);
 }
