@@ -10,8 +10,9 @@
 
 #define P_(name) FND_CAT(POLICY, name)
 
-/* 32 columns: codes at `codes`, their scales those of `group` and of the group after it. */
-FND_INLINE void P_(_dot32)(fnd_tile *out, const u8 *codes, const u8 *fields, u32 group, const i8 *xq, const f32 *xscale, const f32 *xsum) {
+/* 32 columns: codes at `codes`, their scales those of `group` and of the group after it. Here x stands
+ * at these columns. */
+FND_INLINE void P_(_dot32)(fnd_tile *out, const u8 *codes, const u8 *fields, u32 group, fnd_x x) {
     const u32 quads = P_(_GROUP) / 4; /* of a group: 8 or 4 */
     const u32 zero = FND_ZERO_LEFT(P_(_ZERO));
     vec before = fnd_vec_splat(0.0f);
@@ -22,21 +23,24 @@ FND_INLINE void P_(_dot32)(fnd_tile *out, const u8 *codes, const u8 *fields, u32
             vec_u8x4 u = P_(_unpack)(codes, j);
             FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) {
                 i32 four;
-                __builtin_memcpy(&four, xq + (j * FND_TOKENS + i) * 4, 4);
+                __builtin_memcpy(&four, x.codes + (j * FND_TOKENS + i) * 4, 4);
                 acc[i] = P_(_dot4)(acc[i], u, four);
             }
         }
         vec scale, min = fnd_vec_splat(0.0f);
         P_(_scales)(fields, group, &scale, &min);
-        FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) out->of[i] += fnd_vec_of(acc[i]) * (scale * xscale[i]);
+        FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++)
+            out->of[i] += fnd_vec_of(acc[i]) * (scale * x.scales[i]);
         if (zero == 0 && !P_(_MIN)) continue;
         /* Two groups: o0 * (sum of 16) + o1 * (sum of 32 - sum of 16). */
         vec offset = P_(_MIN) ? min - scale * (f32)zero : scale * -(f32)zero;
         if (first + quads == 8) {
-            FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) out->of[i] += offset * xsum[FND_TOKENS + i];
+            FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++)
+                out->of[i] += offset * x.sums[FND_TOKENS + i];
         }
         if (quads == 4 && first == 4) {
-            FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) out->of[i] += (before - offset) * xsum[i];
+            FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++)
+                out->of[i] += (before - offset) * x.sums[i];
         }
         before = offset;
     }
@@ -47,20 +51,20 @@ FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s,
     const u8 *codes = w.data + (r.row / FND_VEC) * fnd_tile_bytes(P_(_row_bytes)(x.cols));
     const u8 *fields = codes + (u64)(x.cols / 32) * P_(_PLANES);
     const u64 ahead = fnd_tile_bytes(P_(_row_bytes)(x.cols)); /* the next tile's fields are wanted at its start */
-    const i8 *xq = x.codes + (u64)s.first * x.cols;
-    const f32 *xscale = x.scales + (u64)s.first * (x.cols / 32);
-    const f32 *xsum = x.sums + (u64)s.first * (x.cols / 16);
+    x.codes += (u64)s.first * x.cols;
+    x.scales += (u64)s.first * (x.cols / 32);
+    x.sums += (u64)s.first * (x.cols / 16);
     fnd_tile out;
     for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
     for (u32 block = 0; block < x.cols / P_(_BLOCK); block++, fields += P_(_FIELD_BYTES) * FND_VEC) {
         if (FND_TOKENS == 1) fnd_fetch_ahead(fields + ahead, P_(_FIELD_BYTES) * FND_VEC);
         for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++) {
             if (FND_TOKENS == 1) fnd_fetch_ahead(codes + FND_CODES_AHEAD, P_(_PLANES));
-            P_(_dot32)(&out, codes, fields, chunk * (32 / P_(_GROUP)), xq, xscale, xsum);
+            P_(_dot32)(&out, codes, fields, chunk * (32 / P_(_GROUP)), x);
             codes += P_(_PLANES);
-            xq += 32 * FND_TOKENS;
-            xscale += FND_TOKENS;
-            xsum += 2 * FND_TOKENS;
+            x.codes += 32 * FND_TOKENS;
+            x.scales += FND_TOKENS;
+            x.sums += 2 * FND_TOKENS;
         }
     }
     return out;
