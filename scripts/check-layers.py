@@ -27,6 +27,7 @@ MAY_INCLUDE = {
     "lm": ["base", "tensor", "compose", "run", "lm", "kernels"],
     "cli": ["base", "tensor", "compose", "run", "lm", "cli", "kernels"],
     "kernels": ["kernels"],
+    "bake": ["base", "tensor", "compose", "backend/cpu"],  # a program of the build: writes the cpu's tables
 }
 BACKENDS = {"cpu", "cuda", "metal", "sim"}
 OPERATIONS = {"gemv", "gemm", "attention", "rmsnorm", "norm", "rope", "softmax", "swiglu", "silu", "gelu",

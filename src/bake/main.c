@@ -14,21 +14,22 @@
 
 #include <stdio.h>
 
-enum { TILE_TOKENS = 8, MAX_KERNELS = 96 };
+enum { TILE_TOKENS = 8,
+       MAX_KERNELS = 96 };
 
 typedef struct baker {
-    const char  *dir;
+    const char *dir;
     fnd_catalog *catalog;
-    fnd_text     makefile, objects, table, prototypes, policies;
-    size_t       kernels, policy_rows;
-    fnd_error    err;
+    fnd_text makefile, objects, table, prototypes, policies;
+    size_t kernels, policy_rows;
+    fnd_error err;
 } baker;
 
 /* Which kernels: every shipped one for one token, matrix kernels for several too. */
 typedef struct selection {
     fnd_composition *kernels[MAX_KERNELS];
-    fnd_variant     *variants[MAX_KERNELS];
-    size_t           count;
+    fnd_variant *variants[MAX_KERNELS];
+    size_t count;
 } selection;
 
 static fnd_status select_kernels(baker *b, uint32_t tokens, selection *s) {

@@ -36,8 +36,10 @@ static void print_calls(const fnd_program_text *p, const fnd_block_of_calls *blo
 }
 
 static void class_name(const fnd_program_text *p, uint32_t c, char *name, size_t bytes) {
-    if (p->class_count == 1) snprintf(name, bytes, "layer");
-    else snprintf(name, bytes, "layer_%c", (char)('a' + c % 26));
+    if (p->class_count == 1)
+        snprintf(name, bytes, "layer");
+    else
+        snprintf(name, bytes, "layer_%c", (char)('a' + c % 26));
 }
 
 static void print_layer_tables(const fnd_program_text *p, uint32_t first, fnd_text *out) {

@@ -10,8 +10,8 @@
 
 typedef struct reader {
     const fnd_gguf *g;
-    const char     *arch;
-    fnd_error      *err;
+    const char *arch;
+    fnd_error *err;
 } reader;
 
 static char *key_of(const reader *r, const char *suffix, char key[128]) {

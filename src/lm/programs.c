@@ -5,13 +5,13 @@
 
 /* A program being written: `a` the tensors between kernels, `layer` the present layer's weights. */
 typedef struct writer {
-    fnd_session      *s;
-    fnd_program      *p;
-    fnd_activations  *a;
+    fnd_session *s;
+    fnd_program *p;
+    fnd_activations *a;
     fnd_layer_weights *w;
-    uint32_t          i;      /* layer */
-    bool              single; /* one token: decode */
-    fnd_error        *err;
+    uint32_t i;  /* layer */
+    bool single; /* one token: decode */
+    fnd_error *err;
 } writer;
 
 static fnd_status call(const writer *w, const char *name, const fnd_binding *b, size_t count) {
@@ -19,10 +19,10 @@ static fnd_status call(const writer *w, const char *name, const fnd_binding *b, 
     FND_TRY(fnd_kernel_get(w->s->m->f, name, &k, w->err));
     return fnd_program_call(w->p, k, b, count, w->err);
 }
-#define CALL(w, name, ...)                                                          \
-    do {                                                                            \
-        const fnd_binding bindings_[] = { __VA_ARGS__ };                            \
-        FND_TRY(call(w, name, bindings_, sizeof bindings_ / sizeof *bindings_));    \
+#define CALL(w, name, ...) \
+    do { \
+        const fnd_binding bindings_[] = { __VA_ARGS__ }; \
+        FND_TRY(call(w, name, bindings_, sizeof bindings_ / sizeof *bindings_)); \
     } while (0)
 
 /* ---- pieces ---- */
@@ -51,9 +51,9 @@ static fnd_status fused_layer(const writer *w) {
     const fnd_model *m = w->s->m;
     fnd_activations *a = w->a;
     fnd_layer_weights *l = w->w;
-    fnd_binding qkv[12] = { fnd_bind_in("x", &a->x.t),      fnd_bind_in("gamma", &l->attn_norm), fnd_bind_f32("eps", m->info.norm_eps), fnd_bind_in("w_q", &l->q.t),
-                            fnd_bind_in("w_k", &l->k.t),    fnd_bind_in("w_v", &l->v.t),         fnd_bind_out("y_q", &a->q.t),          fnd_bind_out("y_k", &a->k.t),
-                            fnd_bind_out("y_v", &a->v.t),   fnd_bind_in("bias_q", &l->q_bias),   fnd_bind_in("bias_k", &l->k_bias),     fnd_bind_in("bias_v", &l->v_bias) };
+    fnd_binding qkv[12] = { fnd_bind_in("x", &a->x.t), fnd_bind_in("gamma", &l->attn_norm), fnd_bind_f32("eps", m->info.norm_eps), fnd_bind_in("w_q", &l->q.t),
+                            fnd_bind_in("w_k", &l->k.t), fnd_bind_in("w_v", &l->v.t), fnd_bind_out("y_q", &a->q.t), fnd_bind_out("y_k", &a->k.t),
+                            fnd_bind_out("y_v", &a->v.t), fnd_bind_in("bias_q", &l->q_bias), fnd_bind_in("bias_k", &l->k_bias), fnd_bind_in("bias_v", &l->v_bias) };
     FND_TRY(m->info.qkv_bias ? call(w, "norm_qkv_bias", qkv, 12) : call(w, "norm_qkv", qkv, 9));
     if (w->single) {
         FND_TRY(attend_one(w));

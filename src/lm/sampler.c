@@ -55,9 +55,18 @@ static fnd_status make_draw(fnd_session *s, fnd_tensor *logits, fnd_error *err) 
     FND_TRY(fnd_program_begin(s->m->f, &desc, &s->draw, err));
     const fnd_binding a[] = { fnd_bind_in("logits", logits), fnd_bind_out("kept", &kept.t), fnd_bind_out("kept_ids", &kept_ids.t) };
     const fnd_binding b[] = {
-        fnd_bind_in("kept", &kept.t),           fnd_bind_in("kept_ids", &kept_ids.t), fnd_bind_out("near_logits", &near_logits.t), fnd_bind_out("near_ids", &near_ids.t),
-        fnd_bind_out("id", &s->chosen.t),       fnd_bind_u32("top_k", 0),             fnd_bind_f32("top_p", 1),                    fnd_bind_f32("min_p", 0),
-        fnd_bind_f32("temperature", 1),         fnd_bind_u32("seed", 0),              fnd_bind_u32("seed_high", 0),                fnd_bind_u32("position", 0),
+        fnd_bind_in("kept", &kept.t),
+        fnd_bind_in("kept_ids", &kept_ids.t),
+        fnd_bind_out("near_logits", &near_logits.t),
+        fnd_bind_out("near_ids", &near_ids.t),
+        fnd_bind_out("id", &s->chosen.t),
+        fnd_bind_u32("top_k", 0),
+        fnd_bind_f32("top_p", 1),
+        fnd_bind_f32("min_p", 0),
+        fnd_bind_f32("temperature", 1),
+        fnd_bind_u32("seed", 0),
+        fnd_bind_u32("seed_high", 0),
+        fnd_bind_u32("position", 0),
     };
     FND_TRY(call(s, s->draw, "sample_partial", a, FND_COUNT(a), err));
     FND_TRY(call(s, s->draw, "sample_pick", b, FND_COUNT(b), err));
@@ -79,7 +88,8 @@ static fnd_status check(const fnd_session *s, const fnd_sampling *c, fnd_error *
 
 static fnd_status run_draw(fnd_session *s, fnd_tensor *logits, const fnd_sampling *c, fnd_error *err) {
     uint32_t vocab = s->m->info.vocab, top_k = c->top_k < vocab ? c->top_k : 0, all = slice_tokens(s);
-    uint32_t per_slice = top_k && top_k < all ? top_k : all, near = top_k > NEAR ? top_k : vocab < NEAR ? vocab : NEAR;
+    uint32_t per_slice = top_k && top_k < all ? top_k : all, near = top_k > NEAR ? top_k : vocab < NEAR ? vocab
+                                                                                                        : NEAR;
     if (!s->draw || s->draw_per_slice != per_slice || s->draw_near != near) {
         fnd_program_free(s->draw);
         s->draw = NULL;

@@ -9,11 +9,11 @@
 enum { TILE_ALIGNMENT = 256 };
 
 typedef struct loader {
-    fnd_model  *m;
+    fnd_model *m;
     fnd_kernel *repack;
-    uint32_t    tile_rows;
-    uint64_t    done_bytes, tile_bytes; /* so far; of m->tiles */
-    fnd_error  *err;
+    uint32_t tile_rows;
+    uint64_t done_bytes, tile_bytes; /* so far; of m->tiles */
+    fnd_error *err;
 } loader;
 
 /* The tensor `name` as a view into the file, of the shape it must have (cols = 0: a vector). */
@@ -77,11 +77,15 @@ static fnd_status load_layer(loader *l, uint32_t i, fnd_layer_weights *w) {
     uint64_t q_rows = (uint64_t)m->heads * m->head_dim, kv_rows = (uint64_t)m->kv_heads * m->head_dim;
     const struct {
         const char *suffix;
-        uint64_t    rows, cols;
+        uint64_t rows, cols;
         fnd_matrix *to;
     } matrices[] = {
-        { "attn_q", q_rows, m->dim, &w->q },           { "attn_k", kv_rows, m->dim, &w->k },         { "attn_v", kv_rows, m->dim, &w->v },
-        { "attn_output", m->dim, q_rows, &w->o },      { "ffn_gate", m->hidden_dim, m->dim, &w->gate }, { "ffn_up", m->hidden_dim, m->dim, &w->up },
+        { "attn_q", q_rows, m->dim, &w->q },
+        { "attn_k", kv_rows, m->dim, &w->k },
+        { "attn_v", kv_rows, m->dim, &w->v },
+        { "attn_output", m->dim, q_rows, &w->o },
+        { "ffn_gate", m->hidden_dim, m->dim, &w->gate },
+        { "ffn_up", m->hidden_dim, m->dim, &w->up },
         { "ffn_down", m->dim, m->hidden_dim, &w->down },
     };
     char name[64];
@@ -97,8 +101,7 @@ static fnd_status load_layer(loader *l, uint32_t i, fnd_layer_weights *w) {
     return FND_OK;
 }
 
-/* Tiles need a repacker for every format of the model; a format of the user's own without one is used
- * as the file has it, all of the model then. */
+/* Where the device wants tiles: memory for all of them. */
 static fnd_status choose_layout(loader *l) {
     fnd_context_info info;
     FND_TRY(fnd_info(l->m->f, &info, l->err));

@@ -6,11 +6,11 @@
 #include <stdio.h>
 
 typedef struct binder {
-    foundry           *f;
-    fnd_bound         *b;
+    foundry *f;
+    fnd_bound *b;
     const fnd_binding *bindings;
-    size_t             count;
-    fnd_error         *err;
+    size_t count;
+    fnd_error *err;
 } binder;
 
 static const char *kernel_name(const binder *x) { return x->b->kernel->composition.name; }
@@ -40,7 +40,8 @@ static fnd_status check_type(const binder *x, const fnd_arg *arg, const fnd_tens
     if (arg->kind == FND_ARG_WEIGHT) fits = info->is_weight;
     if (strcmp(arg->type, "u32") == 0) fits |= t->format == FND_I32;
     if (fits) return FND_OK;
-    const char *wanted = arg->kind == FND_ARG_WEIGHT ? "a weight format" : strcmp(arg->type, "act") == 0 ? "F32, F16, BF16 or Q8_0" : arg->type;
+    const char *wanted = arg->kind == FND_ARG_WEIGHT ? "a weight format" : strcmp(arg->type, "act") == 0 ? "F32, F16, BF16 or Q8_0"
+                                                                                                         : arg->type;
     return fnd_fail(x->err, FND_ERR_TYPE, "kernel %s: argument %s takes %s, but a tensor of %s is bound", kernel_name(x), arg->name, wanted, info->name);
 }
 
@@ -250,8 +251,10 @@ void fnd_bound_traffic(const fnd_bound *b, uint64_t *read_bytes, uint64_t *writt
         if (!fnd_arg_is_tensor(arg)) continue;
         uint64_t bytes = fnd_tensor_bytes(&b->tensors[i]), values;
         const fnd_format_info *info = fnd_format_get(b->tensors[i].format);
-        if (arg->shape.moves[0] && fnd_expr_value(arg->shape.moves, &names, &values, &ignored) == FND_OK) bytes = values / info->block_weights * info->block_bytes;
-        else if (fnd_dims_find(&b->dims, "tokens") >= 0 && strcmp(arg->shape.dim[0], "tokens") == 0) bytes = bytes / b->tensors[i].shape[0] * dim_value(b, "tokens");
+        if (arg->shape.moves[0] && fnd_expr_value(arg->shape.moves, &names, &values, &ignored) == FND_OK)
+            bytes = values / info->block_weights * info->block_bytes;
+        else if (fnd_dims_find(&b->dims, "tokens") >= 0 && strcmp(arg->shape.dim[0], "tokens") == 0)
+            bytes = bytes / b->tensors[i].shape[0] * dim_value(b, "tokens");
         if (arg->kind != FND_ARG_OUT) *read_bytes += bytes;
         if (arg->kind == FND_ARG_OUT || arg->kind == FND_ARG_INOUT) *written_bytes += bytes;
     }

@@ -8,16 +8,16 @@
 
 /* Texts seen before, so that running a kernel again costs no flattening. */
 struct fnd_pipeline {
-    fnd_hash128   key; /* of the text before flattening */
-    void         *code;
+    fnd_hash128 key; /* of the text before flattening */
+    void *code;
     fnd_pipeline *next;
 };
 
 /* What the cache calls when nobody has the code yet. */
 typedef struct build {
-    foundry       *f;
+    foundry *f;
     fnd_build_desc desc;
-    bool           forbidden;
+    bool forbidden;
 } build;
 
 static fnd_status build_now(void *ctx, void **data, size_t *bytes, fnd_error *err) {
@@ -54,7 +54,11 @@ static fnd_hash128 key_of(const foundry *f, const fnd_pipeline_desc *desc, const
     char options[64];
     snprintf(options, sizeof options, "%u %d %s", desc->warps, f->desc.quick_build, f->backend->name);
     fnd_hash_piece pieces[] = {
-        { text, strlen(text) }, { desc->entry, strlen(desc->entry) }, { options, strlen(options) }, { f->info.target, strlen(f->info.target) }, { desc->suffix, strlen(desc->suffix) },
+        { text, strlen(text) },
+        { desc->entry, strlen(desc->entry) },
+        { options, strlen(options) },
+        { f->info.target, strlen(f->info.target) },
+        { desc->suffix, strlen(desc->suffix) },
     };
     return fnd_hash_pieces(pieces, FND_COUNT(pieces));
 }

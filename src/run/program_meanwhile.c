@@ -5,9 +5,9 @@
 #include "run/program.h"
 
 #ifdef __linux__
-  #include <sys/resource.h>
-  #include <sys/syscall.h>
-  #include <unistd.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 /* One at a time, and after everybody else: the present tokens come first. */
@@ -19,8 +19,10 @@ static void *compile_in_background(void *ctx) {
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 15); /* this thread alone, and the compiler it starts */
 #endif
     pthread_mutex_lock(&one_compiler);
-    if (!atomic_load(&p->unwanted)) p->compile_status = fnd_program_compile(p, false, &p->compile_error);
-    else p->compile_status = FND_ERR_CANCELLED;
+    if (!atomic_load(&p->unwanted))
+        p->compile_status = fnd_program_compile(p, false, &p->compile_error);
+    else
+        p->compile_status = FND_ERR_CANCELLED;
     pthread_mutex_unlock(&one_compiler);
     atomic_store(&p->compiled, true);
     return NULL;

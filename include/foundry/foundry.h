@@ -1,0 +1,26 @@
+/* foundry.h - all of Foundry. See README.md for the ladder of things, and each header for its part:
+ *
+ *   status.h     how failures are told           context.h   opening a device
+ *   format.h     number formats                  tensor.h    tensors, pools, views
+ *   kernel.h     describing kernels              run.h       running kernels and programs
+ *   kernels.h    the shipped kernels, typed      profile.h   seeing where time goes
+ *   gguf.h       model files                     tokenizer.h text to tokens and back
+ *   chat.h       chat templates                  model.h     models and conversations
+ */
+#ifndef FOUNDRY_FOUNDRY_H
+#define FOUNDRY_FOUNDRY_H
+
+#include "foundry/chat.h"
+#include "foundry/context.h"
+#include "foundry/format.h"
+#include "foundry/gguf.h"
+#include "foundry/kernel.h"
+#include "foundry/kernels.h"
+#include "foundry/model.h"
+#include "foundry/profile.h"
+#include "foundry/run.h"
+#include "foundry/status.h"
+#include "foundry/tensor.h"
+#include "foundry/tokenizer.h"
+
+#endif
