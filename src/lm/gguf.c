@@ -228,6 +228,10 @@ static fnd_status take_dims(reader *r, fnd_gguf_tensor *t) {
     return FND_OK;
 }
 
+/* " F32 F16 ..." */
+#define FORMAT_WORD_(id, name, ggml, weights, bytes) " " #id
+#define SUPPORTED                                    FND_FORMATS(FORMAT_WORD_)
+
 static fnd_status take_tensor(reader *r, uint64_t number, fnd_gguf_tensor *t) {
     FND_TRY(take_name(r, "tensor", number, NAME_BYTES_LIMIT, &t->name));
     FND_TRY(take_dims(r, t));
@@ -237,7 +241,7 @@ static fnd_status take_tensor(reader *r, uint64_t number, fnd_gguf_tensor *t) {
     bool lenient = r->g->flags & FND_GGUF_METADATA_ONLY;
     if (t->format == FND_FORMAT_NONE) {
         if (lenient) return FND_OK;
-        return fnd_fail(r->err, FND_ERR_UNSUPPORTED, "%s: %s has type %u (%s), which Foundry does not support; use a file in F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K",
+        return fnd_fail(r->err, FND_ERR_UNSUPPORTED, "%s: %s has type %u (%s), which Foundry does not support; use a file in" SUPPORTED,
                         r->g->path, r->what, t->ggml_type, foreign_type_name(t->ggml_type));
     }
     uint64_t rows = t->dims[1] * t->dims[2] * t->dims[3]; /* cannot wrap: checked by take_dims */
