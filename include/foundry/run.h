@@ -100,6 +100,9 @@ typedef struct fnd_program_desc {
 FND_USE_RESULT fnd_status fnd_program_begin(foundry *f, const fnd_program_desc *desc, fnd_program **out, fnd_error *err);
 /* From here on calls belong to layer `layer`; -1: to none (before or behind the layers). */
 FND_USE_RESULT fnd_status fnd_program_layer(fnd_program *p, int layer, fnd_error *err);
+/* A tensor between calls of this program, gone (and its memory others') outside of them: placed by
+ * lifetime when the program is finished. *out may be bound, and cut into views, in this program only. */
+FND_USE_RESULT fnd_status fnd_program_temporary(fnd_program *p, fnd_format format, fnd_shape shape, const char *name, fnd_tensor *out, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_program_call(fnd_program *p, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_error *err);
 /* Derive barriers, print, compile. Tensors must keep their place from here on. */
 FND_USE_RESULT fnd_status fnd_program_finish(fnd_program *p, fnd_error *err);
@@ -111,6 +114,7 @@ void fnd_program_free(fnd_program *p);
 typedef struct fnd_program_info {
     uint32_t    calls, barriers, layers, launches;
     uint64_t    bytes_read, bytes_written; /* of one run with the present variables */
+    uint64_t    temporary_bytes;           /* memory of the temporaries, shared by lifetime */
     const char *text;                      /* as printed, before includes are flattened */
 } fnd_program_info;
 void fnd_program_get_info(const fnd_program *p, fnd_program_info *out);

@@ -3,11 +3,18 @@
 #include "base/base.h"
 #include "lm/session.h"
 
+/* The tensors between kernels. The residual stream is x, and y behind attention; each layer reads x and
+ * leaves x. */
+typedef struct temporaries {
+    fnd_tensor y, norm, q, k, v, attention, part, gate, up, hidden;
+} temporaries;
+
 /* A program being written: `a` the tensors between kernels, `layer` the present layer's weights. */
 typedef struct writer {
     fnd_session *s;
     fnd_program *p;
     fnd_activations *a;
+    temporaries t;
     fnd_layer_weights *w;
     uint32_t i;  /* layer */
     bool single; /* one token: decode */
@@ -27,44 +34,45 @@ static fnd_status call(const writer *w, const char *name, const fnd_binding *b, 
 
 /* ---- pieces ---- */
 
-static fnd_status attend_one(const writer *w) {
+static fnd_status attend_one(writer *w) {
     fnd_session *s = w->s;
     const fnd_model *m = s->m;
-    CALL(w, "attention_decode", fnd_bind_in("q", &w->a->q.t), fnd_bind_in("k", &w->a->k.t), fnd_bind_in("v", &w->a->v.t), fnd_bind_in("inv_freq", &m->inv_freq.t),
-         fnd_bind_out("k_cache", &s->k_cache[w->i].t), fnd_bind_out("v_cache", &s->v_cache[w->i].t), fnd_bind_out("part", &w->a->part.t), fnd_bind_u32("pos", 0),
+    CALL(w, "attention_decode", fnd_bind_in("q", &w->t.q), fnd_bind_in("k", &w->t.k), fnd_bind_in("v", &w->t.v), fnd_bind_in("inv_freq", &m->inv_freq.t),
+         fnd_bind_out("k_cache", &s->k_cache[w->i].t), fnd_bind_out("v_cache", &s->v_cache[w->i].t), fnd_bind_out("part", &w->t.part), fnd_bind_u32("pos", 0),
          fnd_bind_f32("scale", 1.0f / __builtin_sqrtf((float)m->info.head_dim)), fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope_mscale));
     return FND_OK;
 }
 
-static fnd_status attend_many(const writer *w) {
+static fnd_status attend_many(writer *w) {
     fnd_session *s = w->s;
     const fnd_model *m = s->m;
-    CALL(w, "kv_write", fnd_bind_in("k", &w->a->k.t), fnd_bind_in("v", &w->a->v.t), fnd_bind_in("inv_freq", &m->inv_freq.t), fnd_bind_out("k_cache", &s->k_cache[w->i].t),
+    CALL(w, "kv_write", fnd_bind_in("k", &w->t.k), fnd_bind_in("v", &w->t.v), fnd_bind_in("inv_freq", &m->inv_freq.t), fnd_bind_out("k_cache", &s->k_cache[w->i].t),
          fnd_bind_out("v_cache", &s->v_cache[w->i].t), fnd_bind_u32("pos", 0), fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope_mscale));
-    CALL(w, "attention", fnd_bind_in("q", &w->a->q.t), fnd_bind_in("inv_freq", &m->inv_freq.t), fnd_bind_in("k_cache", &s->k_cache[w->i].t), fnd_bind_in("v_cache", &s->v_cache[w->i].t),
-         fnd_bind_out("y", &w->a->attention.t), fnd_bind_u32("pos", 0), fnd_bind_f32("scale", 1.0f / __builtin_sqrtf((float)m->info.head_dim)),
+    CALL(w, "attention", fnd_bind_in("q", &w->t.q), fnd_bind_in("inv_freq", &m->inv_freq.t), fnd_bind_in("k_cache", &s->k_cache[w->i].t), fnd_bind_in("v_cache", &s->v_cache[w->i].t),
+         fnd_bind_out("y", &w->t.attention), fnd_bind_u32("pos", 0), fnd_bind_f32("scale", 1.0f / __builtin_sqrtf((float)m->info.head_dim)),
          fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope_mscale));
     return FND_OK;
 }
 
-static fnd_status fused_layer(const writer *w) {
+static fnd_status fused_layer(writer *w) {
     const fnd_model *m = w->s->m;
     fnd_activations *a = w->a;
+    temporaries *t = &w->t;
     fnd_layer_weights *l = w->w;
     fnd_binding qkv[12] = { fnd_bind_in("x", &a->x.t), fnd_bind_in("gamma", &l->attn_norm), fnd_bind_f32("eps", m->info.norm_eps), fnd_bind_in("w_q", &l->q.t),
-                            fnd_bind_in("w_k", &l->k.t), fnd_bind_in("w_v", &l->v.t), fnd_bind_out("y_q", &a->q.t), fnd_bind_out("y_k", &a->k.t),
-                            fnd_bind_out("y_v", &a->v.t), fnd_bind_in("bias_q", &l->q_bias), fnd_bind_in("bias_k", &l->k_bias), fnd_bind_in("bias_v", &l->v_bias) };
+                            fnd_bind_in("w_k", &l->k.t), fnd_bind_in("w_v", &l->v.t), fnd_bind_out("y_q", &t->q), fnd_bind_out("y_k", &t->k),
+                            fnd_bind_out("y_v", &t->v), fnd_bind_in("bias_q", &l->q_bias), fnd_bind_in("bias_k", &l->k_bias), fnd_bind_in("bias_v", &l->v_bias) };
     FND_TRY(m->info.qkv_bias ? call(w, "norm_qkv_bias", qkv, 12) : call(w, "norm_qkv", qkv, 9));
     if (w->single) {
         FND_TRY(attend_one(w));
-        CALL(w, "merge_residual", fnd_bind_in("part", &a->part.t), fnd_bind_in("w", &l->o.t), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &a->y.t));
+        CALL(w, "merge_residual", fnd_bind_in("part", &t->part), fnd_bind_in("w", &l->o.t), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &t->y));
     } else {
         FND_TRY(attend_many(w));
-        CALL(w, "linear_residual", fnd_bind_in("x", &a->attention.t), fnd_bind_in("w", &l->o.t), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &a->y.t));
+        CALL(w, "linear_residual", fnd_bind_in("x", &t->attention), fnd_bind_in("w", &l->o.t), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &t->y));
     }
-    CALL(w, "norm_gate_up", fnd_bind_in("x", &a->y.t), fnd_bind_in("gamma", &l->ffn_norm), fnd_bind_f32("eps", m->info.norm_eps), fnd_bind_in("w_gate", &l->gate.t), fnd_bind_in("w_up", &l->up.t),
-         fnd_bind_out("y", &a->hidden.t));
-    CALL(w, "linear_residual", fnd_bind_in("x", &a->hidden.t), fnd_bind_in("w", &l->down.t), fnd_bind_in("residual", &a->y.t), fnd_bind_out("y", &a->x.t));
+    CALL(w, "norm_gate_up", fnd_bind_in("x", &t->y), fnd_bind_in("gamma", &l->ffn_norm), fnd_bind_f32("eps", m->info.norm_eps), fnd_bind_in("w_gate", &l->gate.t), fnd_bind_in("w_up", &l->up.t),
+         fnd_bind_out("y", &t->hidden));
+    CALL(w, "linear_residual", fnd_bind_in("x", &t->hidden), fnd_bind_in("w", &l->down.t), fnd_bind_in("residual", &t->y), fnd_bind_out("y", &a->x.t));
     return FND_OK;
 }
 
@@ -79,28 +87,58 @@ static fnd_status norm(const writer *w, const fnd_tensor *x, const fnd_tensor *g
 }
 
 /* The same layer, operation by operation. */
-static fnd_status plain_layer(const writer *w) {
+static fnd_status plain_layer(writer *w) {
     fnd_activations *a = w->a;
+    temporaries *t = &w->t;
     fnd_layer_weights *l = w->w;
     const fnd_tensor none = { .rank = 0 };
-    FND_TRY(norm(w, &a->x.t, &l->attn_norm, &a->norm.t));
-    FND_TRY(linear(w, &a->norm.t, &l->q, &l->q_bias, &a->q.t));
-    FND_TRY(linear(w, &a->norm.t, &l->k, &l->k_bias, &a->k.t));
-    FND_TRY(linear(w, &a->norm.t, &l->v, &l->v_bias, &a->v.t));
+    FND_TRY(norm(w, &a->x.t, &l->attn_norm, &t->norm));
+    FND_TRY(linear(w, &t->norm, &l->q, &l->q_bias, &t->q));
+    FND_TRY(linear(w, &t->norm, &l->k, &l->k_bias, &t->k));
+    FND_TRY(linear(w, &t->norm, &l->v, &l->v_bias, &t->v));
     FND_TRY(attend_many(w));
-    FND_TRY(linear(w, &a->attention.t, &l->o, &none, &a->norm.t));
-    CALL(w, "add", fnd_bind_in("x", &a->norm.t), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &a->y.t));
-    FND_TRY(norm(w, &a->y.t, &l->ffn_norm, &a->norm.t));
-    FND_TRY(linear(w, &a->norm.t, &l->gate, &none, &a->gate.t));
-    FND_TRY(linear(w, &a->norm.t, &l->up, &none, &a->up.t));
-    CALL(w, "swiglu", fnd_bind_in("x_gate", &a->gate.t), fnd_bind_in("x_up", &a->up.t), fnd_bind_out("y", &a->hidden.t));
-    FND_TRY(linear(w, &a->hidden.t, &l->down, &none, &a->norm.t));
-    CALL(w, "add", fnd_bind_in("x", &a->norm.t), fnd_bind_in("residual", &a->y.t), fnd_bind_out("y", &a->x.t));
+    FND_TRY(linear(w, &t->attention, &l->o, &none, &t->norm));
+    CALL(w, "add", fnd_bind_in("x", &t->norm), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &t->y));
+    FND_TRY(norm(w, &t->y, &l->ffn_norm, &t->norm));
+    FND_TRY(linear(w, &t->norm, &l->gate, &none, &t->gate));
+    FND_TRY(linear(w, &t->norm, &l->up, &none, &t->up));
+    CALL(w, "swiglu", fnd_bind_in("x_gate", &t->gate), fnd_bind_in("x_up", &t->up), fnd_bind_out("y", &t->hidden));
+    FND_TRY(linear(w, &t->hidden, &l->down, &none, &t->norm));
+    CALL(w, "add", fnd_bind_in("x", &t->norm), fnd_bind_in("residual", &t->y), fnd_bind_out("y", &a->x.t));
+    return FND_OK;
+}
+
+/* Room for what this form of a layer leaves behind: placed by lifetime, so the sum is never held. */
+static fnd_status take_temporaries(writer *w) {
+    const fnd_model_info *m = &w->s->m->info;
+    bool plain = w->s->m->no_fuse, merged = w->single && !plain;
+    uint64_t rows = w->a->rows, q_dim = (uint64_t)m->heads * m->head_dim, kv_dim = (uint64_t)m->kv_heads * m->head_dim;
+    const struct {
+        fnd_tensor *t;
+        const char *name;
+        fnd_shape shape;
+        bool wanted;
+    } list[] = {
+        { &w->t.y, "y", fnd_shape2(rows, m->dim), true },
+        { &w->t.q, "q", fnd_shape2(rows, q_dim), true },
+        { &w->t.k, "k", fnd_shape2(rows, kv_dim), true },
+        { &w->t.v, "v", fnd_shape2(rows, kv_dim), true },
+        { &w->t.hidden, "hidden", fnd_shape2(rows, m->hidden_dim), true },
+        { &w->t.part, "part", fnd_shape4(1, m->heads, FND_SPLITS, m->head_dim + 2), merged },
+        { &w->t.attention, "attention", fnd_shape2(rows, q_dim), !merged },
+        { &w->t.norm, "norm", fnd_shape2(rows, m->dim), plain },
+        { &w->t.gate, "gate", fnd_shape2(rows, m->hidden_dim), plain },
+        { &w->t.up, "up", fnd_shape2(rows, m->hidden_dim), plain },
+    };
+    for (size_t i = 0; i < FND_COUNT(list); i++) {
+        if (list[i].wanted) FND_TRY(fnd_program_temporary(w->p, FND_F32, list[i].shape, list[i].name, list[i].t, w->err));
+    }
     return FND_OK;
 }
 
 static fnd_status layers(writer *w) {
     fnd_model *m = w->s->m;
+    FND_TRY(take_temporaries(w));
     CALL(w, "embed", fnd_bind_out("y", &w->a->x.t), fnd_bind_in("ids", &w->a->ids.t), fnd_bind_in("w", &m->embedding));
     for (w->i = 0; w->i < m->info.layers; w->i++) {
         w->w = &m->layers[w->i];
@@ -110,12 +148,14 @@ static fnd_status layers(writer *w) {
     return fnd_program_layer(w->p, -1, w->err);
 }
 
-static fnd_status head(const writer *w, fnd_tensor *x, fnd_tensor *normed, fnd_tensor *logits) {
+static fnd_status head(writer *w, fnd_tensor *x, fnd_tensor *logits) {
     fnd_model *m = w->s->m;
     if (m->no_fuse) {
         const fnd_tensor none = { .rank = 0 };
-        FND_TRY(norm(w, x, &m->output_norm, normed));
-        return linear(w, normed, &m->head, &none, logits);
+        fnd_tensor normed;
+        FND_TRY(fnd_program_temporary(w->p, FND_F32, fnd_shape2(x->shape[0], m->info.dim), "normed", &normed, w->err));
+        FND_TRY(norm(w, x, &m->output_norm, &normed));
+        return linear(w, &normed, &m->head, &none, logits);
     }
     CALL(w, "norm_head", fnd_bind_in("x", x), fnd_bind_in("gamma", &m->output_norm), fnd_bind_f32("eps", m->info.norm_eps), fnd_bind_in("w", &m->head.t), fnd_bind_out("y", logits));
     return FND_OK;
@@ -135,7 +175,7 @@ static fnd_status make_decode(fnd_session *s, fnd_tensor *one_logits, fnd_error 
     writer w = { .s = s, .a = &s->one, .single = true, .err = err };
     FND_TRY(begin(&w, &(fnd_program_desc){ .name = "decode", .variables = { "pos" } }, &s->decode));
     FND_TRY(layers(&w));
-    FND_TRY(head(&w, &s->one.x.t, &s->one.norm.t, one_logits));
+    FND_TRY(head(&w, &s->one.x.t, one_logits));
     return fnd_program_finish(s->decode, err);
 }
 
@@ -148,15 +188,14 @@ static fnd_status make_prefill(fnd_session *s, fnd_error *err) {
 
 static fnd_status make_head(fnd_session *s, uint32_t rows, fnd_program **out, fnd_error *err) {
     writer w = { .s = s, .err = err };
-    fnd_view x, normed, logits;
+    fnd_view x, logits;
     fnd_cut cut = { .dim = 0, .first = 0, .count = rows };
     FND_TRY(fnd_view_cut(&s->last.t, cut, &x, err));
-    FND_TRY(fnd_view_cut(&s->many.norm.t, cut, &normed, err));
     FND_TRY(fnd_view_cut(&s->logits.t, cut, &logits, err));
     fnd_program_desc desc = { .name = rows == 1 ? "head" : "heads" };
     if (rows > 1) desc.variables[0] = "tokens";
     FND_TRY(begin(&w, &desc, out));
-    FND_TRY(head(&w, &x.t, &normed.t, &logits.t));
+    FND_TRY(head(&w, &x.t, &logits.t));
     return fnd_program_finish(*out, err);
 }
 

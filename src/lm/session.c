@@ -12,28 +12,12 @@ fnd_status fnd_session_take(fnd_session *s, fnd_format format, fnd_shape shape, 
 }
 
 static fnd_status take_activations(fnd_session *s, fnd_activations *a, uint32_t rows, fnd_error *err) {
-    const fnd_model_info *m = &s->m->info;
-    uint64_t q_dim = (uint64_t)m->heads * m->head_dim, kv_dim = (uint64_t)m->kv_heads * m->head_dim;
     a->rows = rows;
     FND_TRY(fnd_session_take(s, FND_U32, fnd_shape1(rows), &a->ids, "ids", err));
-    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, m->dim), &a->x, "x", err));
-    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, m->dim), &a->y, "y", err));
-    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, m->dim), &a->norm, "norm", err));
-    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, q_dim), &a->q, "q", err));
-    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, kv_dim), &a->k, "k", err));
-    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, kv_dim), &a->v, "v", err));
-    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, q_dim), &a->attention, "attention", err));
-    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape4(1, m->heads, FND_SPLITS, m->head_dim + 2), &a->part, "part", err));
-    if (s->m->no_fuse) FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, m->hidden_dim), &a->gate, "gate", err));
-    if (s->m->no_fuse) FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(rows, m->hidden_dim), &a->up, "up", err));
-    return fnd_session_take(s, FND_F32, fnd_shape2(rows, m->hidden_dim), &a->hidden, "hidden", err);
+    return fnd_session_take(s, FND_F32, fnd_shape2(rows, s->m->info.dim), &a->x, "x", err);
 }
 
-static uint64_t activation_bytes(const fnd_session *s, uint64_t rows) {
-    const fnd_model_info *m = &s->m->info;
-    uint64_t row = 3ull * m->dim + 2ull * m->heads * m->head_dim + 2ull * m->kv_heads * m->head_dim + (s->m->no_fuse ? 3ull : 1ull) * m->hidden_dim + 1;
-    return 4 * (rows * row + (uint64_t)m->heads * FND_SPLITS * (m->head_dim + 2)) + 16 * 128;
-}
+static uint64_t activation_bytes(const fnd_session *s, uint64_t rows) { return 4 * rows * (s->m->info.dim + 1ull) + 2 * 128; }
 
 static fnd_status make_memory(fnd_session *s, fnd_error *err) {
     const fnd_model_info *m = &s->m->info;

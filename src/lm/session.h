@@ -6,11 +6,10 @@
 
 enum { FND_HEAD_ROWS = 16, FND_KV_BLOCK = 16, FND_SPLITS = 8, FND_SLICES = 64 };
 
-/* The tensors between kernels, for up to `rows` tokens. The residual stream is x, and y behind
- * attention; each layer reads x and leaves x. */
+/* What goes into the layers and what comes out, for up to `rows` tokens: the residual stream x. */
 typedef struct fnd_activations {
     uint32_t   rows;
-    fnd_pooled ids, x, y, norm, q, k, v, attention, part, gate, up, hidden;
+    fnd_pooled ids, x;
 } fnd_activations;
 
 struct fnd_session {

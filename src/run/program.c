@@ -54,6 +54,7 @@ fnd_status fnd_program_finish(fnd_program *p, fnd_error *err) {
     if (p->finished || p->call_count == 0) return fnd_fail(err, FND_ERR_USAGE, "program %s %s", p->name, p->finished ? "is finished already" : "has no calls");
     FND_TRY(fnd_program_choose_texts(p, err));
     fnd_program_derive_barriers(p);
+    FND_TRY(fnd_program_place(p, err));
     FND_TRY(fnd_program_fold(p, err));
     FND_TRY(fnd_program_fill_table(p, err));
     FND_TRY(fnd_program_prepare(p, err));
@@ -140,7 +141,7 @@ fnd_status fnd_program_run(fnd_program *program, fnd_error *err) {
 }
 
 void fnd_program_get_info(const fnd_program *p, fnd_program_info *out) {
-    *out = (fnd_program_info){ .calls = p->call_count, .barriers = p->barriers, .layers = p->layers, .launches = p->segment_count, .text = fnd_text_get(&p->text) };
+    *out = (fnd_program_info){ .calls = p->call_count, .barriers = p->barriers, .layers = p->layers, .launches = p->segment_count, .temporary_bytes = p->temporary_bytes, .text = fnd_text_get(&p->text) };
     for (uint32_t i = 0; i < p->segment_count; i++) {
         segment_traffic(p, &p->segments[i]);
         out->bytes_read += p->segments[i].bytes_read;
@@ -154,6 +155,8 @@ void fnd_program_free(fnd_program *p) {
     fnd_program_free(p->meanwhile);
     for (uint32_t i = 0; i < p->variant_count; i++) fnd_free_memory(p->variants[i]);
     for (uint32_t i = 0; i < p->variable_count; i++) fnd_free_memory(p->variables[i].at);
+    if (p->arena.t.rank) fnd_tensor_free(p->f, &p->arena, NULL);
+    fnd_free_memory(p->temporaries);
     fnd_free_memory(p->variants);
     fnd_free_memory(p->calls);
     fnd_free_memory(p->table);

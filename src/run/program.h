@@ -22,6 +22,11 @@ typedef struct fnd_variable {
     uint64_t  limit; /* of a dimension: what was bound; 0 for a number */
 } fnd_variable;
 
+/* A tensor that lives only while the program runs: where it was before placing, and where it is. */
+typedef struct fnd_temporary {
+    uint64_t asked_at, bytes, at;
+} fnd_temporary;
+
 /* One launch: calls first .. first + count - 1. */
 typedef struct fnd_segment {
     uint32_t first, count;
@@ -52,6 +57,10 @@ struct fnd_program {
     fnd_launch_buffer *buffers; /* of all calls, FND_MAX_ARGS each */
     size_t         *buffer_counts;
     fnd_text        text;
+    fnd_dedicated   arena; /* of the temporaries; rank 0: none */
+    fnd_temporary  *temporaries;
+    uint32_t        temporary_count;
+    uint64_t        temporary_bytes;
 
     /* While the whole is being compiled, the same calls run from the library. */
     fnd_program    *meanwhile;
@@ -78,6 +87,9 @@ FND_USE_RESULT fnd_status fnd_program_prepare(fnd_program *p, fnd_error *err);
 /* The program to run now: p, or what stands in for it. */
 fnd_program *fnd_program_present(fnd_program *p);
 void fnd_program_stop_compiling(fnd_program *p);
+
+/* program_memory.c: put the temporaries in their places; needs the barriers. */
+FND_USE_RESULT fnd_status fnd_program_place(fnd_program *p, fnd_error *err);
 
 int fnd_program_variable(const fnd_program *p, const char *name); /* -1: none */
 
