@@ -61,7 +61,7 @@ $(ROOT)/libfoundry.so: $(LIB_OBJ)
 	$(CC) $(ALL_CFLAGS) -shared $^ $(LDLIBS) -o $@
 $(ROOT)/foundry: $(CLI_OBJ) $(ROOT)/libfoundry.a
 	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) -o $@
-$(ROOT)/tests: $(TEST_OBJ) $(ROOT)/libfoundry.a | $(EXAMPLES)
+$(ROOT)/tests: $(TEST_OBJ) $(ROOT)/libfoundry.a | $(EXAMPLES) $(ROOT)/foundry
 	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) -o $@
 # Examples see include/ only, as a user's program does.
 $(EXAMPLES): $(ROOT)/examples/%: examples/%.c $(ROOT)/libfoundry.a $(wildcard include/foundry/*.h)
@@ -82,7 +82,7 @@ setup:
 demo: setup
 	+@set -e; model=$$(scripts/fetch-model.sh smollm2-135m); \
 	echo 'building foundry ...' >&2; $(BUILD) -s $(ROOT)/foundry; \
-	set -x; $(ROOT)/foundry run --model "$$model" --prompt 'What is the capital of France?'
+	set -x; $(ROOT)/foundry run --model "$$model" --prompt 'Why is the sky blue?' --max-tokens 120
 
 ## test: build and run every test that needs neither a GPU nor a real model; only="word.." picks by name
 test: setup
