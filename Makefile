@@ -133,6 +133,11 @@ KERNELS_CHECK_OBJ := $(patsubst %.c,$(ROOT)/obj/%.o,$(wildcard tests/kernels_che
 $(ROOT)/kernels_check: $(KERNELS_CHECK_OBJ) $(filter $(ROOT)/obj/src/base/% $(ROOT)/obj/src/tensor/% $(ROOT)/obj/src/compose/% %/sources.o,$(LIB_OBJ))
 	$(CC) $(ALL_CFLAGS) $^ $(LDLIBS) -o $@
 
+## reference: write docs/kernel-reference.md anew, the arguments of all kernels and stages
+reference:
+	+@$(BUILD) $(ROOT)/foundry
+	$(ROOT)/foundry kernels --markdown > docs/kernel-reference.md
+
 ## examples: build the programs in examples/; `make test` runs them all
 examples: setup
 	+@$(BUILD) $(EXAMPLES)
@@ -172,4 +177,4 @@ help:
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(KERNELS_CHECK_OBJ:.o=.d)
 .PHONY: all clean help setup demo test test-models check setup-checks check-scripts check-layers \
-    check-style check-headers check-warnings check-asan check-fuzz everything kernels snapshots format fuzz fuzz-targets bench-cpu examples bind-header
+    check-style check-headers check-warnings check-asan check-fuzz everything kernels snapshots format fuzz fuzz-targets bench-cpu examples bind-header reference
