@@ -43,9 +43,8 @@ fnd_status fnd_program_call(fnd_program *p, fnd_kernel *kernel, const fnd_bindin
         p->call_capacity = capacity;
     }
     fnd_call *call = &p->calls[p->call_count];
+    *call = (fnd_call){ .layer = p->layer };
     FND_TRY(fnd_bind(p->f, kernel, bindings, count, &call->bound, err));
-    call->layer = p->layer;
-    call->barrier = false;
     p->call_count++;
     return FND_OK;
 }
