@@ -53,6 +53,10 @@ void bench_decode(fnd_format format, const unsigned char *data, size_t count, do
 }
 
 unsigned char *bench_blocks(fnd_format format, uint64_t rows, uint64_t cols, size_t *bytes, double **values) {
+    return bench_blocks_within(format, rows, cols, 1e-3, format == FND_F32 ? 1.0 : 4.0, bytes, values);
+}
+
+unsigned char *bench_blocks_within(fnd_format format, uint64_t rows, uint64_t cols, double least, double most, size_t *bytes, double **values) {
     const fnd_format_info *info = fnd_format_get(format);
     size_t blocks = (size_t)(rows * cols / info->block_weights), block_weights = info->block_weights;
     unsigned char *data = must_alloc(blocks, info->block_bytes);
@@ -60,9 +64,9 @@ unsigned char *bench_blocks(fnd_format format, uint64_t rows, uint64_t cols, siz
     for (size_t b = 0; b < blocks; b++) {
         unsigned char *block = data + b * info->block_bytes;
         double peak = 0.0;
-        while (!(peak > 1e-3 && peak < 4.0)) { /* neither infinite scales nor NaN */
+        while (!(peak > least && peak < most)) { /* neither infinite scales nor NaN */
             for (size_t i = 0; i < info->block_bytes; i++) block[i] = (unsigned char)bench_random();
-            float f = bench_uniform();
+            float f = (float)most * bench_uniform();
             if (format == FND_F32) memcpy(block, &f, sizeof f);
             bench_decode(format, block, block_weights, v + b * block_weights);
             peak = 0.0;

@@ -73,6 +73,8 @@ float bench_uniform(void); /* -1 .. 1 */
 void bench_seed(uint64_t seed);
 /* Random rows of a format as files have them, their values of ordinary size. Free both with free(). */
 unsigned char *bench_blocks(fnd_format format, uint64_t rows, uint64_t cols, size_t *bytes, double **values);
+/* The largest weight of every block lies within (least, most). */
+unsigned char *bench_blocks_within(fnd_format format, uint64_t rows, uint64_t cols, double least, double most, size_t *bytes, double **values);
 
 bench_tensor *bench_in(kernel_bench *b, const char *name, fnd_format format, fnd_shape shape);
 bench_tensor *bench_in_copy(kernel_bench *b, const char *name, fnd_format format, fnd_shape shape, const void *data);

@@ -1,0 +1,301 @@
+/* test_models.c - toy models of both architectures, fused, unfused, portable and simulated, against a
+ * forward pass in f64 (toy_model.c). */
+#include "base/process.h"
+#include "foundry/model.h"
+#include "kernel_bench.h"
+#include "test.h"
+#include "toy_model.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* ---- the models ---- */
+
+static const toy_desc models[] = {
+    { .architecture = "llama", .layers = 2, .dim = 64, .hidden_dim = 96, .heads = 4, .kv_heads = 2, .context = 128 },
+    { .architecture = "qwen2", .layers = 3, .dim = 64, .hidden_dim = 80, .heads = 4, .kv_heads = 1, .head_dim = 32, .context = 128, .bias = true, .untied = true },
+    { .architecture = "qwen2", .layers = 2, .dim = 64, .hidden_dim = 96, .heads = 2, .kv_heads = 1, .context = 128, .bias = true, .embedding = FND_Q8_0, .matrices = FND_Q8_0, .last_v = FND_F16 },
+    { .architecture = "llama", .layers = 3, .dim = 256, .hidden_dim = 256, .heads = 4, .kv_heads = 2, .context = 128, .untied = true, .embedding = FND_Q4_K, .head = FND_Q6_K, .matrices = FND_Q4_K, .v = FND_Q6_K, .last_v = FND_Q4_K, .last_down = FND_Q5_K },
+};
+enum { MODELS = sizeof models / sizeof *models,
+       IDS = 45 };
+
+typedef struct toy {
+    toy_model m;
+    char dir[FND_PROCESS_PATH_BYTES], path[FND_PROCESS_PATH_BYTES + 16];
+    uint32_t ids[IDS];
+    double *want[2]; /* [IDS, TOY_VOCAB]; [1]: with activations of 8 bits where formats have codes */
+} toy;
+
+static bool toy_open(toy *t, size_t index) {
+    fnd_error err = { 0 };
+    *t = (toy){ .dir = "" };
+    CHECK_OK(fnd_process_temp_dir(t->dir, &err), &err);
+    if (err.status != FND_OK) return false;
+    snprintf(t->path, sizeof t->path, "%s/toy.gguf", t->dir);
+    bench_seed(index + 1);
+    toy_make(&t->m, &models[index], t->path);
+    for (size_t i = 0; i < IDS; i++) t->ids[i] = bench_below(TOY_VOCAB);
+    for (int codes = 0; codes < 2; codes++) {
+        t->want[codes] = calloc((size_t)IDS * TOY_VOCAB, sizeof(double));
+        if (!t->want[codes]) abort();
+        toy_logits(&t->m, codes, t->ids, IDS, t->want[codes]);
+    }
+    return true;
+}
+
+static void toy_close(toy *t) {
+    toy_free(&t->m);
+    free(t->want[0]);
+    free(t->want[1]);
+    fnd_process_remove_dir(t->dir);
+}
+
+/* ---- a way to run one ---- */
+
+typedef struct way {
+    const char *backend, *isa;
+    bool no_fuse, baked;
+    uint32_t threads;
+} way;
+
+typedef struct runner {
+    foundry *f;
+    fnd_model *m;
+    fnd_session *s;
+    fnd_error err;
+    char label[96];
+    bool codes; /* formats with codes multiply 8-bit activations */
+} runner;
+
+static void runner_close(runner *r) {
+    fnd_session_close(r->s);
+    fnd_model_free(r->m);
+    CHECK_OK(fnd_close(r->f, &r->err), &r->err);
+    *r = (runner){ .f = NULL };
+}
+
+static bool runner_open(runner *r, const way *w, const char *path, const fnd_session_desc *session) {
+    fnd_context_info info;
+    fnd_desc desc = { .backend = w->backend, .isa = w->isa, .threads = w->threads ? w->threads : 2, .quick_build = true, .wait_for_build = true, .no_baked = !w->baked, .no_build = w->baked, .cache_dir = "build/test-cache" };
+    *r = (runner){ .f = NULL };
+    snprintf(r->label, sizeof r->label, "%s%s%s%s%s", w->backend, w->isa ? " " : "", w->isa ? w->isa : "", w->no_fuse ? " unfused" : "", w->baked ? " baked" : "");
+    fnd_status status = fnd_open(&desc, &r->f, &r->err);
+    if (status == FND_OK) status = fnd_info(r->f, &info, &r->err);
+    if (status == FND_OK) status = fnd_model_load(r->f, &(fnd_model_desc){ .path = path, .no_fuse = w->no_fuse }, &r->m, &r->err);
+    if (status == FND_OK) status = fnd_session_open(r->m, session, &r->s, &r->err);
+    CHECK_MSG(status == FND_OK, "%s: %s", r->label, r->err.text);
+    if (status == FND_OK)
+        r->codes = info.tile_rows > 0;
+    else
+        runner_close(r);
+    return status == FND_OK;
+}
+
+/* ---- logits ---- */
+
+/* The largest difference, relative to the largest logit. */
+static double off_by(const float *got, const double *want) {
+    double worst = 0.0, most = 0.0;
+    for (size_t i = 0; i < TOY_VOCAB; i++) {
+        double error = fabs((double)got[i] - want[i]);
+        if (!(error <= worst)) worst = isnan(error) ? INFINITY : error;
+        most = fmax(most, fabs(want[i]));
+    }
+    return worst / most;
+}
+
+typedef struct judge {
+    const double *want;
+    size_t count, rough; /* positions looked at; those off by more than ROUNDING */
+    double worst;
+} judge;
+
+/* Rounding, halves in the cache among it. */
+static const double ROUNDING = 1e-3;
+/* With 8-bit activations a value next to a tie may become the other code, and what follows is then off by
+ * a little: rarely, and by much less than the codes themselves cost. */
+static const double CODES = 2e-2;
+
+static void judge_logits(judge *j, const float *logits) {
+    double off = off_by(logits, j->want + j->count++ * TOY_VOCAB);
+    j->rough += !(off <= ROUNDING);
+    j->worst = fmax(j->worst, off);
+}
+
+static fnd_status look(void *ctx, size_t index, const float *logits, fnd_error *err) {
+    judge *j = ctx;
+    (void)err;
+    CHECK(index == j->count);
+    judge_logits(j, logits);
+    return FND_OK;
+}
+
+/* Prefill of `many` tokens with every token's logits, then `ones` tokens one by one. */
+static void check_logits(const toy *t, const way *w, size_t many, size_t ones) {
+    runner r;
+    float logits[TOY_VOCAB];
+    if (!runner_open(&r, w, t->path, &(fnd_session_desc){ .batch = 16 })) return;
+    judge j = { .want = t->want[r.codes] };
+    fnd_status status = fnd_session_eval_each(r.s, t->ids, many, look, &j, &r.err);
+    CHECK_MSG(status == FND_OK && j.count == many, "%s: %s", r.label, r.err.text);
+    for (size_t i = many; i < many + ones && status == FND_OK; i++) {
+        status = fnd_session_eval(r.s, &t->ids[i], 1, &r.err);
+        if (status == FND_OK) status = fnd_session_logits(r.s, logits, &r.err);
+        CHECK_MSG(status == FND_OK, "%s: %s", r.label, r.err.text);
+        judge_logits(&j, logits);
+    }
+    bool codes = r.codes && t->m.layers[0].q.codes;
+    CHECK_MSG(j.worst <= (codes ? CODES : ROUNDING) && j.rough <= j.count / 2, "%s %s: logits are off by up to %g of the largest, %zu of %zu positions more than rounding explains", r.label, t->m.d.architecture, j.worst, j.rough, j.count);
+    if (getenv("FOUNDRY_TEST_VERBOSE")) printf("     %s %s: off by %g, %zu of %zu rough\n", t->m.d.architecture, r.label, j.worst, j.rough, j.count);
+    CHECK(fnd_session_position(r.s) == many + ones);
+    runner_close(&r);
+}
+
+static const way cpu_ways[] = {
+    { .backend = "cpu" },
+    { .backend = "cpu", .no_fuse = true },
+    { .backend = "cpu", .baked = true },
+    { .backend = "cpu", .isa = "generic" },
+    { .backend = "cpu", .isa = "generic", .no_fuse = true },
+    { .backend = "cpu", .isa = "generic", .baked = true },
+};
+
+TEST(models_match_the_reference_on_cpu) {
+    for (size_t i = 0; i < MODELS; i++) {
+        toy t;
+        if (!toy_open(&t, i)) return;
+        for (size_t w = 0; w < sizeof cpu_ways / sizeof *cpu_ways; w++) check_logits(&t, &cpu_ways[w], 33, IDS - 33);
+        toy_close(&t);
+    }
+}
+
+TEST(models_match_the_reference_on_sim) {
+    for (size_t i = 0; i < MODELS; i++) {
+        toy t;
+        if (!toy_open(&t, i)) return;
+        check_logits(&t, &(way){ .backend = "sim" }, 18, 2);
+        if (i < 2) check_logits(&t, &(way){ .backend = "sim", .no_fuse = true }, 5, 1);
+        toy_close(&t);
+    }
+}
+
+/* ---- the same tokens, whatever the chunks and threads ---- */
+
+/* The prompt in random chunks, then greedy tokens. */
+static void generate(const toy *t, const way *w, bool chunks, uint32_t *out, size_t count) {
+    runner r;
+    if (!runner_open(&r, w, t->path, &(fnd_session_desc){ .batch = chunks ? 16 : 64 })) return;
+    fnd_status status = FND_OK;
+    for (size_t done = 0, n; done < IDS && status == FND_OK; done += n) {
+        n = chunks ? 1 + bench_below(20) : IDS;
+        if (n > IDS - done) n = IDS - done;
+        status = fnd_session_eval(r.s, t->ids + done, n, &r.err);
+    }
+    for (size_t i = 0; i < count && status == FND_OK; i++) {
+        status = fnd_session_sample(r.s, &(fnd_sampling){ 0 }, &out[i], &r.err);
+        if (status == FND_OK) status = fnd_session_eval(r.s, &out[i], 1, &r.err);
+    }
+    CHECK_MSG(status == FND_OK, "%s: %s", r.label, r.err.text);
+    runner_close(&r);
+}
+
+TEST(models_choose_the_same_tokens_in_any_chunks) {
+    enum { TOKENS = 40 };
+    for (size_t i = 0; i < MODELS; i++) {
+        toy t;
+        uint32_t want[TOKENS], got[TOKENS];
+        if (!toy_open(&t, i)) return;
+        generate(&t, &(way){ .backend = "cpu", .threads = 2 }, false, want, TOKENS);
+        for (uint32_t run = 0; run < 6; run++) {
+            memset(got, 0xff, sizeof got);
+            generate(&t, &(way){ .backend = "cpu", .threads = 1 + run % 2 }, true, got, TOKENS);
+            for (size_t k = 0; k < TOKENS; k++) CHECK_MSG(got[k] == want[k], "model %zu, run %u, %u threads: token %zu is %u instead of %u", i, run, 1 + run % 2, k, got[k], want[k]);
+        }
+        toy_close(&t);
+    }
+}
+
+/* ---- limits and misuse ---- */
+
+static void check_refused(runner *r, fnd_status got, fnd_status want, const char *says) {
+    CHECK_MSG(got == want, "status %d instead of %d: %s", got, want, r->err.text);
+    CHECK_HAS(r->err.text, says);
+    r->err = (fnd_error){ 0 };
+}
+
+TEST(models_refuse_what_does_not_fit) {
+    toy t;
+    runner r;
+    float logits[TOY_VOCAB];
+    uint32_t wrong[3] = { 1, TOY_VOCAB, 2 }, id;
+    fnd_session *s;
+    if (!toy_open(&t, 0)) return;
+    if (runner_open(&r, &(way){ .backend = "cpu" }, t.path, &(fnd_session_desc){ .context = 40, .batch = 16 })) {
+        CHECK(fnd_session_context(r.s) == 40);
+        check_refused(&r, fnd_session_logits(r.s, logits, &r.err), FND_ERR_USAGE, "no token was evaluated");
+        check_refused(&r, fnd_session_sample(r.s, &(fnd_sampling){ 0 }, &id, &r.err), FND_ERR_USAGE, "no token was evaluated");
+        check_refused(&r, fnd_session_eval(r.s, t.ids, 0, &r.err), FND_ERR_USAGE, "no tokens");
+        check_refused(&r, fnd_session_eval(r.s, wrong, 3, &r.err), FND_ERR_USAGE, "270");
+        check_refused(&r, fnd_session_eval(r.s, t.ids, 41, &r.err), FND_ERR_LIMIT, "context holds 40");
+        CHECK(fnd_session_position(r.s) == 0);
+        CHECK_OK(fnd_session_eval(r.s, t.ids, 39, &r.err), &r.err);
+        check_refused(&r, fnd_session_eval(r.s, t.ids, 2, &r.err), FND_ERR_LIMIT, "39 are in it");
+        CHECK_OK(fnd_session_eval(r.s, t.ids + 39, 1, &r.err), &r.err);
+        check_refused(&r, fnd_session_eval(r.s, t.ids, 1, &r.err), FND_ERR_LIMIT, "40 are in it");
+        CHECK_OK(fnd_session_logits(r.s, logits, &r.err), &r.err);
+        CHECK(off_by(logits, t.want[0] + 39 * TOY_VOCAB) <= ROUNDING);
+        check_refused(&r, fnd_session_open(r.m, &(fnd_session_desc){ .context = 129 }, &s, &r.err), FND_ERR_LIMIT, "129");
+        CHECK(s == NULL);
+        runner_close(&r);
+    }
+    toy_close(&t);
+}
+
+/* Forgetting tokens and evaluating them again leads to the same logits, whatever came in between. */
+TEST(models_truncate) {
+    toy t;
+    runner r;
+    float logits[TOY_VOCAB];
+    uint32_t others[30];
+    for (size_t i = 0; i < 30; i++) others[i] = (uint32_t)i;
+    if (!toy_open(&t, 1)) return;
+    if (runner_open(&r, &(way){ .backend = "cpu" }, t.path, &(fnd_session_desc){ .batch = 16 })) {
+        CHECK_OK(fnd_session_eval(r.s, t.ids, 20, &r.err), &r.err);
+        CHECK_OK(fnd_session_eval(r.s, others, 30, &r.err), &r.err);
+        check_refused(&r, fnd_session_truncate(r.s, 51, &r.err), FND_ERR_USAGE, "51");
+        CHECK_OK(fnd_session_truncate(r.s, 20, &r.err), &r.err);
+        check_refused(&r, fnd_session_logits(r.s, logits, &r.err), FND_ERR_USAGE, "");
+        CHECK(fnd_session_position(r.s) == 20);
+        CHECK_OK(fnd_session_eval(r.s, t.ids + 20, IDS - 20, &r.err), &r.err);
+        CHECK_OK(fnd_session_logits(r.s, logits, &r.err), &r.err);
+        CHECK(off_by(logits, t.want[0] + (IDS - 1) * TOY_VOCAB) <= ROUNDING);
+        CHECK_OK(fnd_session_truncate(r.s, 0, &r.err), &r.err);
+        CHECK_OK(fnd_session_eval(r.s, t.ids, 1, &r.err), &r.err);
+        CHECK_OK(fnd_session_logits(r.s, logits, &r.err), &r.err);
+        CHECK(off_by(logits, t.want[0]) <= ROUNDING);
+        runner_close(&r);
+    }
+    toy_close(&t);
+}
+
+/* Two conversations with one model do not see each other. */
+TEST(models_have_sessions_of_their_own) {
+    toy t;
+    runner r;
+    fnd_session *other;
+    float logits[TOY_VOCAB];
+    if (!toy_open(&t, 2)) return;
+    if (runner_open(&r, &(way){ .backend = "cpu", .isa = "generic" }, t.path, &(fnd_session_desc){ .batch = 16 })) {
+        CHECK_OK(fnd_session_open(r.m, &(fnd_session_desc){ .batch = 32 }, &other, &r.err), &r.err);
+        for (size_t i = 0; i < IDS && other; i++) {
+            CHECK_OK(fnd_session_eval(r.s, &t.ids[i], 1, &r.err), &r.err);
+            CHECK_OK(fnd_session_eval(other, &t.ids[IDS - 1 - i], 1, &r.err), &r.err);
+        }
+        CHECK_OK(fnd_session_logits(r.s, logits, &r.err), &r.err);
+        CHECK(off_by(logits, t.want[0] + (IDS - 1) * TOY_VOCAB) <= ROUNDING);
+        fnd_session_close(other);
+        runner_close(&r);
+    }
+    toy_close(&t);
+}

@@ -1,0 +1,230 @@
+/* toy_model.c - see toy_model.h. */
+#include "toy_model.h"
+#include "gguf_writer.h"
+#include "kernel_bench.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double ROPE_BASE = 10000.0;
+static const float EPS = 1e-5f;
+
+static double *doubles(size_t count) {
+    double *p = calloc(count, sizeof *p);
+    if (!p) abort();
+    return p;
+}
+
+/* ---- making and writing ---- */
+
+/* A matrix in `format`, its weights of a size that keeps activations ordinary. */
+static toy_matrix add_matrix(gguf_writer *w, const char *name, fnd_format format, uint64_t rows, uint64_t cols) {
+    double *values, most = 2.0 / sqrt((double)cols);
+    size_t bytes;
+    unsigned char *data = bench_blocks_within(format ? format : FND_F32, rows, cols, 0.2 * most, most, &bytes, &values);
+    gguf_add_tensor(w, name, format ? format : FND_F32, 2, (uint64_t[]){ cols, rows }, data, bytes);
+    free(data);
+    return (toy_matrix){ values, fnd_format_get(format ? format : FND_F32)->block_weights > 1 };
+}
+
+static double *add_vector(gguf_writer *w, const char *name, uint64_t count, float about, float spread) {
+    float *v = calloc(count, sizeof *v);
+    double *values = doubles(count);
+    if (!v) abort();
+    for (uint64_t i = 0; i < count; i++) {
+        v[i] = about + spread * bench_uniform();
+        values[i] = (double)v[i];
+    }
+    gguf_add_tensor(w, name, FND_F32, 1, &count, v, count * sizeof *v);
+    free(v);
+    return values;
+}
+
+static const char *layer_name(char text[64], uint32_t layer, const char *what) {
+    snprintf(text, 64, "blk.%u.%s", layer, what);
+    return text;
+}
+
+static fnd_format first_of(fnd_format a, fnd_format b, fnd_format c) { return a ? a : b ? b
+                                                                                        : c; }
+
+static void add_layer(gguf_writer *w, toy_model *m, uint32_t i) {
+    const toy_desc *d = &m->d;
+    toy_layer *l = &m->layers[i];
+    char name[64];
+    bool last = i + 1 == d->layers;
+    uint64_t q_dim = (uint64_t)d->heads * d->head_dim, kv_dim = (uint64_t)d->kv_heads * d->head_dim;
+    fnd_format v = first_of(last ? d->last_v : FND_FORMAT_NONE, d->v, d->matrices), down = first_of(last ? d->last_down : FND_FORMAT_NONE, d->down, d->matrices);
+    l->attn_norm = add_vector(w, layer_name(name, i, "attn_norm.weight"), d->dim, 1.0f, 0.3f);
+    l->ffn_norm = add_vector(w, layer_name(name, i, "ffn_norm.weight"), d->dim, 1.0f, 0.3f);
+    l->q = add_matrix(w, layer_name(name, i, "attn_q.weight"), d->matrices, q_dim, d->dim);
+    l->k = add_matrix(w, layer_name(name, i, "attn_k.weight"), d->matrices, kv_dim, d->dim);
+    l->v = add_matrix(w, layer_name(name, i, "attn_v.weight"), v, kv_dim, d->dim);
+    l->o = add_matrix(w, layer_name(name, i, "attn_output.weight"), d->matrices, d->dim, q_dim);
+    l->gate = add_matrix(w, layer_name(name, i, "ffn_gate.weight"), d->matrices, d->hidden_dim, d->dim);
+    l->up = add_matrix(w, layer_name(name, i, "ffn_up.weight"), d->matrices, d->hidden_dim, d->dim);
+    l->down = add_matrix(w, layer_name(name, i, "ffn_down.weight"), down, d->dim, d->hidden_dim);
+    if (!d->bias) return;
+    l->q_bias = add_vector(w, layer_name(name, i, "attn_q.bias"), q_dim, 0.0f, 0.5f);
+    l->k_bias = add_vector(w, layer_name(name, i, "attn_k.bias"), kv_dim, 0.0f, 0.5f);
+    l->v_bias = add_vector(w, layer_name(name, i, "attn_v.bias"), kv_dim, 0.0f, 0.5f);
+}
+
+static void add_hyper(gguf_writer *w, const toy_desc *d, bool own_head_dim) {
+    char key[96];
+    const struct {
+        const char *name;
+        uint32_t value;
+    } numbers[] = { { "block_count", d->layers }, { "embedding_length", d->dim }, { "feed_forward_length", d->hidden_dim }, { "attention.head_count", d->heads }, { "attention.head_count_kv", d->kv_heads }, { "context_length", d->context } };
+    gguf_add_str(w, "general.architecture", d->architecture);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        snprintf(key, sizeof key, "%s.%s", d->architecture, numbers[i].name);
+        gguf_add_u32(w, key, numbers[i].value);
+    }
+    snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", d->architecture);
+    gguf_add_f32(w, key, EPS);
+    snprintf(key, sizeof key, "%s.attention.key_length", d->architecture);
+    if (own_head_dim) gguf_add_u32(w, key, d->head_dim);
+    snprintf(key, sizeof key, "%s.rope.freq_base", d->architecture);
+    gguf_add_f32(w, key, (float)ROPE_BASE);
+}
+
+void toy_make(toy_model *m, const toy_desc *d, const char *path) {
+    gguf_writer w = { 0 };
+    *m = (toy_model){ .d = *d };
+    if (!d->head_dim) m->d.head_dim = d->dim / d->heads;
+    add_hyper(&w, &m->d, d->head_dim != 0);
+    gguf_add_byte_tokenizer(&w, "qwen2");
+    m->embedding = add_matrix(&w, "token_embd.weight", d->embedding, TOY_VOCAB, d->dim);
+    m->output_norm = add_vector(&w, "output_norm.weight", d->dim, 1.0f, 0.3f);
+    m->head = d->untied ? add_matrix(&w, "output.weight", d->head, TOY_VOCAB, d->dim) : m->embedding;
+    for (uint32_t i = 0; i < d->layers; i++) add_layer(&w, m, i);
+    gguf_save(&w, path);
+    gguf_free(&w);
+}
+
+void toy_free(toy_model *m) {
+    for (uint32_t i = 0; i < m->d.layers; i++) {
+        toy_layer *l = &m->layers[i];
+        double *const all[] = { l->attn_norm, l->ffn_norm, l->q.w, l->k.w, l->v.w, l->o.w, l->gate.w, l->up.w, l->down.w, l->q_bias, l->k_bias, l->v_bias };
+        for (size_t k = 0; k < sizeof all / sizeof *all; k++) free(all[k]);
+    }
+    if (m->head.w != m->embedding.w) free(m->head.w);
+    free(m->embedding.w);
+    free(m->output_norm);
+    *m = (toy_model){ .d = { .layers = 0 } };
+}
+
+/* ---- the forward pass, one token at a time ---- */
+
+/* Activations as 8-bit codes with a scale for every 32. */
+static void to_codes(double *x, size_t cols) {
+    for (size_t first = 0; first < cols; first += 32) {
+        double peak = 0.0;
+        for (size_t k = first; k < first + 32; k++) peak = fmax(peak, fabs(x[k]));
+        for (size_t k = first; k < first + 32 && peak > 0.0; k++) x[k] = nearbyint(x[k] * 127.0 / peak) * peak / 127.0;
+    }
+}
+
+typedef struct pass {
+    const toy_model *m;
+    bool codes;
+    double *keys[TOY_LAYERS], *values[TOY_LAYERS]; /* [positions, kv_dim] */
+    double *x, *h, *q, *a, *gate, *up, *seen;      /* of the token; seen: as a product sees it */
+} pass;
+
+/* y = W x + b */
+static void multiply(const pass *p, const toy_matrix *m, const double *bias, const double *x, size_t rows, size_t cols, double *y) {
+    memcpy(p->seen, x, cols * sizeof *x);
+    if (p->codes && m->codes) to_codes(p->seen, cols);
+    for (size_t r = 0; r < rows; r++) {
+        y[r] = bias ? bias[r] : 0.0;
+        for (size_t k = 0; k < cols; k++) y[r] += m->w[r * cols + k] * p->seen[k];
+    }
+}
+
+static void norm(const double *x, const double *gamma, size_t n, double *y) {
+    double square = 0.0;
+    for (size_t i = 0; i < n; i++) square += x[i] * x[i];
+    for (size_t i = 0; i < n; i++) y[i] = x[i] / sqrt(square / (double)n + (double)EPS) * gamma[i];
+}
+
+/* To the nearest half, of those that are not subnormal. */
+static double half(double v) {
+    int exponent;
+    if (v == 0.0) return 0.0;
+    frexp(v, &exponent);
+    double unit = ldexp(1.0, (exponent < -13 ? -13 : exponent) - 11);
+    return nearbyint(v / unit) * unit;
+}
+
+static void rotate(const toy_desc *d, double *head, size_t position) {
+    size_t dim = d->head_dim, pairs = dim / 2;
+    bool split = strcmp(d->architecture, "qwen2") == 0;
+    for (size_t i = 0; i < pairs; i++) {
+        double angle = (double)position * pow(ROPE_BASE, -2.0 * (double)i / (double)dim);
+        double *a = head + (split ? i : 2 * i), *b = head + (split ? i + pairs : 2 * i + 1), x = *a, y = *b;
+        *a = x * cos(angle) - y * sin(angle);
+        *b = x * sin(angle) + y * cos(angle);
+    }
+}
+
+/* One head over positions 0 .. n - 1; keys and values are `pitch` apart. */
+static void attend(const double *q, const double *keys, const double *values, size_t n, size_t dim, size_t pitch, double *y) {
+    double *p = doubles(n), most = -INFINITY, total = 0.0;
+    for (size_t k = 0; k < n; k++) {
+        for (size_t i = 0; i < dim; i++) p[k] += q[i] * keys[k * pitch + i] / sqrt((double)dim);
+        most = fmax(most, p[k]);
+    }
+    for (size_t k = 0; k < n; k++) total += p[k] = exp(p[k] - most);
+    for (size_t i = 0; i < dim; i++) {
+        y[i] = 0.0;
+        for (size_t k = 0; k < n; k++) y[i] += p[k] / total * values[k * pitch + i];
+    }
+    free(p);
+}
+
+static void run_layer(const pass *p, uint32_t i, size_t position) {
+    const toy_desc *d = &p->m->d;
+    const toy_layer *l = &p->m->layers[i];
+    size_t dim = d->dim, head_dim = d->head_dim, q_dim = d->heads * head_dim, kv_dim = d->kv_heads * head_dim;
+    double *k = p->keys[i] + position * kv_dim, *v = p->values[i] + position * kv_dim;
+    norm(p->x, l->attn_norm, dim, p->h);
+    multiply(p, &l->q, l->q_bias, p->h, q_dim, dim, p->q);
+    multiply(p, &l->k, l->k_bias, p->h, kv_dim, dim, k);
+    multiply(p, &l->v, l->v_bias, p->h, kv_dim, dim, v);
+    for (size_t head = 0; head < d->heads; head++) rotate(d, p->q + head * head_dim, position);
+    for (size_t head = 0; head < d->kv_heads; head++) rotate(d, k + head * head_dim, position);
+    for (size_t n = 0; n < kv_dim; n++) k[n] = half(k[n]), v[n] = half(v[n]);
+    for (size_t head = 0; head < d->heads; head++) {
+        size_t at = head / (d->heads / d->kv_heads) * head_dim;
+        attend(p->q + head * head_dim, p->keys[i] + at, p->values[i] + at, position + 1, head_dim, kv_dim, p->a + head * head_dim);
+    }
+    multiply(p, &l->o, NULL, p->a, dim, q_dim, p->h);
+    for (size_t n = 0; n < dim; n++) p->x[n] += p->h[n];
+    norm(p->x, l->ffn_norm, dim, p->h);
+    multiply(p, &l->gate, NULL, p->h, d->hidden_dim, dim, p->gate);
+    multiply(p, &l->up, NULL, p->h, d->hidden_dim, dim, p->up);
+    for (size_t n = 0; n < d->hidden_dim; n++) p->up[n] *= p->gate[n] / (1.0 + exp(-p->gate[n]));
+    multiply(p, &l->down, NULL, p->up, dim, d->hidden_dim, p->h);
+    for (size_t n = 0; n < dim; n++) p->x[n] += p->h[n];
+}
+
+void toy_logits(const toy_model *m, bool codes, const uint32_t *ids, size_t count, double *logits) {
+    const toy_desc *d = &m->d;
+    size_t q_dim = d->heads * d->head_dim, kv_dim = d->kv_heads * d->head_dim;
+    size_t widest = d->dim + d->hidden_dim + q_dim;
+    pass p = { .m = m, .codes = codes, .seen = doubles(widest), .x = doubles(d->dim), .h = doubles(d->dim), .q = doubles(q_dim), .a = doubles(q_dim), .gate = doubles(d->hidden_dim), .up = doubles(d->hidden_dim) };
+    for (uint32_t i = 0; i < d->layers; i++) p.keys[i] = doubles(count * kv_dim), p.values[i] = doubles(count * kv_dim);
+    for (size_t n = 0; n < count; n++) {
+        memcpy(p.x, m->embedding.w + (size_t)ids[n] * d->dim, d->dim * sizeof *p.x);
+        for (uint32_t i = 0; i < d->layers; i++) run_layer(&p, i, n);
+        norm(p.x, m->output_norm, d->dim, p.h);
+        multiply(&p, &m->head, NULL, p.h, TOY_VOCAB, d->dim, logits + n * TOY_VOCAB);
+    }
+    double *const all[] = { p.x, p.h, p.q, p.a, p.gate, p.up, p.seen };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    for (uint32_t i = 0; i < d->layers; i++) free(p.keys[i]), free(p.values[i]);
+}
