@@ -33,6 +33,7 @@ typedef void fnd_progress_fn(void *ctx, const char *what, uint64_t done, uint64_
 typedef struct fnd_model_desc {
     const char      *path;
     bool             no_fuse;  /* one kernel per operation, launched one by one: to compare with */
+    bool             separate; /* fused kernels, but each a launch of its own: to profile them */
     fnd_progress_fn *progress; /* may be NULL */
     void            *progress_ctx;
 } fnd_model_desc;

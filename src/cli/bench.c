@@ -86,7 +86,7 @@ static fnd_status measure(fnd_cli_lm *lm, const bench_options *o, figures *out, 
     uint32_t most = o->prompt_tokens > o->tokens ? o->prompt_tokens : o->tokens;
     const fnd_model_info *info = fnd_model_get_info(lm->m);
     if (most > info->context_length) return fnd_fail(err, FND_ERR_USAGE, "%u tokens are more than this model's context of %u", most, info->context_length);
-    FND_TRY(fnd_cli_lm_begin(lm, most, err));
+    FND_TRY(fnd_cli_lm_begin(lm, 0, err));
     uint32_t *ids = fnd_alloc_zeroed(most, sizeof *ids);
     double *speeds = fnd_alloc_zeroed(2 * (size_t)o->repeat, sizeof *speeds);
     fnd_status status = FND_OK;
@@ -141,7 +141,7 @@ static fnd_status print(const fnd_cli_lm *lm, const bench_options *o, const figu
 
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
     const bench_options *o = options;
-    fnd_cli_lm lm = { 0 };
+    fnd_cli_lm lm = { .wait_for_kernels = true };
     figures r = { 0 };
     FND_TRY(fnd_cli_need(&fnd_cli_bench, "--model", o->model, err));
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);

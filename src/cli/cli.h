@@ -105,6 +105,7 @@ FND_USE_RESULT fnd_status fnd_cli_put_text(fnd_text *text, fnd_error *err);
 void fnd_cli_json_text(fnd_text *out, const char *bytes, size_t count);
 void fnd_cli_json_string(fnd_text *out, const char *string);
 void fnd_cli_json_number(fnd_text *out, double value);
+void fnd_cli_json_float(fnd_text *out, float value); /* as few digits as say which float it is */
 
 /* ---- progress (progress.c) ---- */
 
@@ -122,6 +123,5 @@ FND_USE_RESULT fnd_status fnd_cli_check_interrupt(fnd_error *err); /* FND_ERR_CA
 
 /* Options, then the environment. Strings stay the globals' and the environment's. */
 FND_USE_RESULT fnd_status fnd_cli_desc(const fnd_cli_globals *globals, fnd_desc *out, fnd_error *err);
-FND_USE_RESULT fnd_status fnd_cli_open(const fnd_cli_globals *globals, foundry **out, fnd_error *err);
 
 #endif

@@ -87,9 +87,9 @@ static void json_info(const fnd_model_info *m, fnd_text *out) {
     fnd_cli_json_string(out, m->name);
     fnd_text_printf(out, ",\n  \"layers\": %u, \"dim\": %u, \"hidden_dim\": %u, \"heads\": %u, \"kv_heads\": %u, \"head_dim\": %u,\n", m->layers, m->dim, m->hidden_dim, m->heads, m->kv_heads, m->head_dim);
     fnd_text_printf(out, "  \"vocab\": %u, \"context_length\": %u, \"rope_base\": ", m->vocab, m->context_length);
-    fnd_cli_json_number(out, (double)m->rope_base);
+    fnd_cli_json_float(out, m->rope_base);
     fnd_text_printf(out, ", \"rope_pairing\": \"%s\", \"norm_eps\": ", m->rope_pairing ? "half" : "adjacent");
-    fnd_cli_json_number(out, (double)m->norm_eps);
+    fnd_cli_json_float(out, m->norm_eps);
     fnd_text_printf(out, ",\n  \"tied_head\": %s, \"qkv_bias\": %s,\n", m->tied_head ? "true" : "false", m->qkv_bias ? "true" : "false");
     fnd_text_printf(out, "  \"weight_bytes\": %llu, \"bytes_per_token\": %llu,\n", (unsigned long long)m->weight_bytes, (unsigned long long)m->bytes_per_token);
 }

@@ -5,9 +5,12 @@
 #include <math.h>
 
 fnd_status fnd_cli_lm_open(const fnd_cli_globals *globals, const char *path, fnd_cli_lm *out, fnd_error *err) {
-    FND_TRY(fnd_cli_open(globals, &out->f, err));
+    fnd_desc device;
+    FND_TRY(fnd_cli_desc(globals, &device, err));
+    device.wait_for_build = out->wait_for_kernels;
+    FND_TRY(fnd_open(&device, &out->f, err));
     uint64_t start = fnd_now_ns();
-    fnd_model_desc desc = { .path = path, .no_fuse = globals->no_fuse, .progress = fnd_cli_progress };
+    fnd_model_desc desc = { .path = path, .no_fuse = globals->no_fuse, .separate = out->separate, .progress = fnd_cli_progress };
     FND_TRY(fnd_model_load(out->f, &desc, &out->m, err));
     fnd_cli_progress_clear();
     out->load_seconds = fnd_cli_seconds_since(start);

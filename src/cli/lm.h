@@ -10,13 +10,16 @@ typedef struct fnd_cli_lm {
     fnd_model           *m;
     fnd_session         *s;
     const fnd_tokenizer *t;
+    bool                 separate;         /* set before: each kernel a launch of its own, to be seen */
+    bool                 wait_for_kernels; /* set before: figures must not depend on how far compiling is */
     double               load_seconds, open_seconds; /* of the weights; of programs and their compilation */
 } fnd_cli_lm;
 
-/* Device and model; then a session of `context` positions (0: the model's limit). */
+/* Device and model; then a session of `context` positions. 0, the model's limit, costs nothing: caches
+ * grow as they fill, and kernels compiled for it serve every command. */
 FND_USE_RESULT fnd_status fnd_cli_lm_open(const fnd_cli_globals *globals, const char *path, fnd_cli_lm *out, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_cli_lm_begin(fnd_cli_lm *lm, uint32_t context, fnd_error *err);
-/* What is open of it; { 0 } is fine. Returns `status`, or the first failure of the device if it was
+/* What is open of it, be it nothing. Returns `status`, or the first failure of the device if it was
  * FND_OK. */
 FND_USE_RESULT fnd_status fnd_cli_lm_close(fnd_cli_lm *lm, fnd_status status, fnd_error *err);
 

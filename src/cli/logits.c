@@ -83,7 +83,7 @@ static void print_json(printer *p, double sum) {
         fnd_text_printf(&p->out, "%s{\"id\": %u, \"text\": ", i ? ", " : "", p->top[i].id);
         fnd_cli_json_text(&p->out, text.data, text.bytes);
         fnd_text_str(&p->out, ", \"logit\": ");
-        fnd_cli_json_number(&p->out, (double)p->top[i].logit);
+        fnd_cli_json_float(&p->out, p->top[i].logit);
         fnd_text_str(&p->out, ", \"logprob\": ");
         fnd_cli_json_number(&p->out, (double)p->top[i].logit - sum);
         fnd_text_str(&p->out, "}");
@@ -172,14 +172,14 @@ static fnd_status evaluate_prompt(fnd_cli_lm *lm, const logits_options *o, fnd_i
         if (ids->data[i] >= info->vocab) return fnd_fail(err, FND_ERR_USAGE, "--ids has token %u, but the vocabulary ends before %u", ids->data[i], info->vocab);
     }
     FND_TRY(fnd_cli_lm_fits(lm, "the prompt", ids->count, 0, err));
-    FND_TRY(fnd_cli_lm_begin(lm, (uint32_t)ids->count, err));
+    FND_TRY(fnd_cli_lm_begin(lm, 0, err));
     printer p = { .lm = lm, .o = o, .vocab = info->vocab, .count = o->top < info->vocab ? o->top : info->vocab };
     return evaluate(&p, ids, err);
 }
 
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
     const logits_options *o = options;
-    fnd_cli_lm lm = { 0 };
+    fnd_cli_lm lm = { .wait_for_kernels = true };
     fnd_ids ids = { 0 };
     fnd_status status = FND_OK;
     FND_TRY(fnd_cli_need(&fnd_cli_logits, "--model", o->model, err));

@@ -13,10 +13,3 @@ fnd_status fnd_cli_desc(const fnd_cli_globals *g, fnd_desc *out, fnd_error *err)
     };
     return fnd_options_from_environment(out, err);
 }
-
-fnd_status fnd_cli_open(const fnd_cli_globals *g, foundry **out, fnd_error *err) {
-    fnd_desc desc;
-    *out = NULL;
-    FND_TRY(fnd_cli_desc(g, &desc, err));
-    return fnd_open(&desc, out, err);
-}

@@ -42,6 +42,15 @@ fnd_status fnd_cli_put_text(fnd_text *text, fnd_error *err) {
 
 /* ---- JSON ---- */
 
+void fnd_cli_json_float(fnd_text *out, float value) {
+    char digits[32];
+    for (int precision = 6; precision <= 9; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, (double)value);
+        if (strtof(digits, NULL) == value) break;
+    }
+    fnd_text_str(out, isfinite(value) ? digits : "null");
+}
+
 void fnd_cli_json_text(fnd_text *out, const char *bytes, size_t count) {
     fnd_text_str(out, "\"");
     for (size_t i = 0; i < count;) {

@@ -64,7 +64,7 @@ static fnd_status print(const scores *s, const perplexity_options *o, fnd_error 
 static fnd_status evaluate(fnd_cli_lm *lm, const fnd_ids *ids, const perplexity_options *o, fnd_error *err) {
     if (ids->count < 2) return fnd_fail(err, FND_ERR_FORMAT, "%s has %zu tokens; at least 2 are needed, for each is foretold by those before", o->file, ids->count);
     FND_TRY(fnd_cli_lm_fits(lm, o->file, ids->count, 0, err));
-    FND_TRY(fnd_cli_lm_begin(lm, (uint32_t)ids->count, err));
+    FND_TRY(fnd_cli_lm_begin(lm, 0, err));
     scores s = { .ids = ids, .vocab = fnd_model_get_info(lm->m)->vocab };
     s.logprobs = fnd_alloc_zeroed(ids->count, sizeof *s.logprobs);
     if (!s.logprobs) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %zu log-probabilities", ids->count);
@@ -77,7 +77,7 @@ static fnd_status evaluate(fnd_cli_lm *lm, const fnd_ids *ids, const perplexity_
 
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
     const perplexity_options *o = options;
-    fnd_cli_lm lm = { 0 };
+    fnd_cli_lm lm = { .wait_for_kernels = true };
     fnd_ids ids = { 0 };
     char *text;
     size_t bytes;

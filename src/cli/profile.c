@@ -72,8 +72,8 @@ static fnd_status profile(fnd_cli_lm *lm, const profile_options *o, fnd_error *e
     uint32_t limit = fnd_model_get_info(lm->m)->context_length;
     if (most > limit) return fnd_fail(err, FND_ERR_USAGE, "%llu tokens are more than this model's context of %u", (unsigned long long)most, limit);
     FND_TRY(fnd_cli_bandwidth(lm->f, &gb_per_s, err));
-    FND_TRY(fnd_profile_start(lm->f, NULL, err)); /* programs made from now on are cut, so that each kernel is seen */
-    FND_TRY(fnd_cli_lm_begin(lm, (uint32_t)most, err));
+    FND_TRY(fnd_profile_start(lm->f, NULL, err));
+    FND_TRY(fnd_cli_lm_begin(lm, 0, err));
     FND_TRY(evaluate(lm, o, gb_per_s, err));
     FND_TRY(fnd_profile_print(lm->f, stdout, err));
     if (o->trace) fnd_cli_note("the trace is in %s", o->trace);
@@ -82,7 +82,7 @@ static fnd_status profile(fnd_cli_lm *lm, const profile_options *o, fnd_error *e
 
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
     const profile_options *o = options;
-    fnd_cli_lm lm = { 0 };
+    fnd_cli_lm lm = { .separate = true, .wait_for_kernels = true };
     FND_TRY(fnd_cli_need(&fnd_cli_profile, "--model", o->model, err));
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
     if (status == FND_OK) status = profile(&lm, o, err);

@@ -28,7 +28,7 @@ struct fnd_model {
     fnd_gguf          *gguf;
     fnd_tokenizer     *tokenizer;
     fnd_model_info     info;
-    bool               no_fuse;
+    bool               no_fuse, separate;
     fnd_const_view     file;       /* all of it, as bytes */
     fnd_dedicated      tiles;      /* all repacked matrices, one behind the other, in the order of use */
     fnd_tensor         embedding;  /* [vocab, dim], as in the file */

@@ -29,7 +29,7 @@ static fnd_status call(fnd_session *s, fnd_program *p, const char *name, const f
 }
 
 static fnd_status make_greedy(fnd_session *s, fnd_tensor *logits, fnd_error *err) {
-    FND_TRY(fnd_program_begin(s->m->f, &(fnd_program_desc){ .name = "greedy", .separate = s->m->no_fuse }, &s->greedy, err));
+    FND_TRY(fnd_program_begin(s->m->f, &(fnd_program_desc){ .name = "greedy", .separate = s->m->separate }, &s->greedy, err));
     const fnd_binding a[] = { fnd_bind_in("logits", logits), fnd_bind_out("best", &s->best.t), fnd_bind_out("best_id", &s->best_id.t) };
     const fnd_binding b[] = { fnd_bind_in("best", &s->best.t), fnd_bind_in("best_id", &s->best_id.t), fnd_bind_out("id", &s->chosen.t) };
     FND_TRY(call(s, s->greedy, "argmax_partial", a, FND_COUNT(a), err));
@@ -47,7 +47,7 @@ static fnd_status front(fnd_pooled *of, uint64_t rows, uint64_t count, fnd_view 
 static fnd_status make_draw(fnd_session *s, fnd_tensor *logits, fnd_error *err) {
     fnd_view kept, kept_ids, near_logits, near_ids;
     uint64_t candidates = (uint64_t)FND_SLICES * s->draw_per_slice;
-    fnd_program_desc desc = { .name = "draw", .variables = { "top_k", "top_p", "min_p", "temperature", "seed", "seed_high", "position" }, .separate = s->m->no_fuse };
+    fnd_program_desc desc = { .name = "draw", .variables = { "top_k", "top_p", "min_p", "temperature", "seed", "seed_high", "position" }, .separate = s->m->separate };
     FND_TRY(front(&s->kept, FND_SLICES, candidates, &kept, err));
     FND_TRY(front(&s->kept_ids, FND_SLICES, candidates, &kept_ids, err));
     FND_TRY(front(&s->near_logits, 0, s->draw_near, &near_logits, err));
