@@ -15,7 +15,7 @@ cat <<'HEAD'
 HEAD
 n=0
 for file in "$@"; do
-    echo "EMBED_(\"fnd_embedded_$n\", \"$dir/$file\"); extern const char fnd_embedded_$n[];"
+    echo "EMBED_(\"fnd_embedded_$n\", \"$dir/$file\"); extern const char fnd_embedded_${n}[];"
     n=$((n + 1))
 done
 echo "typedef struct embedded_source { const char *path, *text; } embedded_source;"

@@ -197,7 +197,7 @@ static void check_decoders(const variant *v, const policy_probe *probe, const ma
 }
 
 static void check_product(const variant *v, const policy_probe *probe, const matrix *m, unsigned tokens, bool edges) {
-    size_t count = (size_t)tokens * m->rows, scratch_bytes = (size_t)16 * (tokens + 16) * (m->cols + 64);
+    size_t count = (size_t)tokens * m->rows, scratch_bytes = (size_t)64 * (tokens + 16) * (m->cols / 4 + 17);
     float *x = malloc(sizeof *x * tokens * m->cols), *y = malloc(sizeof *y * (count + CANARY));
     double *seen = malloc(sizeof *seen * tokens * m->cols);
     unsigned char *tiles = repack(probe, m), *scratch = aligned_alloc(64, scratch_bytes);
