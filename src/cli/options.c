@@ -194,7 +194,7 @@ void fnd_cli_help(FILE *to) {
     for (size_t i = 0; fnd_cli_command_at(i); i++) fprintf(to, "  %-12s %s\n", fnd_cli_command_at(i)->name, fnd_cli_command_at(i)->doc);
     fputs("  help         this text, or `foundry help COMMAND`\n\noptions of every command:\n", to);
     print_options(global_options, to);
-    fputs("\nexample:\n  foundry run --model model.gguf --prompt 'What is the capital of France?'\n\n"
+    fputs("\nexample:\n  foundry run --model model.gguf --prompt 'Name the capital of France.'\n\n"
           "exit codes: 0 done, 1 failure, 2 wrong use, 130 interrupted\n",
           to);
 }

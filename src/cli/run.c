@@ -203,7 +203,7 @@ const fnd_cli_command fnd_cli_run = {
     .usage = "--model F --prompt T [options]",
     .more = "The prompt is put into the model's chat template. The answer goes to standard output as it is\n"
             "generated, speed and notes to standard error.",
-    .example = "  foundry run --model model.gguf --prompt 'What is the capital of France?'\n"
+    .example = "  foundry run --model model.gguf --prompt 'Name the capital of France.'\n"
                "  foundry run --model model.gguf --raw --prompt 'Once upon a time' --temperature 0.8 --max-tokens 100",
     .options = options_list,
     .defaults = &defaults,
