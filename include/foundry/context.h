@@ -70,6 +70,10 @@ FND_USE_RESULT fnd_status fnd_open(const fnd_desc *desc, foundry **out, fnd_erro
  * closed before is FND_ERR_USAGE. Returns the first failure of work still running. */
 fnd_status fnd_close(foundry *f, fnd_error *err);
 
+/* What went on without failing anything and should be known: compiled kernels cannot be kept, a program
+ * could not be compiled and runs from the library. True when there is one; each is told once. */
+bool fnd_next_notice(foundry *f, char *text, size_t bytes);
+
 /* Valid until fnd_close. */
 FND_USE_RESULT fnd_status fnd_info(const foundry *f, fnd_context_info *out, fnd_error *err);
 

@@ -108,6 +108,11 @@ fnd_status fnd_file_write(const char *path, const void *data, size_t bytes, fnd_
     return status;
 }
 
+bool fnd_is_dir(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 fnd_status fnd_make_dirs(const char *path, fnd_error *err) {
     char partial[4096];
     size_t length = strlen(path);

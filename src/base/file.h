@@ -22,6 +22,8 @@ FND_USE_RESULT fnd_status fnd_file_read(const char *path, size_t limit_bytes, ch
 /* Write beside the target, fsync, rename over it. */
 FND_USE_RESULT fnd_status fnd_file_write(const char *path, const void *data, size_t bytes, fnd_error *err);
 
+bool fnd_is_dir(const char *path);
+
 /* Make a directory and its parents (mode 0700 for what is made). */
 FND_USE_RESULT fnd_status fnd_make_dirs(const char *path, fnd_error *err);
 

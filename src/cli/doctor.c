@@ -43,6 +43,14 @@ static void print_memory(const fnd_desc *desc, fnd_text *out) {
         fnd_text_printf(out, "reads         not measured: %s\n", why.text);
 }
 
+/* Machines that kernels are composed for, without a backend that runs them. */
+static void print_absent(fnd_text *out) {
+    static const char *const absent[] = { "cuda", "metal" };
+    for (size_t i = 0; i < FND_COUNT(absent); i++) {
+        fnd_text_printf(out, "backend %-5s does not work: this version composes and checks texts for it (foundry emit), but has no backend\n", absent[i]);
+    }
+}
+
 static void print_backends(const fnd_desc *desc, fnd_text *out) {
     for (size_t i = 0; fnd_backend_name(i); i++) {
         fnd_desc d = *desc;
@@ -100,6 +108,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     print_memory(&desc, &out);
     print_compilers(&desc, &out);
     print_backends(&desc, &out);
+    print_absent(&out);
     print_folder("kernel cache", cache, &out);
     if (desc.kernel_dir) print_folder("kernel texts", desc.kernel_dir, &out);
     snprintf(models, sizeof models, "%s/models", folder ? folder : "");

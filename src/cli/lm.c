@@ -28,7 +28,9 @@ fnd_status fnd_cli_lm_begin(fnd_cli_lm *lm, uint32_t context, fnd_error *err) {
 }
 
 fnd_status fnd_cli_lm_close(fnd_cli_lm *lm, fnd_status status, fnd_error *err) {
-    fnd_session_close(lm->s);
+    fnd_session_close(lm->s); /* waits for kernels that are being compiled, so that they are kept */
+    char notice[FND_ERROR_TEXT_BYTES];
+    while (lm->f && fnd_next_notice(lm->f, notice, sizeof notice)) fnd_cli_note("%s", notice);
     fnd_model_free(lm->m);
     fnd_status closed = fnd_close(lm->f, err);
     *lm = (fnd_cli_lm){ 0 };

@@ -66,6 +66,7 @@ static fnd_status add_override(fnd_sources *s, const char *path, fnd_error *err)
 
 fnd_status fnd_sources_open(const char *override_dir, fnd_sources **out, fnd_error *err) {
     *out = NULL;
+    if (override_dir && !fnd_is_dir(override_dir)) return fnd_fail(err, FND_ERR_FILE, "the folder of kernel texts %s does not exist or is not a folder", override_dir);
     fnd_sources *s = fnd_alloc_zeroed(1, sizeof *s);
     if (!s) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the kernel texts");
     fnd_status status = FND_OK;

@@ -3,6 +3,9 @@
 #include "base/base.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "compose/cache.h"
+
+#include <stdio.h>
 
 static const fnd_backend *const backends[] = {
 #define FND_BACKEND_ROW_(name, doc) &fnd_backend_##name,
@@ -124,6 +127,7 @@ static void free_context(foundry *f) {
     const char *const strings[] = { f->desc.isa, f->desc.compiler, f->desc.kernel_dir, f->desc.cache_dir };
     for (size_t i = 0; i < FND_COUNT(strings); i++) fnd_free_memory((void *)(uintptr_t)strings[i]);
     fnd_profiler_free(&f->profiler);
+    pthread_mutex_destroy(&f->notice_lock);
     fnd_registry_free(&f->registry);
     fnd_free_memory(f);
 }
@@ -146,6 +150,7 @@ fnd_status fnd_open_with_backend(const fnd_backend *backend, const fnd_desc *des
     f->backend = backend;
     fnd_registry_init(&f->registry);
     fnd_profiler_init(&f->profiler, f);
+    pthread_mutex_init(&f->notice_lock, NULL);
     fnd_desc defaults = { 0 };
     fnd_status status = copy_desc(f, desc ? desc : &defaults, err);
     if (status == FND_OK) status = open_device(f, err);
@@ -188,6 +193,22 @@ fnd_status fnd_close(foundry *f, fnd_error *err) {
     f->backend->close(f->device);
     free_context(f);
     return status != FND_OK ? status : files;
+}
+
+void fnd_notice(foundry *f, const char *text) {
+    pthread_mutex_lock(&f->notice_lock);
+    if (!f->has_notice) snprintf(f->notice, sizeof f->notice, "%s", text);
+    f->has_notice = true;
+    pthread_mutex_unlock(&f->notice_lock);
+}
+
+bool fnd_next_notice(foundry *f, char *text, size_t bytes) {
+    pthread_mutex_lock(&f->notice_lock);
+    bool has = f->has_notice;
+    if (has) snprintf(text, bytes, "%s", f->notice);
+    f->has_notice = false;
+    pthread_mutex_unlock(&f->notice_lock);
+    return has || (f->cache && fnd_cache_notice(f->cache, text, bytes));
 }
 
 fnd_status fnd_info(const foundry *f, fnd_context_info *out, fnd_error *err) {

@@ -9,6 +9,8 @@
 #include "run/registry.h"
 #include "tensor/storage.h"
 
+#include <pthread.h>
+
 struct foundry {
     const fnd_backend *backend;
     void              *device;      /* the backend's own */
@@ -25,7 +27,14 @@ struct foundry {
     struct fnd_composer *compose;
     struct fnd_cache    *cache;
     void (*run_release)(foundry *f);
+
+    pthread_mutex_t notice_lock;
+    bool            has_notice;
+    char            notice[FND_ERROR_TEXT_BYTES];
 };
+
+/* Something for fnd_next_notice; a second one before the first was told is dropped. Any thread. */
+void fnd_notice(foundry *f, const char *text);
 
 /* Open a context on a backend of one's own (tests). */
 FND_USE_RESULT fnd_status fnd_open_with_backend(const fnd_backend *backend, const fnd_desc *desc, foundry **out, fnd_error *err);

@@ -24,6 +24,7 @@ static void *compile_in_background(void *ctx) {
     else
         p->compile_status = FND_ERR_CANCELLED;
     pthread_mutex_unlock(&one_compiler);
+    if (p->compile_error.status != FND_OK) fnd_notice(p->f, p->compile_error.text);
     atomic_store(&p->compiled, true);
     return NULL;
 }
