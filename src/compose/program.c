@@ -28,9 +28,12 @@ static void print_struct(const fnd_program_text *p, const char *block_name, cons
     fnd_text_printf(out, "} %s_%s;\n", p->name, block_name);
 }
 
+/* Where groups need not wait for each other, the threads of a group still do: the next call uses the
+ * group's memory anew. */
 static void print_calls(const fnd_program_text *p, const fnd_block_of_calls *block, const char *pointer, const char *indent, fnd_text *out) {
     for (uint32_t i = 0; i < block->count; i++) {
-        if (block->parts[i].barrier) fnd_text_printf(out, "%sfnd_grid_barrier(t);\n", indent);
+        bool first = i == 0 && block == &p->before;
+        if (!first) fnd_text_printf(out, "%sfnd_%s_barrier(t);\n", indent, block->parts[i].barrier ? "grid" : "group");
         fnd_text_printf(out, "%s%s_body(t, %s->call%u);\n", indent, p->variants[block->parts[i].variant]->name, pointer, i);
     }
 }

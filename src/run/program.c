@@ -27,8 +27,10 @@ fnd_status fnd_program_begin(foundry *f, const fnd_program_desc *desc, fnd_progr
 }
 
 fnd_status fnd_program_layer(fnd_program *p, int layer, fnd_error *err) {
-    bool next = layer == p->layer + 1 || (layer == -1 && p->layer >= 0) || layer == p->layer;
-    if (!next || (layer >= 0 && p->layer == -1 && layer != 0)) return fnd_fail(err, FND_ERR_USAGE, "program %s: layer %d cannot follow layer %d", p->name, layer, p->layer);
+    if (p->finished) return fnd_fail(err, FND_ERR_USAGE, "program %s is finished: no layer can be added", p->name);
+    bool ends = layer == -1, next = layer >= 0 && layer == p->layer + 1 && !p->behind_layers;
+    if (!ends && !next && layer != p->layer) return fnd_fail(err, FND_ERR_USAGE, "program %s: layer %d cannot follow layer %d%s", p->name, layer, p->layer, p->behind_layers ? ", which is behind all layers" : "");
+    p->behind_layers |= ends && p->layer >= 0;
     p->layer = layer;
     return FND_OK;
 }

@@ -44,6 +44,7 @@ struct fnd_program {
     bool            only_baked;  /* every call must find its kernel in the library */
     uint32_t        drop_barrier;
     int             layer;
+    bool            behind_layers; /* there were layers, and they have ended */
     fnd_call       *calls;
     uint32_t        call_count, call_capacity;
     fnd_variant   **variants;
