@@ -57,7 +57,6 @@ static fnd_status evaluate(fnd_cli_lm *lm, const profile_options *o, double gb_p
     if (!ids) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %u ids", count);
     for (uint32_t i = 0; i < count; i++) ids[i] = (i * 7919) % fnd_model_get_info(lm->m)->vocab;
     fnd_status status = warm_up(lm, ids, o, err);
-    if (status == FND_OK) status = fnd_profile_stop(lm->f, err);
     if (status == FND_OK) status = fnd_profile_start(lm->f, &desc, err);
     if (status == FND_OK) status = record(lm, ids, o, err);
     fnd_free_memory(ids);
@@ -72,7 +71,6 @@ static fnd_status profile(fnd_cli_lm *lm, const profile_options *o, fnd_error *e
     uint32_t limit = fnd_model_get_info(lm->m)->context_length;
     if (most > limit) return fnd_fail(err, FND_ERR_USAGE, "%llu tokens are more than this model's context of %u", (unsigned long long)most, limit);
     FND_TRY(fnd_cli_bandwidth(lm->f, &gb_per_s, err));
-    FND_TRY(fnd_profile_start(lm->f, NULL, err));
     FND_TRY(fnd_cli_lm_begin(lm, 0, err));
     FND_TRY(evaluate(lm, o, gb_per_s, err));
     FND_TRY(fnd_profile_print(lm->f, stdout, err));
