@@ -156,6 +156,17 @@ void program_free(program_result *r) {
     free(r->err);
 }
 
+/* Steps that take long on a slow machine are told: "foundry: reading weights ...", "... done in 2.1 s". */
+static const char *behind_progress(const char *text) {
+    for (;;) {
+        size_t bytes = strcspn(text, "\n");
+        const char *done = strstr(text, ": done in ");
+        bool begins = bytes > 4 && memcmp(text + bytes - 4, " ...", 4) == 0;
+        if (!text[bytes] || !(begins || (done && done < text + bytes))) return text;
+        text += bytes + 1;
+    }
+}
+
 static bool one_sentence(const char *text) {
     const char *end = strchr(text, '\n');
     return strncmp(text, "foundry: ", 9) == 0 && end && !end[1] && end - text > 12;
@@ -164,7 +175,7 @@ static bool one_sentence(const char *text) {
 void program_refused(program_result *r, int exit_code, const char *part, const char *file, int line) {
     if (r->exit_code != exit_code) fnd_test_failed(file, line, "exit code %d, expected %d; it says: %s", r->exit_code, exit_code, r->err);
     if (r->out_bytes) fnd_test_failed(file, line, "something is on standard output: %.200s", r->out);
-    if (!one_sentence(r->err)) fnd_test_failed(file, line, "standard error is not one sentence: %s", r->err);
+    if (!one_sentence(behind_progress(r->err))) fnd_test_failed(file, line, "standard error is not one sentence: %s", r->err);
     if (!strstr(r->err, part)) fnd_test_failed(file, line, "\"%s\" lacks \"%s\"", r->err, part);
     program_free(r);
 }
