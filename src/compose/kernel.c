@@ -20,6 +20,8 @@ typedef struct flow {
     fnd_value_kind value; /* what the stages so far have given */
     bool has_rows;        /* rows were prepared and may be used by further heads */
     uint32_t tiles;       /* results waiting */
+    bool joined;          /* ... of which one was two */
+    uint32_t mains;
     fnd_stage_kind last_epilogue;
     const fnd_stage *complete_only_when_all_done;
     fnd_error *err;
@@ -39,7 +41,7 @@ static fnd_status flow_main(flow *f, const fnd_step *step) {
     if (s->takes == FND_VALUE_ROWS && !f->has_rows) return mismatch(f, step);
     if (s->takes == FND_VALUE_NONE && f->has_rows) return mismatch(f, step);
     if (s->gives == FND_VALUE_TILE) {
-        if (f->value == FND_VALUE_TILES2) return refuse(f, step, "would be a third result in flight: at most two heads can be joined");
+        if (f->value == FND_VALUE_TILES2 || f->joined) return refuse(f, step, "would be a third result in flight: at most two heads can be joined");
         f->value = ++f->tiles == 1 ? FND_VALUE_TILE : FND_VALUE_TILES2;
         f->last_epilogue = FND_KIND_EPILOGUE_BIAS;
     } else if (f->tiles) {
@@ -65,7 +67,13 @@ static fnd_status flow_epilogue(flow *f, const fnd_step *step, uint32_t at) {
     if (on_one_of_two) return FND_OK;
     f->value = s->gives;
     f->tiles = s->gives == FND_VALUE_TILE;
+    f->joined = f->tiles && (f->joined || s->takes == FND_VALUE_TILES2);
     return FND_OK;
+}
+
+static fnd_form form_of(const fnd_stage *main) {
+    if (main->gives == FND_VALUE_TILE) return main->takes == FND_VALUE_ROWS ? FND_FORM_LINEAR : FND_FORM_ELEMENTS;
+    return main->takes == FND_VALUE_ROWS ? FND_FORM_ROWS : FND_FORM_WHOLE;
 }
 
 static fnd_status flow_step(flow *f, const fnd_step *step, uint32_t at) {
@@ -93,13 +101,9 @@ static fnd_status check_flow(fnd_composition *c, fnd_error *err) {
     for (uint32_t i = 0; i < c->step_count; i++) {
         const fnd_stage *s = c->steps[i].stage;
         FND_TRY(flow_step(&f, &c->steps[i], i));
-        c->joined |= s->takes == FND_VALUE_TILES2;
-        if (s->kind == FND_KIND_MAIN) {
-            fnd_form form = s->gives == FND_VALUE_TILE ? (s->takes == FND_VALUE_ROWS ? FND_FORM_LINEAR : FND_FORM_ELEMENTS)
-                                                       : (s->takes == FND_VALUE_ROWS ? FND_FORM_ROWS : FND_FORM_WHOLE);
-            if (c->form != form && i > 0 && f.tiles + (uint32_t)f.has_rows == 0 && form != FND_FORM_ROWS) return refuse(&f, &c->steps[i], "loops in another way than the main before it; make two kernels of it");
-            c->form = form;
-        }
+        if (s->kind != FND_KIND_MAIN) continue;
+        if (f.mains++ && c->form != form_of(s)) return refuse(&f, &c->steps[i], "loops in another way than the main before it; make two kernels of it");
+        c->form = form_of(s);
     }
     if (f.value == FND_VALUE_ROWS) return fnd_fail(err, FND_ERR_COMPOSE, "kernel %s ends with %s that nobody uses: a main is missing", c->name, fnd_value_kind_text(f.value));
     if (f.value != FND_VALUE_NONE) return fnd_fail(err, FND_ERR_COMPOSE, "kernel %s ends with %s that nobody stores: a store is missing", c->name, fnd_value_kind_text(f.value));
@@ -110,8 +114,21 @@ static fnd_status check_flow(fnd_composition *c, fnd_error *err) {
 
 static bool is_word(char ch) { return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || ch == '_'; }
 
-/* The dimension `rows` belongs to a head, unless the heads are joined. */
-static void rename_dims(const fnd_composition *c, const fnd_step *step, const char *from, char *to, size_t bytes) {
+/* Steps up to and with a store belong together: to one head, or to two that become one. */
+static void mark_joined(fnd_composition *c) {
+    for (uint32_t first = 0, i = 0; i < c->step_count; i++) {
+        bool joins = c->steps[i].stage->takes == FND_VALUE_TILES2;
+        for (uint32_t k = first; joins && k < c->step_count; k++) {
+            c->steps[k].joined = true;
+            if (k > i && c->steps[k].stage->kind == FND_KIND_EPILOGUE_STORE) break;
+        }
+        c->joined |= joins;
+        if (c->steps[i].stage->kind == FND_KIND_EPILOGUE_STORE) first = i + 1;
+    }
+}
+
+/* The dimension `rows` belongs to a head, unless it is joined. */
+static void rename_dims(const fnd_step *step, const char *from, char *to, size_t bytes) {
     size_t used = 0;
     while (*from && used + 1 < bytes) {
         size_t length = 0;
@@ -120,7 +137,7 @@ static void rename_dims(const fnd_composition *c, const fnd_step *step, const ch
             to[used++] = *from++;
             continue;
         }
-        bool own = step->head[0] && !c->joined && length == 4 && strncmp(from, "rows", 4) == 0;
+        bool own = step->head[0] && !step->joined && length == 4 && strncmp(from, "rows", 4) == 0;
         int n = own ? snprintf(to + used, bytes - used, "rows_%s", step->head) : snprintf(to + used, bytes - used, "%.*s", (int)length, from);
         used = n < 0 || used + (size_t)n >= bytes ? bytes - 1 : used + (size_t)n;
         from += length;
@@ -162,13 +179,13 @@ static fnd_status merge_step(fnd_composition *c, fnd_step *step, fnd_error *err)
     for (uint32_t i = 0; i < s->arg_count; i++) {
         fnd_arg arg = s->args[i];
         if (step->head[0]) snprintf(arg.name, sizeof arg.name, "%.19s_%.11s", s->args[i].name, step->head);
-        rename_dims(c, step, s->args[i].shape_text, arg.shape_text, sizeof arg.shape_text);
-        for (uint32_t d = 0; d < arg.shape.rank; d++) rename_dims(c, step, s->args[i].shape.dim[d], arg.shape.dim[d], FND_EXPR_BYTES);
+        rename_dims(step, s->args[i].shape_text, arg.shape_text, sizeof arg.shape_text);
+        for (uint32_t d = 0; d < arg.shape.rank; d++) rename_dims(step, s->args[i].shape.dim[d], arg.shape.dim[d], FND_EXPR_BYTES);
         FND_TRY(merge_arg(c, step, &arg, &step->arg[i], err));
     }
     for (uint32_t i = 0; i < s->dims.count; i++) {
         char name[FND_NAME_BYTES];
-        rename_dims(c, step, s->dims.name[i], name, sizeof name);
+        rename_dims(step, s->dims.name[i], name, sizeof name);
         FND_TRY(fnd_dims_add(&c->dims, name, err));
         step->dim[i] = (uint8_t)fnd_dims_find(&c->dims, name);
     }
@@ -199,6 +216,7 @@ fnd_status fnd_compose(const fnd_catalog *catalog, const fnd_kernel_desc *desc, 
     }
     if (c->step_count == 0) return fnd_fail(err, FND_ERR_COMPOSE, "kernel %s has no stages", c->name);
     FND_TRY(check_flow(c, err));
+    mark_joined(c);
     for (uint32_t i = 0; i < c->step_count; i++) FND_TRY(merge_step(c, &c->steps[i], err));
     return check_names(c, err);
 }

@@ -18,6 +18,7 @@ typedef enum fnd_form {
 typedef struct fnd_step {
     const fnd_stage *stage;
     char             head[FND_NAME_BYTES];
+    bool             joined;                  /* belongs to two heads that become one: `rows` is theirs */
     uint8_t          arg[FND_MAX_STAGE_ARGS]; /* which argument of the kernel each of its arguments is */
     uint8_t          dim[FND_MAX_DIMS];       /* which dimension of the kernel each of its dimensions is */
 } fnd_step;

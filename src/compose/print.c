@@ -364,7 +364,7 @@ static uint32_t print_head_loop(const fnd_variant *v, uint32_t i, fnd_text *out)
     fnd_text_str(out, ") {\n        FND_EACH_SPAN(s, x) {\n");
     print_tile(v, &steps[i], head, out);
     uint32_t first = i + 1, second = 0;
-    for (uint32_t k = first; v->kernel->joined && k < v->kernel->step_count && !second; k++) {
+    for (uint32_t k = first; k < v->kernel->step_count && !ends_head(&steps[k]) && !second; k++) {
         if (steps[k].stage->kind == FND_KIND_MAIN) second = k;
     }
     if (second) print_tile(v, &steps[second], steps[second].head, out);
@@ -415,26 +415,41 @@ static void print_rows(const fnd_variant *v, fnd_text *out) {
     fnd_text_str(out, "        fnd_group_barrier(t);\n    }\n");
 }
 
-static void print_elements(const fnd_variant *v, fnd_text *out) {
+/* Where the results of steps i .. go: the first tensor of their store. */
+static const fnd_arg *stored_arg(const fnd_variant *v, uint32_t i) {
+    const fnd_step *step = &v->kernel->steps[i];
+    while (!ends_head(step)) step++;
+    uint32_t arg = 0;
+    while (arg + 1 < step->stage->arg_count && !fnd_arg_is_tensor(&step->stage->args[arg])) arg++;
+    return &v->kernel->args[step->arg[arg]];
+}
+
+/* One loop over places: a head, or two that are joined. */
+static uint32_t print_element_loop(const fnd_variant *v, uint32_t i, fnd_text *out) {
+    const fnd_arg *y = stored_arg(v, i);
     fnd_text_str(out, "    FND_EACH_ELEMENT(at, t, ");
     print_named_dim(v, "tokens", out);
     fnd_text_str(out, ", ");
-    print_named_dim(v, "rows", out);
+    print_expr(v, y->shape.dim[y->shape.rank - 1], out);
     fnd_text_str(out, ") {\n");
-    uint32_t i = 0;
-    const char *name = "v";
-    for (; i < v->kernel->step_count && v->kernel->steps[i].stage->takes != FND_VALUE_TILES2 && !ends_head(&v->kernel->steps[i]); i++) {
+    const char *name = NULL;
+    for (; v->kernel->steps[i].stage->takes != FND_VALUE_TILES2 && !ends_head(&v->kernel->steps[i]); i++) {
         const fnd_step *step = &v->kernel->steps[i];
         bool is_main = step->stage->kind == FND_KIND_MAIN;
         char first[16];
-        if (is_main && i) name = "second";
+        if (is_main) name = name ? "second" : "v";
         snprintf(first, sizeof first, "%s, at", name);
         fnd_text_printf(out, "        %s%s = ", is_main ? "fnd_val " : "", name);
         print_call(v, step, is_main ? "at" : first, out);
         fnd_text_str(out, ";\n");
     }
-    print_epilogues(v, i, "        ", out);
+    i = print_epilogues(v, i, "        ", out);
     fnd_text_str(out, "    }\n");
+    return i;
+}
+
+static void print_elements(const fnd_variant *v, fnd_text *out) {
+    for (uint32_t i = 0; i < v->kernel->step_count;) i = print_element_loop(v, i, out);
 }
 
 static void print_whole(const fnd_variant *v, fnd_text *out) {

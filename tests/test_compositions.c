@@ -1,0 +1,396 @@
+/* test_compositions.c - random legal lists of stages: each composed into one kernel, and executed stage
+ * by stage with the values in between in memory; the results agree. Random changes of such lists are
+ * judged by a grammar written here, and the composer judges the same. */
+#include "kernel_bench.h"
+#include "test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { ARGS = 40,
+       NAME = 24 };
+
+/* ---- a random list of stages, and the tensors for it ---- */
+
+typedef struct named {
+    char name[FND_NAME_BYTES];
+    fnd_pooled t;
+    float number; /* when t has no rank */
+    bool written;
+} named;
+
+typedef struct composition {
+    char text[FND_MAX_STAGES][2][NAME]; /* stage, head */
+    uint32_t steps;
+    uint64_t tokens, dim;
+    named args[ARGS];
+    uint32_t arg_count;
+    char name[NAME];
+    uint32_t heads;
+} composition;
+
+typedef struct maker {
+    kernel_bench *b;
+    composition *c;
+    bool one; /* one token */
+} maker;
+
+static void step(composition *c, const char *stage, const char *head) {
+    if (c->steps == FND_MAX_STAGES) abort();
+    snprintf(c->text[c->steps][0], NAME, "%s", stage);
+    snprintf(c->text[c->steps++][1], NAME, "%s", head);
+}
+
+static const char *with_head(char out[FND_NAME_BYTES], const char *arg, const char *head) {
+    snprintf(out, FND_NAME_BYTES, "%.15s%s%.12s", arg, head[0] ? "_" : "", head);
+    return out;
+}
+
+static named *find(composition *c, const char *arg, const char *head) {
+    char name[FND_NAME_BYTES];
+    with_head(name, arg, head);
+    for (uint32_t i = 0; i < c->arg_count; i++) {
+        if (strcmp(c->args[i].name, name) == 0) return &c->args[i];
+    }
+    return NULL;
+}
+
+static named *add(composition *c, const char *arg, const char *head) {
+    if (c->arg_count == ARGS) abort();
+    named *n = &c->args[c->arg_count++];
+    *n = (named){ .number = 0.0f };
+    with_head(n->name, arg, head);
+    return n;
+}
+
+static void must(fnd_status status, const fnd_error *err) {
+    if (status == FND_OK) return;
+    fprintf(stderr, "test_compositions: %s\n", err->text);
+    abort();
+}
+
+static fnd_pooled filled(kernel_bench *b, fnd_format format, fnd_shape shape) {
+    fnd_pooled t;
+    size_t bytes;
+    double *values;
+    unsigned char *data = bench_blocks(format, shape.rank == 2 ? shape.dim[0] : 1, shape.dim[shape.rank - 1], &bytes, &values);
+    must(fnd_pool_alloc(&b->pool, format, shape, FND_COPY(data, bytes), &t, &b->err), &b->err);
+    free(data);
+    free(values);
+    return t;
+}
+
+static fnd_pooled poisoned(kernel_bench *b, fnd_format format, fnd_shape shape) {
+    fnd_pooled t;
+    must(fnd_pool_alloc(&b->pool, format, shape, FND_POISON, &t, &b->err), &b->err);
+    return t;
+}
+
+static fnd_format random_act(void) {
+    static const fnd_format acts[] = { FND_F32, FND_F32, FND_F32, FND_F16, FND_BF16 };
+    return acts[bench_below(5)];
+}
+static bool chance(uint32_t percent) { return bench_below(100) < percent; }
+
+static void add_in(maker *m, const char *arg, const char *head, fnd_format format, fnd_shape shape) { add(m->c, arg, head)->t = filled(m->b, format, shape); }
+
+/* 0 to 2 activations. */
+static void make_activations(maker *m, const char *head) {
+    static const char *const names[] = { "silu", "gelu", "relu", "scale" };
+    for (uint32_t n = bench_below(3), i = 0; i < n; i++) {
+        const char *name = names[bench_below(4)];
+        step(m->c, name, head);
+        if (strcmp(name, "scale") == 0 && !find(m->c, "factor", head)) add(m->c, "factor", head)->number = 0.5f + bench_uniform();
+    }
+}
+
+static void make_bias(maker *m, const char *head, uint64_t rows) {
+    if (!chance(40)) return;
+    step(m->c, "bias", head);
+    add_in(m, "bias", head, FND_F32, fnd_shape1(rows));
+}
+
+static void make_main(maker *m, bool linear, const char *head, uint64_t rows) {
+    static const fnd_format weights[] = { FND_F32, FND_F16, FND_BF16, FND_Q8_0, FND_Q4_0, FND_Q5_1, FND_Q4_K, FND_Q6_K };
+    composition *c = m->c;
+    if (!linear) {
+        step(c, "take", head);
+        add_in(m, "x", head, rows % 32 == 0 && chance(20) ? FND_Q8_0 : random_act(), fnd_shape2(c->tokens, rows));
+        return;
+    }
+    fnd_format format = weights[bench_below(8)];
+    while (c->dim % fnd_format_get(format)->block_weights) format = weights[bench_below(8)];
+    step(c, "dot", head);
+    add_in(m, "w", head, format, fnd_shape2(rows, c->dim));
+}
+
+/* A head, or two that are joined, up to its store. */
+static void make_head(maker *m, bool linear, const char *head, bool joined) {
+    static const uint64_t many[] = { 1, 7, 16, 31, 32, 33, 40 };
+    composition *c = m->c;
+    uint64_t rows = many[bench_below(7)];
+    if (joined) {
+        make_main(m, linear, "g", rows);
+        make_bias(m, "g", rows);
+        if (chance(30)) make_activations(m, "g");
+        make_main(m, linear, "u", rows);
+        make_bias(m, "u", rows);
+        if (chance(30)) make_activations(m, "u");
+        step(c, "swiglu", "");
+        head = "";
+    } else {
+        make_main(m, linear, head, rows);
+        make_bias(m, head, rows);
+    }
+    if (chance(60)) make_activations(m, head);
+    fnd_shape shape = fnd_shape2(c->tokens, rows);
+    if (chance(30)) {
+        step(c, "gate", head);
+        add_in(m, "gate", head, random_act(), shape);
+    }
+    if (chance(40)) {
+        step(c, "residual", head);
+        add_in(m, "residual", head, random_act(), shape);
+    }
+    step(c, "store", head);
+    named *y = add(c, "y", head);
+    y->t = poisoned(m->b, random_act(), shape);
+    y->written = true;
+}
+
+static void make_prologue(maker *m) {
+    composition *c = m->c;
+    bool norm = chance(50);
+    step(c, norm ? "rmsnorm" : "rows", "");
+    add_in(m, "x", "", c->dim % 32 == 0 && chance(15) ? FND_Q8_0 : random_act(), fnd_shape2(c->tokens, c->dim));
+    if (norm) {
+        add_in(m, "gamma", "", FND_F32, fnd_shape1(c->dim));
+        add(c, "eps", "")->number = 1e-5f;
+    }
+    if (chance(20)) step(c, "softmax", "");
+}
+
+static void make(maker *m, uint32_t index) {
+    static const uint64_t dims[] = { 1, 17, 32, 33, 64, 96, 256 }, tokens[] = { 1, 2, 3, 5, 8, 9, 11 };
+    static const char *const heads[] = { "a", "b", "c" };
+    composition *c = m->c;
+    uint32_t kind = bench_below(10);
+    *c = (composition){ .dim = dims[bench_below(7)], .tokens = m->one ? 1 : tokens[bench_below(7)] };
+    snprintf(c->name, NAME, "composed_%u", index);
+    bool linear = kind < 6;
+    if (kind >= 6 && kind < 8) {
+        make_prologue(m);
+        if (c->text[c->steps - 1][0][0] != 's' && chance(30)) step(c, "softmax", "");
+        step(c, "put_rows", "");
+        named *y = add(c, "y", "");
+        y->t = poisoned(m->b, random_act(), fnd_shape2(c->tokens, c->dim));
+        y->written = true;
+        return;
+    }
+    if (linear) make_prologue(m);
+    c->heads = 1 + bench_below(3);
+    bool joined = chance(30);
+    uint32_t join_at = bench_below(c->heads);
+    if (c->heads == 3) joined = false; /* 24 stages at most */
+    for (uint32_t h = 0; h < c->heads; h++) make_head(m, linear, c->heads == 1 ? "" : heads[h], joined && h == join_at);
+}
+
+static void describe(const composition *c, fnd_kernel_desc *desc) {
+    *desc = (fnd_kernel_desc){ .name = c->name };
+    for (uint32_t i = 0; i < c->steps; i++) desc->stages[i] = (fnd_stage_use){ c->text[i][0], c->text[i][1][0] ? c->text[i][1] : NULL };
+}
+
+/* What it is, for messages. */
+static const char *show(const composition *c) {
+    static char text[1024];
+    size_t used = 0;
+    for (uint32_t i = 0; i < c->steps; i++) used += (size_t)snprintf(text + used, sizeof text - used, "%s%s%s ", c->text[i][0], c->text[i][1][0] ? ":" : "", c->text[i][1]);
+    snprintf(text + used, sizeof text - used, "(%u tokens of %u)", (unsigned)c->tokens, (unsigned)c->dim);
+    return text;
+}
+
+static size_t bind_all(composition *c, fnd_binding *out) {
+    for (uint32_t i = 0; i < c->arg_count; i++) {
+        named *n = &c->args[i];
+        out[i] = !n->t.t.rank ? fnd_bind_f32(n->name, n->number) : n->written ? fnd_bind_out(n->name, &n->t.t)
+                                                                              : fnd_bind_in(n->name, &n->t.t);
+    }
+    return c->arg_count;
+}
+
+/* ---- stage by stage ---- */
+
+typedef struct unfused {
+    kernel_bench *b;
+    composition *c;
+    fnd_tensor rows;     /* after the prologues */
+    fnd_tensor tiles[2]; /* results in flight */
+    uint32_t count;
+    fnd_error err;
+} unfused;
+
+/* first | stage | last, a kernel of its own, from x to a new f32 tensor (or to y). */
+static fnd_tensor alone(unfused *u, const char *first, const char *stage, const char *last, const fnd_tensor *x, fnd_tensor *y, const char *head) {
+    static const char *const stage_args[][3] = { { "rmsnorm", "gamma", "eps" }, { "bias", "bias", "" }, { "gate", "gate", "" }, { "residual", "residual", "" }, { "scale", "factor", "" }, { "dot", "w", "" } };
+    char name[FND_NAME_BYTES];
+    fnd_kernel *k;
+    fnd_binding b[6] = { fnd_bind_in("x", x) };
+    size_t count = 1;
+    fnd_kernel_desc desc = { .name = name, .stages = { { first, NULL }, { stage ? stage : last, NULL }, { stage ? last : NULL, NULL } } };
+    if (!first) desc = (fnd_kernel_desc){ .name = name, .stages = { { stage, NULL }, { last, NULL } } };
+    snprintf(name, sizeof name, "u_%s_%s", stage ? stage : "none", last);
+    for (size_t i = 0; stage && i < sizeof stage_args / sizeof *stage_args; i++) {
+        if (strcmp(stage_args[i][0], stage) != 0) continue;
+        for (size_t a = 1; a < 3 && stage_args[i][a][0]; a++) {
+            named *n = find(u->c, stage_args[i][a], head);
+            if (!n) abort();
+            b[count++] = n->t.t.rank ? fnd_bind_in(stage_args[i][a], &n->t.t) : fnd_bind_f32(stage_args[i][a], n->number);
+        }
+    }
+    fnd_tensor out = { .rank = 0 };
+    if (!y) {
+        uint64_t cols = stage && strcmp(stage, "dot") == 0 ? b[1].in->shape[0] : x->shape[1];
+        out = poisoned(u->b, FND_F32, fnd_shape2(x->shape[0], cols)).t;
+        y = &out;
+    }
+    b[count++] = fnd_bind_out("y", y);
+    must(fnd_kernel_make(u->b->f, &desc, &k, &u->err), &u->err);
+    must(fnd_run(u->b->f, k, b, count, &u->err), &u->err);
+    return *y;
+}
+
+static fnd_tensor join(unfused *u) {
+    fnd_kernel *k;
+    fnd_tensor y = poisoned(u->b, FND_F32, fnd_shape2(u->tiles[0].shape[0], u->tiles[0].shape[1])).t;
+    const fnd_binding b[] = { fnd_bind_in("x_gate", &u->tiles[0]), fnd_bind_in("x_up", &u->tiles[1]), fnd_bind_out("y", &y) };
+    must(fnd_kernel_get(u->b->f, "swiglu", &k, &u->err), &u->err);
+    must(fnd_run(u->b->f, k, b, 3, &u->err), &u->err);
+    return y;
+}
+
+/* The outputs of the list, one for each written argument, in their order. */
+static void run_unfused(kernel_bench *bench, composition *c, fnd_pooled *outs) {
+    unfused u = { .b = bench, .c = c };
+    uint32_t out = 0;
+    for (uint32_t i = 0; i < c->steps; i++) {
+        const char *stage = c->text[i][0], *head = c->text[i][1];
+        if (strcmp(stage, "rows") == 0) {
+            u.rows = find(c, "x", "")->t.t;
+        } else if (strcmp(stage, "rmsnorm") == 0) {
+            u.rows = alone(&u, NULL, stage, "put_rows", &find(c, "x", "")->t.t, NULL, "");
+        } else if (strcmp(stage, "softmax") == 0) {
+            u.rows = alone(&u, "rows", stage, "put_rows", &u.rows, NULL, "");
+        } else if (strcmp(stage, "dot") == 0 || strcmp(stage, "take") == 0) {
+            bool dot = stage[0] == 'd';
+            u.tiles[u.count++] = dot ? alone(&u, "rows", "dot", "store", &u.rows, NULL, head) : alone(&u, NULL, "take", "store", &find(c, "x", head)->t.t, NULL, head);
+        } else if (strcmp(stage, "swiglu") == 0) {
+            u.tiles[0] = join(&u);
+            u.count = 1;
+        } else if (strcmp(stage, "store") == 0 || strcmp(stage, "put_rows") == 0) {
+            const fnd_tensor *y = &find(c, "y", head)->t.t;
+            outs[out] = poisoned(bench, y->format, fnd_shape2(y->shape[0], y->shape[1]));
+            if (stage[0] == 'p')
+                alone(&u, "rows", NULL, "put_rows", &u.rows, &outs[out].t, "");
+            else
+                alone(&u, NULL, "take", "store", &u.tiles[0], &outs[out].t, "");
+            u.count = 0;
+            out++;
+        } else {
+            fnd_tensor *last = &u.tiles[u.count - 1];
+            *last = alone(&u, "take", stage, "store", last, NULL, head);
+        }
+    }
+}
+
+/* ---- comparing ---- */
+
+static double *read_values(kernel_bench *b, const fnd_tensor *t) {
+    size_t bytes = (size_t)fnd_tensor_bytes(t), count = (size_t)fnd_tensor_values(t);
+    unsigned char *data = malloc(bytes);
+    double *v = calloc(count, sizeof *v);
+    if (!data || !v) abort();
+    must(fnd_tensor_read(b->f, t, 0, data, bytes, &b->err), &b->err);
+    bench_decode(t->format, data, count, v);
+    free(data);
+    return v;
+}
+
+/* Contracted or not, a product and a sum differ by a rounding; a half may then be rounded the other way. */
+static bool agree(kernel_bench *b, const composition *c, const fnd_tensor *fused, const fnd_tensor *plain) {
+    double *got = read_values(b, fused), *want = read_values(b, plain), most = 0.0;
+    double unit = fused->format == FND_F16 ? 0x1p-10 : fused->format == FND_BF16 ? 0x1p-7
+                                                                                 : 0.0;
+    size_t count = (size_t)fnd_tensor_values(fused), wrong = count;
+    for (size_t i = 0; i < count; i++) most = fmax(most, fabs(want[i]));
+    for (size_t i = count; i-- > 0;) {
+        double allowed = 2e-6 * most + 2e-5 * fabs(want[i]) + unit * 1.01 * fabs(want[i]) + (unit > 0.0 ? 0x1p-24 : 0.0);
+        bool same = got[i] == want[i] || (isnan(got[i]) && isnan(want[i]) && !c);
+        if (!same && !(fabs(got[i] - want[i]) <= allowed)) wrong = i;
+    }
+    CHECK_MSG(wrong == count, "%s %s %s: value %zu of %zu is %.9g fused and %.9g unfused", b->label, c->name, show(c), wrong, count, wrong < count ? got[wrong] : 0.0, wrong < count ? want[wrong] : 0.0);
+    free(got);
+    free(want);
+    return wrong == count;
+}
+
+/* `count` compositions as one program, so that one compilation does for all of them. */
+static bool check_batch(kernel_bench *b, uint32_t first, uint32_t count, bool one, bool together) {
+    composition *all = calloc(count, sizeof *all);
+    fnd_program *p;
+    fnd_error err = { 0 };
+    char name[NAME];
+    if (!all) abort();
+    snprintf(name, sizeof name, "batch_%u", first);
+    /* A barrier that does not exist is left out: where each call would be a launch, they are one. */
+    must(fnd_program_begin(b->f, &(fnd_program_desc){ .name = name, .drop_barrier = together ? UINT32_MAX : 0 }, &p, &err), &err);
+    fnd_status status = FND_OK;
+    for (uint32_t i = 0; i < count && status == FND_OK; i++) {
+        fnd_kernel *k;
+        fnd_kernel_desc desc;
+        fnd_binding bindings[ARGS];
+        make(&(maker){ b, &all[i], one }, first + i);
+        describe(&all[i], &desc);
+        status = fnd_kernel_make(b->f, &desc, &k, &err);
+        if (status == FND_OK) status = fnd_program_call(p, k, bindings, bind_all(&all[i], bindings), &err);
+        CHECK_MSG(status == FND_OK, "%s %s: %s", b->label, show(&all[i]), err.text);
+    }
+    if (status == FND_OK) status = fnd_program_finish(p, &err);
+    if (status == FND_OK) status = fnd_program_run(p, &err);
+    if (status == FND_OK) status = fnd_wait(b->f, &err);
+    CHECK_MSG(status == FND_OK, "%s compositions %u ...: %s", b->label, first, err.text);
+    for (uint32_t i = 0; i < count && status == FND_OK; i++) {
+        fnd_pooled outs[4];
+        uint32_t out = 0;
+        run_unfused(b, &all[i], outs);
+        must(fnd_wait(b->f, &err), &err);
+        for (uint32_t a = 0; a < all[i].arg_count; a++) {
+            if (all[i].args[a].written && !agree(b, &all[i], &all[i].args[a].t.t, &outs[out++].t)) status = FND_ERR_DEVICE;
+        }
+    }
+    fnd_program_free(p);
+    bench_clear(b);
+    free(all);
+    return status == FND_OK;
+}
+
+enum { SEED = 20251122 };
+
+TEST(compositions_fused_agree_with_unfused) {
+    kernel_bench b;
+    bench_seed(SEED);
+    if (!bench_open(&b, &(bench_device){ "cpu", "generic", false })) return;
+    bool good = true;
+    for (uint32_t i = 0; i < 1000 && good; i += 50) good = check_batch(&b, i, 50, i % 200 == 0, false);
+    CHECK_MSG(good, "seed %d", SEED);
+    bench_close(&b);
+}
+
+TEST(compositions_fused_agree_with_unfused_on_sim) {
+    kernel_bench b;
+    bench_seed(SEED + 1);
+    if (!bench_open(&b, &(bench_device){ "sim", NULL, false })) return;
+    bool good = true;
+    for (uint32_t i = 0; i < 100 && good; i += 5) good = check_batch(&b, i, 5, i % 20 == 0, true);
+    CHECK_MSG(good, "seed %d", SEED + 1);
+    bench_close(&b);
+}
