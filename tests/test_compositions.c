@@ -394,3 +394,127 @@ TEST(compositions_fused_agree_with_unfused_on_sim) {
     CHECK_MSG(good, "seed %d", SEED + 1);
     bench_close(&b);
 }
+
+/* ---- illegal lists: a grammar of its own ---- */
+
+typedef struct reader {
+    const fnd_kernel_desc *d;
+    uint32_t at;
+} reader;
+
+static bool is_one_of(const char *stage, const char *const *names, size_t count) {
+    for (size_t i = 0; stage && i < count; i++) {
+        if (strcmp(stage, names[i]) == 0) return true;
+    }
+    return false;
+}
+static const char *const activations[] = { "silu", "gelu", "relu", "scale" }, *const wholes[] = { "embed", "argmax_pick", "rope", "ones" };
+
+static bool next_is(const reader *r, const char *name) { return r->d->stages[r->at].stage && strcmp(r->d->stages[r->at].stage, name) == 0; }
+static bool take(reader *r, const char *name) {
+    bool is = next_is(r, name);
+    r->at += is;
+    return is;
+}
+static void take_activations(reader *r) {
+    while (is_one_of(r->d->stages[r->at].stage, activations, 4)) r->at++;
+}
+static void take_ends(reader *r) {
+    take(r, "gate");
+    take(r, "residual");
+}
+
+/* main bias? activation* [ gate? residual? | gate? residual? main bias? activation* swiglu activation* gate? residual? ] store */
+static bool is_head(reader *r, const char *main) {
+    if (!take(r, main)) return false;
+    take(r, "bias");
+    take_activations(r);
+    take_ends(r);
+    if (take(r, main)) {
+        take(r, "bias");
+        take_activations(r);
+        if (!take(r, "swiglu")) return false;
+        take_activations(r);
+        take_ends(r);
+    }
+    return take(r, "store");
+}
+
+static bool is_legal(const fnd_kernel_desc *d) {
+    reader r = { d, 0 };
+    const char *main = "take";
+    if (is_one_of(d->stages[0].stage, wholes, 4)) return !d->stages[1].stage;
+    if (take(&r, "rows") || take(&r, "rmsnorm")) {
+        while (take(&r, "softmax")) {
+        }
+        if (take(&r, "put_rows")) return !d->stages[r.at].stage;
+        main = "dot";
+    }
+    do {
+        if (!is_head(&r, main)) return false;
+    } while (d->stages[r.at].stage);
+    return true;
+}
+
+static void mutate(fnd_kernel_desc *d, uint32_t count) {
+    static const char *const any[] = { "rows", "rmsnorm", "softmax", "put_rows", "dot", "take", "bias", "silu", "scale", "gate", "residual", "swiglu", "store", "embed", "argmax_pick", "rope", "ones", "no_such_stage" };
+    fnd_stage_use *s = d->stages;
+    uint32_t at = bench_below(count), other = bench_below(count), kind = bench_below(4);
+    fnd_stage_use kept = s[at];
+    if (kind == 0) { /* one less */
+        memmove(s + at, s + at + 1, (count - at - 1) * sizeof *s);
+        s[count - 1] = (fnd_stage_use){ NULL, NULL };
+    } else if (kind == 1) { /* two exchanged */
+        s[at] = s[other];
+        s[other] = kept;
+    } else if (kind == 2) { /* another instead */
+        s[at].stage = any[bench_below(18)];
+    } else if (count < FND_MAX_STAGES) { /* one more */
+        memmove(s + at + 1, s + at, (count - at) * sizeof *s);
+        s[at] = (fnd_stage_use){ any[bench_below(18)], kept.head };
+    }
+}
+
+/* Heads exchanged with their stages may store twice under one name, which has nothing to do with the order. */
+static bool stores_once(const fnd_kernel_desc *d) {
+    for (uint32_t i = 0; i < FND_MAX_STAGES && d->stages[i].stage; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            const char *a = d->stages[i].head ? d->stages[i].head : "", *b = d->stages[k].head ? d->stages[k].head : "";
+            if (strcmp(d->stages[i].stage, "store") == 0 && strcmp(d->stages[k].stage, "store") == 0 && strcmp(a, b) == 0) return false;
+        }
+    }
+    return true;
+}
+
+/* Whether the composer judges a changed list as the grammar does. */
+static void check_judgement(kernel_bench *b, const fnd_kernel_desc *d, uint32_t *refused) {
+    char text[1024] = "";
+    size_t used = 0;
+    fnd_kernel *k;
+    fnd_error err = { 0 };
+    bool legal = is_legal(d) && stores_once(d);
+    for (uint32_t i = 0; i < FND_MAX_STAGES && d->stages[i].stage; i++) used += (size_t)snprintf(text + used, sizeof text - used, "%s%s%s ", d->stages[i].stage, d->stages[i].head ? ":" : "", d->stages[i].head ? d->stages[i].head : "");
+    fnd_status status = fnd_kernel_make(b->f, d, &k, &err);
+    CHECK_MSG(status == (legal ? FND_OK : FND_ERR_COMPOSE), "%s: status %d, %s; the grammar says it is %s", text, status, err.text, legal ? "legal" : "not");
+    CHECK_MSG(legal || (!k && strstr(err.text, d->name)), "%s: \"%s\" does not name the kernel", text, err.text);
+    *refused += !legal;
+}
+
+TEST(compositions_illegal_are_refused) {
+    kernel_bench b;
+    uint32_t refused = 0;
+    bench_seed(SEED + 2);
+    if (!bench_open(&b, &(bench_device){ "cpu", "generic", false })) return;
+    for (uint32_t i = 0; i < 3000; i++) {
+        composition c;
+        fnd_kernel_desc desc;
+        make(&(maker){ &b, &c, true }, i);
+        describe(&c, &desc);
+        CHECK_MSG(is_legal(&desc), "the grammar does not know %s", show(&c));
+        for (uint32_t n = bench_below(2) + 1; n > 0; n--) mutate(&desc, c.steps > n ? c.steps - 1 : c.steps);
+        check_judgement(&b, &desc, &refused);
+        bench_clear(&b);
+    }
+    CHECK_MSG(refused > 1500, "only %u of 3000 changed lists were illegal; seed %d", refused, SEED + 2);
+    bench_close(&b);
+}
