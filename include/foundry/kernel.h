@@ -23,7 +23,7 @@
 extern "C" {
 #endif
 
-enum { FND_MAX_STAGES = 24, FND_MAX_HEADS = 4 };
+enum { FND_MAX_STAGES = 24, FND_MAX_HEADS = 4, FND_MAX_RANGES = 16 };
 
 typedef struct fnd_stage_use {
     const char *stage; /* NULL ends the list */
@@ -51,6 +51,23 @@ typedef struct fnd_gemv_desc {
     bool          gate, residual;
     const char   *store;      /* NULL = "store" */
 } fnd_gemv_desc;
+
+/* Several kernels for one purpose, each for a range of shapes: which one runs follows from a dimension
+ * of what is bound. All take the same arguments.
+ *
+ *     fnd_conditional_desc desc = { .name = "project", .dimension = "tokens",
+ *                                   .ranges = { { "project_one", 1, 1 }, { "project_many", 2, UINT32_MAX } } };
+ */
+typedef struct fnd_shape_range {
+    const char *kernel;   /* NULL ends the list */
+    uint32_t    from, to; /* both included; to = UINT32_MAX: without end */
+} fnd_shape_range;
+
+typedef struct fnd_conditional_desc {
+    const char     *name;
+    const char     *dimension; /* as the shapes of the arguments name it */
+    fnd_shape_range ranges[FND_MAX_RANGES];
+} fnd_conditional_desc;
 
 /* The stages of a unified declaration. The strings of `gemv` must outlive `out`. */
 FND_USE_RESULT fnd_status fnd_gemv_stages(const fnd_gemv_desc *gemv, fnd_kernel_desc *out, fnd_error *err);

@@ -19,8 +19,9 @@
 extern "C" {
 #endif
 
-typedef struct fnd_kernel  fnd_kernel;
-typedef struct fnd_program fnd_program;
+typedef struct fnd_kernel      fnd_kernel;
+typedef struct fnd_conditional fnd_conditional;
+typedef struct fnd_program     fnd_program;
 
 /* ---- kernels -------------------------------------------------------------------------------- */
 
@@ -29,6 +30,10 @@ FND_USE_RESULT fnd_status fnd_kernel_get(foundry *f, const char *name, fnd_kerne
 /* Compose a kernel from stages. Making the same name again with other stages is refused. */
 FND_USE_RESULT fnd_status fnd_kernel_make(foundry *f, const fnd_kernel_desc *desc, fnd_kernel **out, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_kernel_make_gemv(foundry *f, const fnd_gemv_desc *desc, fnd_kernel **out, fnd_error *err);
+
+/* A conditional kernel, of kernels made before or shipped. Ranges that leave a gap or overlap are refused
+ * here. Belongs to the foundry; making the same again gives the same object. */
+FND_USE_RESULT fnd_status fnd_conditional_make(foundry *f, const fnd_conditional_desc *desc, fnd_conditional **out, fnd_error *err);
 
 /* Add stages and policies of your own (docs/kernels.md): a text under the path that other texts
  * include it by, or a file. Before the first kernel that uses them. */
@@ -72,6 +77,8 @@ static inline fnd_binding fnd_bind_f32(const char *name, float value) {
 /* Check, compile when needed, launch. Returns before the kernel is done; fnd_wait reports what went
  * wrong in it. */
 FND_USE_RESULT fnd_status fnd_run(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_error *err);
+/* The same with the kernel whose range holds what is bound. */
+FND_USE_RESULT fnd_status fnd_run_conditional(foundry *f, fnd_conditional *c, const fnd_binding *bindings, size_t count, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_wait(foundry *f, fnd_error *err);
 
 /* ---- programs ------------------------------------------------------------------------------- */
@@ -104,6 +111,8 @@ FND_USE_RESULT fnd_status fnd_program_layer(fnd_program *p, int layer, fnd_error
  * lifetime when the program is finished. *out may be bound, and cut into views, in this program only. */
 FND_USE_RESULT fnd_status fnd_program_temporary(fnd_program *p, fnd_format format, fnd_shape shape, const char *name, fnd_tensor *out, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_program_call(fnd_program *p, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_error *err);
+/* The kernel is chosen now, by the shapes that are bound. */
+FND_USE_RESULT fnd_status fnd_program_call_conditional(fnd_program *p, fnd_conditional *c, const fnd_binding *bindings, size_t count, fnd_error *err);
 /* Derive barriers, print, compile. Tensors must keep their place from here on. */
 FND_USE_RESULT fnd_status fnd_program_finish(fnd_program *p, fnd_error *err);
 /* A variable's value for the runs that follow. A dimension may not exceed what was bound. */

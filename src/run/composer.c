@@ -13,6 +13,7 @@ static void release(foundry *f) {
     fnd_composer *c = f->compose;
     if (!c) return;
     fnd_pipelines_free(f, c);
+    fnd_conditionals_free(c);
     while (c->kernels) {
         fnd_kernel *next = c->kernels->next;
         fnd_free_memory(c->kernels);
@@ -89,7 +90,7 @@ static fnd_status make_locked(foundry *f, fnd_composer *c, const fnd_kernel_desc
     if (known && !same_stages(known, &k->composition)) status = fnd_fail(err, FND_ERR_USAGE, "there is already a kernel %s with other stages", desc->name);
     if (known || status != FND_OK) {
         fnd_free_memory(k);
-        *out = known;
+        *out = status == FND_OK ? known : NULL;
         return status;
     }
     k->f = f;

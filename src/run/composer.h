@@ -21,6 +21,7 @@ typedef struct fnd_baked {
 typedef struct fnd_composer {
     fnd_catalog    *catalog;
     fnd_kernel     *kernels;
+    fnd_conditional *conditionals;
     fnd_pipeline   *pipelines;
     fnd_baked      *baked;
     pthread_mutex_t lock; /* the lists */
@@ -38,6 +39,9 @@ typedef struct fnd_pipeline_desc {
 
 /* Code for the text: from memory, from the library, from disk, or compiled now. */
 FND_USE_RESULT fnd_status fnd_pipeline_get(foundry *f, const fnd_pipeline_desc *desc, void **code, fnd_error *err);
+
+/* conditional.c */
+void fnd_conditionals_free(fnd_composer *c);
 
 /* Texts changed: look everything up again. Needs the lock. */
 void fnd_pipelines_forget(fnd_composer *c);
