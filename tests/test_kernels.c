@@ -640,6 +640,34 @@ TEST(kernels_argmax) {
     }
 }
 
+/* ---- what cannot be written ---- */
+
+TEST(kernels_refuse_single_values_in_blocks) {
+    static const char *const kernels[] = { "linear", "silu", "rope" };
+    kernel_bench b;
+    if (!bench_open(&b, &(bench_device){ "cpu", "generic", false })) return;
+    for (size_t k = 0; k < 3; k++) {
+        fnd_kernel *kernel;
+        fnd_binding bindings[BENCH_TENSORS + BENCH_NUMBERS];
+        scene s = make_scene(2, true);
+        if (k == 2) {
+            bench_inout(&b, "x", FND_Q8_0, fnd_shape3(1, 2, 32));
+            bench_in_copy(&b, "positions", FND_I32, fnd_shape1(1), (int32_t[]){ 3 });
+            bench_rope(&b, &s);
+        } else {
+            bench_in(&b, "x", FND_F32, fnd_shape2(2, 32));
+            bench_out(&b, "y", FND_Q8_0, fnd_shape2(2, 32));
+            if (k == 0) bench_weight(&b, "w", FND_F32, 32, 32);
+        }
+        CHECK_OK(fnd_kernel_get(b.f, kernels[k], &kernel, &b.err), &b.err);
+        CHECK(fnd_run(b.f, kernel, bindings, bench_bindings(&b, bindings), &b.err) == FND_ERR_TYPE);
+        CHECK_HAS(b.err.text, "written value by value");
+        b.err = (fnd_error){ 0 };
+        bench_clear(&b);
+    }
+    bench_close(&b);
+}
+
 /* ---- nothing is forgotten ---- */
 
 TEST(kernels_all_shipped_are_tested) {

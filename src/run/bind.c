@@ -33,8 +33,23 @@ static fnd_status check_names(const binder *x) {
 
 static bool is_act(fnd_format format) { return format == FND_F32 || format == FND_F16 || format == FND_BF16 || format == FND_Q8_0; }
 
-static fnd_status check_type(const binder *x, const fnd_arg *arg, const fnd_tensor *t) {
+/* Written value by value, which blocks of 32 under one scale cannot be: by a store, or in place. */
+static bool written_singly(const fnd_composition *c, uint32_t arg) {
+    if (c->args[arg].kind == FND_ARG_INOUT) return true;
+    for (uint32_t s = 0; s < c->step_count; s++) {
+        const fnd_stage *stage = c->steps[s].stage;
+        for (uint32_t i = 0; stage->kind == FND_KIND_EPILOGUE_STORE && i < stage->arg_count; i++) {
+            if (c->steps[s].arg[i] == arg && stage->args[i].kind == FND_ARG_OUT) return true;
+        }
+    }
+    return false;
+}
+
+static fnd_status check_type(const binder *x, uint32_t index, const fnd_arg *arg, const fnd_tensor *t) {
     const fnd_format_info *info = fnd_format_get(t->format);
+    if (strcmp(arg->type, "act") == 0 && t->format == FND_Q8_0 && written_singly(&x->b->kernel->composition, index)) {
+        return fnd_fail(x->err, FND_ERR_TYPE, "kernel %s: argument %s is written value by value, but q8_0 is bound, which is stored by blocks of 32; bind F32, F16 or BF16 and copy it", kernel_name(x), arg->name);
+    }
     bool fits = strcmp(arg->type, info->name) == 0;
     if (strcmp(arg->type, "act") == 0) fits = is_act(t->format);
     if (arg->kind == FND_ARG_WEIGHT) fits = info->is_weight;
@@ -53,7 +68,7 @@ static fnd_status bind_tensor(const binder *x, uint32_t i, const fnd_arg *arg, c
     bool writes = arg->kind == FND_ARG_OUT || arg->kind == FND_ARG_INOUT;
     if (writes && !bound->out) return fnd_fail(x->err, FND_ERR_USAGE, "kernel %s: argument %s is written: bind it with fnd_bind_out", kernel_name(x), arg->name);
     if (writes && (t->flags & FND_TENSOR_READ_ONLY)) return fnd_fail(x->err, FND_ERR_USAGE, "kernel %s: argument %s is written, but %s is read-only", kernel_name(x), arg->name, fnd_tensor_describe(t, text, sizeof text));
-    FND_TRY(check_type(x, arg, t));
+    FND_TRY(check_type(x, i, arg, t));
     if (t->rank != arg->shape.rank) return fnd_fail(x->err, FND_ERR_SHAPE, "kernel %s: argument %s has the shape %s, but %s is bound", kernel_name(x), arg->name, arg->shape_text, fnd_tensor_describe(t, text, sizeof text));
     if (!fnd_tensor_contiguous(t)) return fnd_fail(x->err, FND_ERR_SHAPE, "kernel %s: argument %s must be contiguous, but %s is not; copy it first", kernel_name(x), arg->name, fnd_tensor_describe(t, text, sizeof text));
     x->b->tensors[i] = *t;
