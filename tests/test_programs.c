@@ -352,7 +352,7 @@ TEST(programs_refuse_misuse) {
     CHECK_OK(add(p, &u.x[0]->t, &u.x[1]->t, &u.x[2]->t, &u.err), &u.err);
     check_refused(fnd_program_finish(p, &u.err), FND_ERR_USAGE, &u.err, "no call has a number or dimension epoch");
     check_refused(fnd_program_run(p, &u.err), FND_ERR_USAGE, &u.err, "is not finished");
-    check_refused(fnd_program_finish(p, &u.err), FND_ERR_USAGE, &u.err, "epoch");
+    check_refused(fnd_program_finish(p, &u.err), FND_ERR_USAGE, &u.err, "begin it anew");
     fnd_program_free(p);
     if (user_program(&u, &(fnd_program_desc){ .name = "done" })) {
         check_refused(fnd_program_finish(u.p, &u.err), FND_ERR_USAGE, &u.err, "is finished already");

@@ -51,19 +51,25 @@ fnd_status fnd_program_call(fnd_program *p, fnd_kernel *kernel, const fnd_bindin
     return FND_OK;
 }
 
-fnd_status fnd_program_finish(fnd_program *p, fnd_error *err) {
-    if (p->finished || p->call_count == 0) return fnd_fail(err, FND_ERR_USAGE, "program %s %s", p->name, p->finished ? "is finished already" : "has no calls");
+static fnd_status finish(fnd_program *p, fnd_error *err) {
     FND_TRY(fnd_program_choose_texts(p, err));
     fnd_program_derive_barriers(p);
     FND_TRY(fnd_program_place(p, err));
     FND_TRY(fnd_program_fold(p, err));
     FND_TRY(fnd_program_fill_table(p, err));
-    FND_TRY(fnd_program_prepare(p, err));
     for (uint32_t i = 0; i < p->variable_count; i++) {
         if (p->variables[i].count == 0) return fnd_fail(err, FND_ERR_USAGE, "program %s: no call has a number or dimension %s", p->name, p->variables[i].name);
     }
-    p->finished = true;
-    return FND_OK;
+    return fnd_program_prepare(p, err);
+}
+
+fnd_status fnd_program_finish(fnd_program *p, fnd_error *err) {
+    if (p->finished || p->call_count == 0) return fnd_fail(err, FND_ERR_USAGE, "program %s %s", p->name, p->finished ? "is finished already" : "has no calls");
+    if (p->failed) return fnd_fail(err, FND_ERR_USAGE, "program %s could not be finished: begin it anew", p->name);
+    fnd_status status = finish(p, err);
+    p->finished = status == FND_OK;
+    p->failed = !p->finished;
+    return status;
 }
 
 fnd_status fnd_program_set(fnd_program *p, const char *variable, uint32_t value, fnd_error *err) {

@@ -40,7 +40,7 @@ typedef struct fnd_segment {
 struct fnd_program {
     foundry        *f;
     char            name[FND_NAME_BYTES];
-    bool            separate, finished;
+    bool            separate, finished, failed;
     bool            only_baked;  /* every call must find its kernel in the library */
     uint32_t        drop_barrier;
     int             layer;

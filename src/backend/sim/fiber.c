@@ -50,17 +50,27 @@ fnd_status fnd_fiber_stacks_open(size_t count, fnd_fiber_stacks *out, fnd_error 
     return FND_OK;
 }
 
+/* A fiber that was given up leaves marks of the address sanitizer on its stack: wipe them, also before
+ * the addresses become somebody else's. */
+static void wipe_marks(const uint8_t *at, size_t bytes) {
+#ifdef FIBER_ASAN
+    __asan_unpoison_memory_region(at, bytes);
+#else
+    (void)at, (void)bytes;
+#endif
+}
+
 void fnd_fiber_stacks_close(fnd_fiber_stacks *stacks) {
-    if (stacks->base) munmap(stacks->base, stacks->count * stacks->stride);
+    if (stacks->base) {
+        wipe_marks(stacks->base, stacks->count * stacks->stride);
+        munmap(stacks->base, stacks->count * stacks->stride);
+    }
     *stacks = (fnd_fiber_stacks){ 0 };
 }
 
-/* A fiber that was given up leaves marks of the address sanitizer on its stack: wipe them. */
 static uint8_t *fresh_stack(const fnd_fiber_stacks *stacks, size_t index) {
     uint8_t *stack = fnd_fiber_stack(stacks, index);
-#ifdef FIBER_ASAN
-    __asan_unpoison_memory_region(stack, stacks->stride - stacks->guard);
-#endif
+    wipe_marks(stack, stacks->stride - stacks->guard);
     return stack;
 }
 
