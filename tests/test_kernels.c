@@ -227,8 +227,8 @@ TEST(kernels_linear_in_every_format) {
 TEST(kernels_fused_in_every_format) {
     ON_EVERY_DEVICE(b) {
         for (size_t f = 0; f < FORMATS; f++) {
-            for (size_t i = 0; i < 3; i++) {
-                size_t kernel = 1 + (f * 3 + i) % (LINEAR_KERNELS - 1);
+            for (size_t i = 0; i < 2; i++) { /* each kernel three formats or more, each format two */
+                size_t kernel = 1 + (f * 2 + i) % (LINEAR_KERNELS - 1);
                 check_linear_at(&b, kernel, f, f + i, (f + i) % 2 ? 9 : 1);
                 check_linear_at(&b, kernel, f, f + i + 1, (f + i) % 2 ? 3 : 1);
             }

