@@ -4,6 +4,7 @@
  * For every level of instructions: each shipped kernel for weights of any format, and the functions of
  * each format behind pointers (src/kernels/policy/any). A kernel is found again by the hash of its
  * flattened text, so a library never runs a kernel whose text has changed. */
+#include "backend/cpu/cpu.h"
 #include "base/base.h"
 #include "base/cpuinfo.h"
 #include "base/file.h"
@@ -14,8 +15,10 @@
 
 #include <stdio.h>
 
-enum { TILE_TOKENS = 8,
+enum { TILE_TOKENS = FND_CPU_TILE_TOKENS,
        MAX_KERNELS = 96 };
+
+#define FLAG_WORD_(flag) " " flag
 
 typedef struct baker {
     const char *dir;
@@ -52,9 +55,8 @@ static fnd_status select_kernels(baker *b, uint32_t tokens, selection *s) {
 static fnd_status write_part(baker *b, const fnd_cpu_level *level, const char *part, const fnd_text *text) {
     char path[4096];
     fnd_text flat = { 0 };
-    const char *suffix = level->vec < 8 ? "" : ".cpu";
     snprintf(path, sizeof path, "%s/%s_%s.c", b->dir, level->name, part);
-    FND_TRY(fnd_sources_flatten(fnd_catalog_sources(b->catalog), suffix, part, fnd_text_get(text), &flat, &b->err));
+    FND_TRY(fnd_sources_flatten(fnd_catalog_sources(b->catalog), fnd_cpu_suffix(level), part, fnd_text_get(text), &flat, &b->err));
     FND_TRY(fnd_file_write(path, flat.data, flat.bytes, &b->err));
     fnd_text_free(&flat);
     fnd_text_printf(&b->objects, " %s_%s.o", level->name, part);
@@ -67,10 +69,8 @@ static fnd_status write_part(baker *b, const fnd_cpu_level *level, const char *p
 /* The key under which the run layer will ask: composed alone, flattened. */
 static fnd_status add_kernel(baker *b, const fnd_cpu_level *level, uint32_t tokens, const fnd_variant *v) {
     fnd_text text = { 0 }, flat = { 0 };
-    const char *suffix = level->vec < 8 ? "" : ".cpu";
-    FND_TRY(fnd_print_head(b->catalog, &v, 1, &text, &b->err));
-    fnd_print_kernel(v, &text);
-    FND_TRY(fnd_sources_flatten(fnd_catalog_sources(b->catalog), suffix, v->name, fnd_text_get(&text), &flat, &b->err));
+    FND_TRY(fnd_print_alone(b->catalog, v, &text, &b->err));
+    FND_TRY(fnd_sources_flatten(fnd_catalog_sources(b->catalog), fnd_cpu_suffix(level), v->name, fnd_text_get(&text), &flat, &b->err));
     fnd_hash128 key = fnd_hash_bytes(flat.data, flat.bytes);
     fnd_text_printf(&b->prototypes, "void baked_%s_%u_%s(const void *args, const struct fnd_thread *thread);\n", level->name, tokens, v->name);
     fnd_text_printf(&b->table, "    { \"%s\", { 0x%llxu, 0x%llxu }, baked_%s_%u_%s },\n", level->name, (unsigned long long)key.low, (unsigned long long)key.high, level->name, tokens, v->name);
@@ -143,7 +143,7 @@ static fnd_status write_table(baker *b) {
     FND_TRY(fnd_file_write(path, t.data, t.bytes, &b->err));
     fnd_text_free(&t);
     snprintf(path, sizeof path, "%s/Makefile", b->dir);
-    fnd_text_printf(&t, "CFLAGS := -std=gnu11 -O3 -fPIC -w -fno-math-errno -fno-trapping-math -ffp-contract=fast\nkernels.o:%s table.o\n\t$(CC) -r -nostdlib $^ -o $@\n", fnd_text_get(&b->objects));
+    fnd_text_printf(&t, "CFLAGS := -O3" FND_CPU_FLAGS(FLAG_WORD_) "\nkernels.o:%s table.o\n\t$(CC) -r -nostdlib $^ -o $@\n", fnd_text_get(&b->objects));
     fnd_text_printf(&t, "table.o: CFLAGS += $(LIBRARY_FLAGS)\n%%.o: %%.c\n\t@echo \"  bake $<\"; $(CC) $(CFLAGS) -c $< -o $@\n%s", fnd_text_get(&b->makefile));
     fnd_status status = fnd_file_write(path, t.data, t.bytes, &b->err);
     fnd_text_free(&t);

@@ -81,11 +81,7 @@ static fnd_status print(fnd_catalog *catalog, const emit_options *o, const char 
     v.tokens = o->tokens;
     FND_TRY(set_policies(catalog, o->policy, &v, err));
     fnd_text composed = { 0 };
-    fnd_status status = fnd_print_head(catalog, list, 1, &composed, err);
-    if (status == FND_OK) {
-        fnd_print_kernel(&v, &composed);
-        status = fnd_text_check(&composed, err);
-    }
+    fnd_status status = fnd_print_alone(catalog, &v, &composed, err);
     if (status == FND_OK && o->flat)
         status = fnd_sources_flatten(fnd_catalog_sources(catalog), fnd_common_suffix(catalog, suffix, list, 1), v.name, fnd_text_get(&composed), out, err);
     else if (status == FND_OK)

@@ -145,8 +145,7 @@ static void rename_dims(const fnd_step *step, const char *from, char *to, size_t
     to[used] = '\0';
 }
 
-static fnd_status differ(const fnd_composition *c, const fnd_step *step, const fnd_arg *known, const fnd_arg *arg, const char *what, const char *a, const char *b, fnd_error *err) {
-    (void)known;
+static fnd_status differ(const fnd_composition *c, const fnd_step *step, const fnd_arg *arg, const char *what, const char *a, const char *b, fnd_error *err) {
     return fnd_fail(err, FND_ERR_COMPOSE, "kernel %s: stage %s has argument %s with %s %s, but an earlier stage has it with %s", c->name, step->stage->name, arg->name, what, b, a);
 }
 
@@ -161,15 +160,15 @@ static fnd_status merge_arg(fnd_composition *c, fnd_step *step, const fnd_arg *a
     }
     const fnd_arg *known = &c->args[found];
     *index = (uint8_t)found;
-    if (strcmp(known->type, arg->type) != 0) return differ(c, step, known, arg, "type", known->type, arg->type, err);
+    if (strcmp(known->type, arg->type) != 0) return differ(c, step, arg, "type", known->type, arg->type, err);
     bool writes = known->kind == FND_ARG_OUT || known->kind == FND_ARG_INOUT || arg->kind == FND_ARG_OUT || arg->kind == FND_ARG_INOUT;
     if (writes) {
         return fnd_fail(err, FND_ERR_COMPOSE, "kernel %s: stage %s shares argument %s, which is %s by one stage and %s by another: other groups may not be done with it; make two kernels of it, in a program",
                         c->name, step->stage->name, arg->name, fnd_arg_kind_name(known->kind), fnd_arg_kind_name(arg->kind));
     }
-    if (known->kind != arg->kind) return differ(c, step, known, arg, "kind", fnd_arg_kind_name(known->kind), fnd_arg_kind_name(arg->kind), err);
+    if (known->kind != arg->kind) return differ(c, step, arg, "kind", fnd_arg_kind_name(known->kind), fnd_arg_kind_name(arg->kind), err);
     for (uint32_t d = 0; d < FND_MAX_RANK; d++) {
-        if (known->shape.rank != arg->shape.rank || strcmp(known->shape.dim[d], arg->shape.dim[d]) != 0) return differ(c, step, known, arg, "shape", known->shape_text, arg->shape_text, err);
+        if (known->shape.rank != arg->shape.rank || strcmp(known->shape.dim[d], arg->shape.dim[d]) != 0) return differ(c, step, arg, "shape", known->shape_text, arg->shape_text, err);
     }
     return FND_OK;
 }

@@ -501,3 +501,9 @@ void fnd_print_kernel(const fnd_variant *v, fnd_text *out) {
     }
     fnd_text_str(out, "}\n");
 }
+
+fnd_status fnd_print_alone(fnd_catalog *catalog, const fnd_variant *v, fnd_text *out, fnd_error *err) {
+    FND_TRY(fnd_print_head(catalog, &v, 1, out, err));
+    fnd_print_kernel(v, out);
+    return fnd_text_check(out, err);
+}

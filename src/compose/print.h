@@ -37,5 +37,7 @@ const char *fnd_common_suffix(fnd_catalog *catalog, const char *suffix, const fn
 /* Defines and includes that these kernels need together; then each kernel. */
 FND_USE_RESULT fnd_status fnd_print_head(fnd_catalog *catalog, const fnd_variant *const *variants, size_t count, fnd_text *out, fnd_error *err);
 void fnd_print_kernel(const fnd_variant *v, fnd_text *out);
+/* One kernel with all it needs: what is compiled, and hashed, when it is compiled alone. */
+FND_USE_RESULT fnd_status fnd_print_alone(fnd_catalog *catalog, const fnd_variant *v, fnd_text *out, fnd_error *err);
 
 #endif

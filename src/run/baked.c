@@ -19,8 +19,7 @@ static bool fits(foundry *f, const fnd_bound *b) {
 static fnd_status flatten(fnd_composer *c, const fnd_variant *v, const char *suffix, fnd_text *flat) {
     fnd_error ignored = { 0 };
     fnd_text text = { 0 };
-    fnd_status status = fnd_print_head(c->catalog, &v, 1, &text, &ignored);
-    if (status == FND_OK) fnd_print_kernel(v, &text);
+    fnd_status status = fnd_print_alone(c->catalog, v, &text, &ignored);
     if (status == FND_OK) status = fnd_sources_flatten(fnd_catalog_sources(c->catalog), suffix, v->name, fnd_text_get(&text), flat, &ignored);
     fnd_text_free(&text);
     return status;

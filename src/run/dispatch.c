@@ -91,11 +91,7 @@ fnd_status fnd_dispatch_pipeline(foundry *f, const fnd_bound *b, const fnd_varia
     const char *suffix;
     FND_TRY(fnd_composer_get(f, &c, err));
     FND_TRY(fnd_dispatch_suffix(f, b, &suffix, err));
-    fnd_status status = fnd_print_head(c->catalog, &v, 1, &text, err);
-    if (status == FND_OK) {
-        fnd_print_kernel(v, &text);
-        status = fnd_text_check(&text, err);
-    }
+    fnd_status status = fnd_print_alone(c->catalog, v, &text, err);
     fnd_pipeline_desc desc = { .entry = v->name, .text = fnd_text_get(&text), .suffix = suffix, .warps = f->info.warps };
     if (status == FND_OK) status = fnd_pipeline_get(f, &desc, code, err);
     fnd_text_free(&text);

@@ -10,21 +10,19 @@ enum {
     GROUP_BYTES = 256 << 10, /* group memory lies on the stacks of the workers */
     TILE_ROWS_V3 = 8,
     TILE_ROWS_V4 = 16,
-    TILE_TOKENS = 8, /* sums and their scales then fit the vector registers */
 };
 
 static void describe(const fnd_cpu *cpu, fnd_device_info *info) {
     const fnd_cpu_level *level = cpu->level;
-    bool portable = level->vec < 8; /* the specialised texts are written for vectors of 8 and 16 */
     *info = (fnd_device_info){
-        .suffix = portable ? "" : ".cpu",
+        .suffix = fnd_cpu_suffix(level),
         .groups = cpu->threads,
         .lanes = 1,
         .warps = 1,
         .max_threads = 1,
         .tile_rows = level->vec >= 16 ? TILE_ROWS_V4 : level->vec >= 8 ? TILE_ROWS_V3
                                                                        : 0,
-        .tile_tokens = TILE_TOKENS,
+        .tile_tokens = FND_CPU_TILE_TOKENS,
         .group_bytes = GROUP_BYTES,
         .host_memory = true,
         .runs_programs = true,

@@ -10,6 +10,18 @@
 
 struct fnd_thread;
 
+/* How kernel texts are compiled, now or when the library is: the results must agree. Warnings are
+ * silenced: they are looked at when kernels are checked, not when they are run. */
+#define FND_CPU_FLAGS(X) \
+    X("-std=gnu11") X("-fPIC") X("-w") X("-fno-math-errno") X("-fno-trapping-math") X("-ffp-contract=fast") X("-fno-stack-protector")
+
+/* Tokens that matrix kernels compute together in prefill: sums and their scales then fit the vector
+ * registers. */
+enum { FND_CPU_TILE_TOKENS = 8 };
+
+/* Which texts fit a level: the specialised ones are written for vectors of 8 and 16. */
+static inline const char *fnd_cpu_suffix(const fnd_cpu_level *level) { return level->vec < 8 ? "" : ".cpu"; }
+
 /* What every text's entry point looks like in C. */
 typedef void fnd_cpu_entry(const void *args, const struct fnd_thread *thread);
 

@@ -14,8 +14,9 @@ enum {
     COMPLAINT_BYTES = 800,
 };
 
-/* Warnings are silenced: they are looked at when kernels are checked, not when they are run. */
-static const char *const common_flags[] = { "-std=gnu11", "-fPIC", "-shared", "-w", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fno-stack-protector" };
+#define FLAG_(flag) flag,
+static const char *const common_flags[] = { "-shared", FND_CPU_FLAGS(FLAG_) };
+#undef FLAG_
 
 /* ---- the compiler ---------------------------------------------------------------------------- */
 /* Asking a compiler costs some milliseconds, so each is asked once in a process. */
