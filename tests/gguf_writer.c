@@ -2,29 +2,21 @@
 #include "gguf_writer.h"
 #include "base/base.h"
 #include "base/memory.h"
+#include "lm/gguf_text.h"
+#include "lm/unicode.h"
 
 #include <stdio.h>
 
-static void put(fnd_text *t, const void *data, size_t bytes) { fnd_text_add(t, data, bytes); }
-static void put_u32(fnd_text *t, uint32_t v) { put(t, &v, sizeof v); }
-static void put_u64(fnd_text *t, uint64_t v) { put(t, &v, sizeof v); }
-
-static void put_span(fnd_text *t, fnd_span s) {
-    put_u64(t, s.bytes);
-    put(t, s.data, s.bytes);
-}
-
-static fnd_span span(const char *text) { return (fnd_span){ text, strlen(text) }; }
+static fnd_span span(const char *text) { return fnd_span_of(text); }
 
 static void begin(gguf_writer *w, const char *key, uint32_t type) {
-    put_span(&w->entries, span(key));
-    put_u32(&w->entries, type);
+    fnd_gguf_text_key(&w->entries, span(key), type);
     w->entry_count++;
 }
 
 void gguf_add_raw(gguf_writer *w, const char *key, uint32_t type, const void *raw, size_t raw_bytes) {
     begin(w, key, type);
-    put(&w->entries, raw, raw_bytes);
+    fnd_text_add(&w->entries, raw, raw_bytes);
 }
 
 void gguf_add_u32(gguf_writer *w, const char *key, uint32_t value) { gguf_add_raw(w, key, FND_GGUF_U32, &value, sizeof value); }
@@ -37,70 +29,45 @@ void gguf_add_bool(gguf_writer *w, const char *key, bool value) {
 
 void gguf_add_span(gguf_writer *w, const char *key, fnd_span value) {
     begin(w, key, FND_GGUF_STRING);
-    put_span(&w->entries, value);
+    fnd_gguf_text_string(&w->entries, value);
 }
 
 void gguf_add_str(gguf_writer *w, const char *key, const char *value) { gguf_add_span(w, key, span(value)); }
 
 static void begin_array(gguf_writer *w, const char *key, uint32_t element, size_t count) {
-    begin(w, key, FND_GGUF_ARRAY);
-    put_u32(&w->entries, element);
-    put_u64(&w->entries, count);
+    fnd_gguf_text_array(&w->entries, span(key), element, count);
+    w->entry_count++;
 }
 
 void gguf_add_strs(gguf_writer *w, const char *key, const char *const *values, size_t count) {
     begin_array(w, key, FND_GGUF_STRING, count);
-    for (size_t i = 0; i < count; i++) put_span(&w->entries, span(values[i]));
+    for (size_t i = 0; i < count; i++) fnd_gguf_text_string(&w->entries, span(values[i]));
 }
 
 void gguf_add_spans(gguf_writer *w, const char *key, const fnd_span *values, size_t count) {
     begin_array(w, key, FND_GGUF_STRING, count);
-    for (size_t i = 0; i < count; i++) put_span(&w->entries, values[i]);
+    for (size_t i = 0; i < count; i++) fnd_gguf_text_string(&w->entries, values[i]);
 }
 
 void gguf_add_i32s(gguf_writer *w, const char *key, const int32_t *values, size_t count) {
     begin_array(w, key, FND_GGUF_I32, count);
-    put(&w->entries, values, count * sizeof *values);
+    fnd_text_add(&w->entries, (const char *)values, count * sizeof *values);
 }
 
 void gguf_add_f32s(gguf_writer *w, const char *key, const float *values, size_t count) {
     begin_array(w, key, FND_GGUF_F32, count);
-    put(&w->entries, values, count * sizeof *values);
-}
-
-static void pad(fnd_text *t, size_t multiple) {
-    while (t->bytes % multiple && !t->failed) fnd_text_add(t, "", 1);
+    fnd_text_add(&w->entries, (const char *)values, count * sizeof *values);
 }
 
 void gguf_add_tensor_raw(gguf_writer *w, const char *name, uint32_t ggml_type, uint32_t dim_count, const uint64_t *dims, uint64_t offset, const void *data, size_t bytes) {
-    put_span(&w->infos, span(name));
-    put_u32(&w->infos, dim_count);
-    for (uint32_t i = 0; i < dim_count; i++) put_u64(&w->infos, dims[i]);
-    put_u32(&w->infos, ggml_type);
-    put_u64(&w->infos, offset);
+    fnd_gguf_text_tensor(&w->infos, &(fnd_gguf_text_info){ span(name), ggml_type, dim_count, dims, offset });
     w->tensor_count++;
-    if (data) put(&w->data, data, bytes);
+    if (data) fnd_text_add(&w->data, data, bytes);
 }
 
 void gguf_add_tensor(gguf_writer *w, const char *name, fnd_format format, uint32_t dim_count, const uint64_t *dims, const void *data, size_t bytes) {
-    pad(&w->data, w->alignment ? w->alignment : 32);
+    fnd_gguf_text_pad(&w->data, w->alignment ? w->alignment : 32);
     gguf_add_tensor_raw(w, name, (uint32_t)fnd_format_get(format)->ggml, dim_count, dims, w->data.bytes, data, bytes);
-}
-
-/* The byte-level alphabet: printable Latin-1 bytes are themselves, the other 68 follow from U+0100. */
-static size_t byte_letter(unsigned byte, char out[4]) {
-    unsigned code = byte;
-    if (!((byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174)) {
-        code = 256;
-        for (unsigned b = 0; b < byte; b++) code += !((b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174);
-    }
-    if (code < 0x80) {
-        out[0] = (char)code;
-        return 1;
-    }
-    out[0] = (char)(0xC0 | code >> 6);
-    out[1] = (char)(0x80 | (code & 0x3F));
-    return 2;
 }
 
 void gguf_add_byte_tokenizer(gguf_writer *w, const char *pre) {
@@ -109,7 +76,9 @@ void gguf_add_byte_tokenizer(gguf_writer *w, const char *pre) {
     static char letters[256][4];
     fnd_span tokens[GGUF_BYTE_TOKENS];
     int32_t types[GGUF_BYTE_TOKENS];
-    for (unsigned i = 0; i < 256; i++) tokens[i] = (fnd_span){ letters[i], byte_letter(i, letters[i]) };
+    uint16_t codes[256];
+    fnd_byte_letters(codes);
+    for (unsigned i = 0; i < 256; i++) tokens[i] = (fnd_span){ letters[i], fnd_utf8_put(codes[i], letters[i]) };
     tokens[256] = span("<|end|>");
     tokens[257] = span("<|start|>");
     for (size_t i = 0; i < FND_COUNT(merged); i++) tokens[258 + i] = span(merged[i]);
@@ -128,15 +97,12 @@ uint8_t *gguf_finish(const gguf_writer *w, size_t *bytes) {
     bool own_alignment = w->alignment && w->alignment != 32;
     gguf_writer extra = { 0 };
     if (own_alignment) gguf_add_u32(&extra, "general.alignment", w->alignment);
-    put(&file, "GGUF", 4);
-    put_u32(&file, w->version ? w->version : 3);
-    put_u64(&file, w->tensor_count);
-    put_u64(&file, w->entry_count + extra.entry_count);
-    put(&file, extra.entries.data, extra.entries.bytes);
-    put(&file, w->entries.data, w->entries.bytes);
-    put(&file, w->infos.data, w->infos.bytes);
-    if (w->tensor_count) pad(&file, w->alignment ? w->alignment : 32);
-    put(&file, w->data.data, w->data.bytes);
+    fnd_gguf_text_header(&file, w->version ? w->version : 3, w->tensor_count, w->entry_count + extra.entry_count);
+    fnd_text_add(&file, extra.entries.data, extra.entries.bytes);
+    fnd_text_add(&file, w->entries.data, w->entries.bytes);
+    fnd_text_add(&file, w->infos.data, w->infos.bytes);
+    if (w->tensor_count) fnd_gguf_text_pad(&file, w->alignment ? w->alignment : 32);
+    fnd_text_add(&file, w->data.data, w->data.bytes);
     gguf_free(&extra);
     if (file.failed || w->entries.failed || w->infos.failed || w->data.failed) {
         fprintf(stderr, "gguf_writer: out of memory\n");

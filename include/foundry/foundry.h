@@ -6,6 +6,7 @@
  *   kernels.h    the shipped kernels, typed      profile.h   seeing where time goes
  *   gguf.h       model files                     tokenizer.h text to tokens and back
  *   chat.h       chat templates                  model.h     models and conversations
+ *   gguf_write.h writing model files
  */
 #ifndef FOUNDRY_FOUNDRY_H
 #define FOUNDRY_FOUNDRY_H
@@ -14,6 +15,7 @@
 #include "foundry/context.h"
 #include "foundry/format.h"
 #include "foundry/gguf.h"
+#include "foundry/gguf_write.h"
 #include "foundry/kernel.h"
 #include "foundry/kernels.h"
 #include "foundry/model.h"

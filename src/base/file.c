@@ -1,4 +1,4 @@
-/* file.c - the one place that calls open, mmap and rename. */
+/* file.c - reading files, writing small ones, and the one place that calls mmap. */
 #include "base/file.h"
 #include "base/base.h"
 #include "base/memory.h"

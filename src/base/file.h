@@ -22,6 +22,25 @@ FND_USE_RESULT fnd_status fnd_file_read(const char *path, size_t limit_bytes, ch
 /* Write beside the target, fsync, rename over it. */
 FND_USE_RESULT fnd_status fnd_file_write(const char *path, const void *data, size_t bytes, fnd_error *err);
 
+/* A large file, written in pieces beside its target and renamed over it when it is whole: a target
+ * that exists is whole. What is beside it is called "<target>.<number>.partial". */
+typedef struct fnd_new_file {
+    int   fd;
+    char *path, *beside;
+    bool  replace;
+} fnd_new_file;
+
+/* FND_ERR_FILE: the target exists (unless `replace`), is no regular file, or cannot be made here. */
+FND_USE_RESULT fnd_status fnd_new_file_open(fnd_new_file *f, const char *path, bool replace, fnd_error *err);
+/* Its size, known beforehand: a disk that has no room for it says so now. */
+FND_USE_RESULT fnd_status fnd_new_file_reserve(fnd_new_file *f, uint64_t bytes, fnd_error *err);
+/* Any thread, any order. */
+FND_USE_RESULT fnd_status fnd_new_file_put(const fnd_new_file *f, uint64_t offset, const void *data, size_t bytes, fnd_error *err);
+/* The file is whole: fsync, rename. Closes it, also on failure, when nothing is left of it. */
+FND_USE_RESULT fnd_status fnd_new_file_keep(fnd_new_file *f, fnd_error *err);
+/* Close it and leave nothing. A zeroed or closed one is fine. */
+void fnd_new_file_drop(fnd_new_file *f);
+
 bool fnd_is_dir(const char *path);
 
 /* Make a directory and its parents (mode 0700 for what is made). */

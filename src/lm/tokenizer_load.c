@@ -1,7 +1,6 @@
 /* tokenizer_load.c - the vocabulary and the merges of a byte-level BPE from the file's metadata.
  *
- * Byte-level vocabularies spell bytes as letters: the 188 printable bytes of Latin-1 are themselves,
- * the other 68 are U+0100, U+0101 ... in order. Texts are decoded to bytes once, here. */
+ * Byte-level vocabularies spell bytes as letters (unicode.h). Texts are decoded to bytes once, here. */
 #include "base/base.h"
 #include "base/memory.h"
 #include "lm/tokenizer.h"
@@ -9,33 +8,27 @@
 
 #include <stdio.h>
 
-enum { TOKENS_LIMIT = 1 << 24,
-       LETTERS = 256 + 68 };
+enum { TOKENS_LIMIT = 1 << 24 };
 
 typedef struct loader {
     fnd_tokenizer *t;
     const fnd_gguf *g;
     fnd_error *err;
-    fnd_span *raw;          /* [token_count] as in the file */
-    fnd_index index;        /* of raw */
-    int16_t bytes[LETTERS]; /* letter -> byte; -1: no letter of the alphabet */
-    uint16_t letters[256];  /* byte -> letter */
-    char *joined;           /* room for the longest merged text */
+    fnd_span *raw;                   /* [token_count] as in the file */
+    fnd_index index;                 /* of raw */
+    int16_t bytes[FND_BYTE_LETTERS]; /* letter -> byte; -1: no letter of the alphabet */
+    uint16_t letters[256];           /* byte -> letter */
+    char *joined;                    /* room for the longest merged text */
 } loader;
 
 static fnd_span raw_key(const void *items, size_t i) { return ((const fnd_span *)items)[i]; }
 
 static fnd_status no_memory(fnd_error *err) { return fnd_fail(err, FND_ERR_MEMORY, "out of memory while opening the tokenizer"); }
 
-static bool prints(unsigned byte) { return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174; }
-
 static void make_alphabet(loader *l) {
-    for (int i = 0; i < LETTERS; i++) l->bytes[i] = -1;
-    unsigned next = 256;
-    for (unsigned b = 0; b < 256; b++) {
-        l->letters[b] = (uint16_t)(prints(b) ? b : next++);
-        l->bytes[l->letters[b]] = (int16_t)b;
-    }
+    for (int i = 0; i < FND_BYTE_LETTERS; i++) l->bytes[i] = -1;
+    fnd_byte_letters(l->letters);
+    for (unsigned b = 0; b < 256; b++) l->bytes[l->letters[b]] = (int16_t)b;
 }
 
 /* Bytes that `raw` spells; false when it has a character outside the alphabet. */
@@ -43,8 +36,8 @@ static bool decode_letters(const loader *l, fnd_span raw, char *out, size_t *byt
     size_t n = 0;
     for (size_t i = 0; i < raw.bytes;) {
         size_t length = fnd_utf8_char(raw.data + i, raw.bytes - i);
-        uint32_t code = length ? fnd_utf8_code(raw.data + i) : LETTERS;
-        if (code >= LETTERS || l->bytes[code] < 0) return false;
+        uint32_t code = length ? fnd_utf8_code(raw.data + i) : FND_BYTE_LETTERS;
+        if (code >= FND_BYTE_LETTERS || l->bytes[code] < 0) return false;
         out[n++] = (char)l->bytes[code];
         i += length;
     }

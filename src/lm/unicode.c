@@ -101,3 +101,11 @@ uint32_t fnd_unicode_lower(uint32_t code) {
     pthread_once(&case_once, open_case_locale);
     return case_locale ? (uint32_t)towlower_l((wint_t)code, case_locale) : code;
 }
+
+void fnd_byte_letters(uint16_t letters[256]) {
+    unsigned next = 256;
+    for (unsigned b = 0; b < 256; b++) {
+        bool prints = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
+        letters[b] = (uint16_t)(prints ? b : next++);
+    }
+}

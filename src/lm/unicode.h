@@ -17,6 +17,11 @@ size_t fnd_utf8_valid(const char *text, size_t bytes);
 /* Is the whole text (1..3 bytes) the beginning of a character whose rest may still come? */
 bool fnd_utf8_partial(const char *text, size_t bytes);
 
+/* The alphabet in which byte-level vocabularies spell bytes: the 188 printable bytes of Latin-1 are
+ * themselves, the other 68 are U+0100, U+0101 ... in order. */
+enum { FND_BYTE_LETTERS = 256 + 68 };
+void fnd_byte_letters(uint16_t letters[256]);
+
 /* Simple case mapping of one character, as the C library's C.UTF-8 locale has it; ASCII only where
  * there is no such locale. */
 uint32_t fnd_unicode_upper(uint32_t code);
