@@ -362,6 +362,39 @@ TEST(kernel_text_attention_decode) {
     }
 }
 
+/* Drop positions keep .. keep + drop - 1: later keys are turned back, values are as they were, everything
+ * else stays as it is. */
+static void shift_case(const texts *t, shape a, uint32_t pos, uint32_t keep, uint32_t drop, uint32_t groups) {
+    scene s = scene_new(a.heads, a.kv_heads, a.head_dim, pos, 0);
+    double head[256], worst_key = 0;
+    size_t wrong = 0;
+    rope_ref_params p = { s.r.inv_freq, s.r.pairs, s.r.pairing, 1 };
+    t->kt_kv_shift(groups, s.r, s.c, (const uint32_t[]){ keep, drop, pos });
+    for (size_t i = 0; i < pos; i++) {
+        size_t from = i < keep || i >= pos - drop ? i : i + drop;
+        for (size_t h = 0; h < a.kv_heads; h++) {
+            const double *was = s.keys + (from * a.kv_heads + h) * a.head_dim;
+            for (size_t d = 0; d < a.head_dim; d++) head[d] = was[d];
+            if (from != i) rope_ref(&p, head, -(long)drop);
+            for (size_t d = 0; d < a.head_dim; d++) {
+                worst_key = fmax(worst_key, fabs(half_value(s.c.k[k_at(&s, i, h, d)]) - head[d]));
+                wrong += half_value(s.c.v[v_at(&s, i, h, d)]) != s.values[(from * a.kv_heads + h) * a.head_dim + d];
+            }
+        }
+    }
+    CHECK_MSG(worst_key <= 1e-3 && wrong == 0, "%s: shift %u/%u of %u, pos %u, keep %u, drop %u: keys off by %g, %zu values wrong", t->machine, a.heads, a.kv_heads, a.head_dim, pos, keep, drop, worst_key, wrong);
+    scene_free(&s);
+}
+TEST(kernel_text_kv_shift) {
+    static const uint32_t cases[][3] = { { 40, 0, 16 }, { 41, 3, 16 }, { 64, 16, 32 }, { 100, 33, 48 }, { 100, 5, 80 }, { 32, 10, 16 }, { 48, 32, 16 }, { 17, 1, 16 } };
+    EACH_MACHINE(t) {
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            const uint32_t *c = cases[i % (sizeof cases / sizeof *cases)];
+            for (uint32_t groups = 1; groups < 6; groups += 2) shift_case(t, shapes[i], c[0], c[1], c[2], groups);
+        }
+    }
+}
+
 /* ---- sampling -------------------------------------------------------------------------------- */
 TEST(kernel_text_argmax) {
     EACH_MACHINE(t) {
@@ -393,7 +426,7 @@ static float *model_logits(uint32_t vocab, float spread) {
 }
 
 static void sample_case(const texts *t, const float *logits, uint32_t vocab, kt_sample s) {
-    sample_ref_desc d = { logits, vocab, s.top_k, (double)s.top_p, (double)s.min_p, (double)s.temperature,
+    sample_ref_desc d = { logits, vocab, s.top_k, 1.0, (double)s.top_p, (double)s.min_p, (double)s.temperature,
                           (uint64_t)s.seed_high << 32 | s.seed, s.position };
     uint32_t want = sample_ref(&d);
     static const uint32_t geometry[][2] = { { 1, 1 }, { 2, 3 }, { 5, 16 } };
@@ -445,11 +478,47 @@ TEST(kernel_text_sample_is_fair) {
 
 TEST(kernel_text_penalize) {
     EACH_MACHINE(t) {
-        float logits[6] = { 1, -1, 2, -2, 3, 0 };
-        const float want[6] = { 1, -2, 1, -2, 1.5f, 0 };
-        const uint32_t recent[7] = { 4, 1, 4, 2, 77, 2, 4 };
-        t->kt_penalize(3, logits, 6, recent, 7, 2.0f);
-        for (int i = 0; i < 6; i++) CHECK(logits[i] == want[i]);
+        const float logits[6] = { 1, -1, 2, -2, 3, 0 }, penalties[3] = { 2, 0.5f, 0.25f };
+        const uint32_t ids[5] = { 4, 1, 2, 77, 0 }, counts[5] = { 3, 1, 0, 2, 1 };
+        const float bias[5] = { 1, 0, -INFINITY, 5, 0 }, want[6] = { -0.25f, -2.75f, -INFINITY, -2, 0.75f, 0 };
+        for (uint32_t groups = 1; groups < 8; groups += 3) {
+            float adjusted[6];
+            t->kt_penalize(groups, logits, 6, (kt_places){ ids, counts, bias, 5 }, penalties, adjusted);
+            for (int i = 0; i < 6; i++) CHECK_MSG(adjusted[i] == want[i], "%s: %d: %g, not %g", t->machine, i, (double)adjusted[i], (double)want[i]);
+        }
+    }
+}
+
+/* What typical_p leaves, of all or of the top-k. */
+static void typical_case(const texts *t, const float *logits, uint32_t count, double typical_p, uint32_t top_k) {
+    unsigned char *stays = malloc(count);
+    float *kept = malloc(count * sizeof *kept);
+    size_t wrong = 0, left = 0;
+    if (!stays || !kept) abort();
+    memcpy(kept, logits, count * sizeof *kept);
+    typical_ref(&(sample_ref_desc){ .logits = logits, .vocab = count, .top_k = top_k, .typical_p = typical_p, .temperature = 1 }, stays);
+    t->kt_typical(2, kept, 1, count, top_k, (float)typical_p);
+    for (uint32_t i = 0; i < count; i++) {
+        left += stays[i];
+        wrong += stays[i] ? kept[i] != logits[i] : kept[i] != -INFINITY;
+    }
+    CHECK_MSG(wrong == 0, "%s: typical %g of %u, top %u, leaves %zu: %zu are wrong", t->machine, typical_p, count, top_k, left, wrong);
+    free(stays);
+    free(kept);
+}
+TEST(kernel_text_typical) {
+    static const double shares[] = { 0.05, 0.2, 0.5, 0.7, 0.9, 0.99, 1 };
+    static const uint32_t counts[] = { 1, 2, 33, 1000 };
+    EACH_MACHINE(t) {
+        for (size_t n = 0; n < sizeof counts / sizeof *counts; n++) {
+            for (int wide = 0; wide < 2; wide++) {
+                float *logits = model_logits(counts[n], wide ? 8.0f : 0.5f);
+                for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
+                    for (uint32_t top_k = 0; top_k < 60; top_k += 29) typical_case(t, logits, counts[n], shares[i], top_k);
+                }
+                free(logits);
+            }
+        }
     }
 }
 

@@ -564,9 +564,45 @@ static void check_decode(kernel_bench *b, size_t n) {
     bench_clear(b);
 }
 
+/* Later positions move down, their keys turned back; the rest of the cache stays. */
+static void check_kv_shift(kernel_bench *b, size_t n) {
+    static const size_t drops[][3] = { { 64, 0, 16 }, { 75, 3, 32 }, { 100, 17, 48 }, { 33, 16, 16 } }; /* pos, keep, drop */
+    size_t pos = drops[n][0], keep = drops[n][1], drop = drops[n][2], changed = 0;
+    double head[256], worst = 0.0;
+    scene s = make_scene(n, true);
+    s.blocks = (pos + 15) / 16;
+    bench_tensor *k_cache = bench_cache(b, &s, pos, true, true), *v_cache = bench_cache(b, &s, pos, false, true);
+    double *k_before = copy_of(k_cache), *v_before = copy_of(v_cache);
+    rope_ref_params rope = rope_of(&s);
+    rope.mscale = 1;
+    bench_in_copy(b, "inv_freq", FND_F32, fnd_shape1(s.pairs), s.inv_freq);
+    bench_u32(b, "pairing", s.pairing);
+    bench_u32(b, "pos", (uint32_t)pos);
+    bench_u32(b, "keep", (uint32_t)keep);
+    bench_u32(b, "drop", (uint32_t)drop);
+    bool ran = bench_run(b, "kv_shift");
+    for (size_t p = 0; ran && p < pos; p++) {
+        size_t from = p >= keep && p < pos - drop ? p + drop : p;
+        for (size_t h = 0; h < s.kv_heads; h++) {
+            for (size_t d = 0; d < s.head_dim; d++) head[d] = k_before[k_at(&s, from, h, d)];
+            if (from != p) rope_ref(&rope, head, -(long)drop);
+            for (size_t d = 0; d < s.head_dim; d++) {
+                double off = fabs(k_cache->v[k_at(&s, p, h, d)] - head[d]);
+                if (!(off <= 6e-4 * fabs(head[d]) + 3e-6)) worst = isnan(off) ? 1.0 : fmax(worst, off);
+                changed += v_cache->v[v_at(&s, p, h, d)] != v_before[v_at(&s, from, h, d)];
+            }
+        }
+    }
+    CHECK_MSG(worst == 0.0 && changed == 0, "%s kv_shift: keys off by %g, %zu values wrong", b->label, worst, changed);
+    free(k_before);
+    free(v_before);
+    bench_clear(b);
+}
+
 TEST(kernels_attention) {
     ON_EVERY_DEVICE(b) {
         for (size_t n = 0; n < 4; n++) {
+            check_kv_shift(&b, n);
             check_kv_write(&b, n);
             check_prefill(&b, n);
             check_decode(&b, n);
@@ -672,7 +708,7 @@ TEST(kernels_refuse_single_values_in_blocks) {
 
 TEST(kernels_all_shipped_are_tested) {
     static const char *const others[] = { "rmsnorm", "copy", "softmax", "silu", "gelu", "add", "swiglu", "embed", "repack", "kv_write", "attention", "attention_decode", "rope", "argmax_partial", "argmax_pick",
-                                          /* test_kernels_create.c */ "arange", "arange_i32", "fill", "ones", "random_uniform", "kv_rearrange", "sample_partial", "sample_pick", "sample_penalize" };
+                                          /* test_kernels_create.c */ "arange", "arange_i32", "fill", "ones", "random_uniform", "kv_rearrange", "sample_partial", "sample_pick", "sample_penalize", "sample_typical", "kv_shift" };
     for (size_t i = 0; i < fnd_shipped_count(); i++) {
         bool tested = false;
         for (size_t k = 0; k < LINEAR_KERNELS; k++) tested |= strcmp(linear_kernels[k].kernel, fnd_shipped_name(i)) == 0;

@@ -86,22 +86,53 @@ TEST(kernels_kv_rearrange) {
 
 static void check_penalize(kernel_bench *b) {
     enum { VOCAB = 301,
-           RECENTS = 40 };
-    uint32_t recent[RECENTS];
-    for (size_t i = 0; i < RECENTS; i++) recent[i] = i % 3 ? bench_below(20) : bench_below(VOCAB + 5); /* some repeated, some unknown */
-    bench_tensor *logits = bench_inout(b, "logits", FND_F32, fnd_shape2(1, VOCAB));
+           PLACES = 40 };
+    uint32_t ids[PLACES], counts[PLACES], recent[5 * PLACES];
+    float bias[PLACES];
+    double *logits = calloc(VOCAB, sizeof *logits);
+    penalize_ref_desc d = { .recent = recent, .bias_ids = ids, .bias = bias, .biases = PLACES - 2, .repeat = (double)1.3f, .presence = 0.25, .frequency = 0.125 };
+    const bench_tensor *x = bench_in(b, "logits", FND_F32, fnd_shape2(1, VOCAB)), *y;
     ref_val *want = vals(VOCAB);
-    for (size_t i = 0; i < VOCAB; i++) {
-        double v = logits->v[i];
-        bool is_recent = false;
-        for (size_t k = 0; k < RECENTS; k++) is_recent |= recent[k] == i;
-        want[i] = ref_exact(!is_recent ? v : v > 0.0 ? v / (double)1.3f
-                                                     : v * (double)1.3f);
+    if (!logits) abort();
+    for (uint32_t i = 0; i < PLACES; i++) {
+        ids[i] = i < PLACES - 2 ? 7 * i : VOCAB + i; /* the last ones are padding */
+        counts[i] = i % 5;
+        bias[i] = i % 3 ? 0.0f : 0.5f * (float)i;
+        for (uint32_t k = 0; k < counts[i]; k++) recent[d.recents++] = ids[i];
     }
-    bench_in_copy(b, "recent", FND_U32, fnd_shape1(RECENTS), recent);
-    bench_f32(b, "penalty", 1.3f);
-    if (bench_run(b, "sample_penalize")) bench_compare(b, logits, want, "sample_penalize");
+    for (size_t i = 0; i < VOCAB; i++) logits[i] = x->v[i];
+    penalize_ref(&d, logits, VOCAB);
+    for (size_t i = 0; i < VOCAB; i++) want[i] = (ref_val){ logits[i], logits[i] == x->v[i] ? 0.0 : 1e-6 * (4.0 + fabs(logits[i])) };
+    bench_in_copy(b, "ids", FND_U32, fnd_shape1(PLACES), ids);
+    bench_in_copy(b, "counts", FND_U32, fnd_shape1(PLACES), counts);
+    bench_in_copy(b, "bias", FND_F32, fnd_shape1(PLACES), bias);
+    y = bench_out(b, "adjusted", FND_F32, fnd_shape2(1, VOCAB));
+    bench_f32(b, "repeat", 1.3f);
+    bench_f32(b, "presence", 0.25f);
+    bench_f32(b, "frequency", 0.125f);
+    if (bench_run(b, "sample_penalize")) bench_compare(b, y, want, "sample_penalize");
+    free(logits);
     free(want);
+    bench_clear(b);
+}
+
+/* Candidates of 7 slices; some of the vocabulary stays. */
+static void check_typical(kernel_bench *b, double typical_p, uint32_t top_k) {
+    enum { SLICES = 7,
+           PER_SLICE = 48,
+           VOCAB = SLICES * PER_SLICE };
+    float logits[VOCAB];
+    unsigned char stays[VOCAB];
+    for (size_t i = 0; i < VOCAB; i++) logits[i] = 0.25f * (float)bench_below(40);
+    typical_ref(&(sample_ref_desc){ .logits = logits, .vocab = VOCAB, .top_k = top_k, .typical_p = typical_p, .temperature = 1 }, stays);
+    bench_tensor *kept = bench_inout_copy(b, "kept", FND_F32, fnd_shape2(SLICES, PER_SLICE), logits);
+    bench_u32(b, "top_k", top_k);
+    bench_f32(b, "typical_p", (float)typical_p);
+    if (bench_run(b, "sample_typical")) {
+        size_t wrong = 0;
+        for (size_t i = 0; i < VOCAB; i++) wrong += stays[i] ? kept->v[i] != (double)logits[i] : kept->v[i] != -INFINITY;
+        CHECK_MSG(wrong == 0, "%s typical %g of the top %u: %zu candidates are wrong", b->label, typical_p, top_k, wrong);
+    }
     bench_clear(b);
 }
 
@@ -157,6 +188,10 @@ TEST(kernels_sample) {
     float logits[VOCAB];
     ON_EVERY_DEVICE(b) {
         check_penalize(&b);
+        check_typical(&b, 0.2, 0);
+        check_typical(&b, 0.9, 0);
+        check_typical(&b, 0.5, 100);
+        check_typical(&b, 1.0, 20);
         for (size_t n = 0; n < 3 * sizeof settings / sizeof *settings; n++) {
             const double *s = settings[n / 3];
             for (size_t i = 0; i < VOCAB; i++) logits[i] = 6.0f * bench_uniform();

@@ -37,6 +37,7 @@ extern "C" {
     X(swiglu) \
     X(embed) \
     X(kv_write) \
+    X(kv_shift) \
     X(attention) \
     X(attention_decode) \
     X(repack) \
@@ -44,6 +45,7 @@ extern "C" {
     X(argmax_pick) \
     X(sample_partial) \
     X(sample_pick) \
+    X(sample_typical) \
     X(sample_penalize) \
     X(arange) \
     X(arange_i32) \

@@ -24,6 +24,17 @@ typedef struct fnd_kv_write_bind {
     float mscale;               /* RoPE: multiplies sine and cosine */
 } fnd_kv_write_bind;
 
+/* drop positions from the cache and move later ones down */
+typedef struct fnd_kv_shift_bind {
+    const fnd_tensor *inv_freq; /* [pairs] f32: radians per position for every pair */
+    fnd_key *k_cache;           /* [blocks, kv_heads, head_dim, 16] f16: keys, by blocks of 16 positions */
+    fnd_value *v_cache;         /* [blocks, kv_heads, 16, head_dim] f16: values, by blocks of 16 positions */
+    uint32_t keep;              /* positions before this stay */
+    uint32_t drop;              /* how many go from there: a multiple of 16 */
+    uint32_t pos;               /* positions there are */
+    uint32_t pairing;           /* RoPE: 0 (2i, 2i+1), 1 (i, i+pairs) */
+} fnd_kv_shift_bind;
+
 /* attention of many tokens over the cache */
 typedef struct fnd_attention_bind {
     const fnd_query *q;         /* [tokens, q_dim] f32: queries, not rotated; q_dim = heads*head_dim */
@@ -95,11 +106,23 @@ typedef struct fnd_sample_pick_bind {
     uint32_t position;          /* of the token drawn: another, another number */
 } fnd_sample_pick_bind;
 
-/* make recent tokens less likely */
+/* leave out candidates that are not typical */
+typedef struct fnd_sample_typical_bind {
+    fnd_tensor *kept; /* [slices, per_slice] f32: candidates, as sample_partial left them */
+    uint32_t top_k;   /* 0: off */
+    float typical_p;  /* 1: off */
+} fnd_sample_typical_bind;
+
+/* bias, and make recent tokens less likely */
 typedef struct fnd_sample_penalize_bind {
-    fnd_tensor *logits;       /* [1, vocab] f32: changed in place */
-    const fnd_tensor *recent; /* [recents] u32: recent tokens, repeated ones too */
-    float penalty;            /* 1: nothing happens */
+    const fnd_tensor *logits; /* [1, vocab] f32: a logit per token number */
+    const fnd_tensor *ids;    /* [places] u32: tokens to change, none twice */
+    const fnd_tensor *counts; /* [places] u32: how often each is among the recent tokens */
+    const fnd_tensor *bias;   /* [places] f32: what is added to each */
+    fnd_tensor *adjusted;     /* [1, vocab] f32: the changed logits */
+    float repeat;             /* of recent tokens; 1: off */
+    float presence;           /* of recent tokens; 0: off */
+    float frequency;          /* of recent tokens, each time; 0: off */
 } fnd_sample_penalize_bind;
 
 /* values at equal steps */

@@ -30,6 +30,7 @@ static const shipped list[] = {
     /* mains that loop by themselves */
     { "rows of an embedding table", { 0 }, { .name = "embed", .stages = { { "embed", NULL } } } },
     { "rotate keys and write keys and values into the cache", { 0 }, { .name = "kv_write", .stages = { { "kv_write", NULL } } } },
+    { "drop positions from the cache and move later ones down", { 0 }, { .name = "kv_shift", .stages = { { "kv_shift", NULL } } } },
     { "attention of many tokens over the cache", { 0 }, { .name = "attention", .stages = { { "attention", NULL } } } },
     { "one token: rotate, write to the cache, attend, split over keys", { 0 }, { .name = "attention_decode", .stages = { { "attention_decode", NULL } } } },
     { "weights into the layout of this device's matrix kernels", { 0 }, { .name = "repack", .stages = { { "repack", NULL } } } },
@@ -37,7 +38,8 @@ static const shipped list[] = {
     { "the best of the slices", { 0 }, { .name = "argmax_pick", .stages = { { "argmax_pick", NULL } } } },
     { "the highest logits of every slice", { 0 }, { .name = "sample_partial", .stages = { { "sample_partial", NULL } } } },
     { "top-k, top-p, min-p, temperature, draw", { 0 }, { .name = "sample_pick", .stages = { { "sample_pick", NULL } } } },
-    { "make recent tokens less likely", { 0 }, { .name = "sample_penalize", .stages = { { "sample_penalize", NULL } } } },
+    { "leave out candidates that are not typical", { 0 }, { .name = "sample_typical", .stages = { { "sample_typical", NULL } } } },
+    { "bias, and make recent tokens less likely", { 0 }, { .name = "sample_penalize", .stages = { { "sample_penalize", NULL } } } },
     { "values at equal steps", { 0 }, { .name = "arange", .stages = { { "arange", NULL } } } },
     { "whole numbers at equal steps", { 0 }, { .name = "arange_i32", .stages = { { "arange_i32", NULL } } } },
     { "one value everywhere", { 0 }, { .name = "fill", .stages = { { "fill", NULL } } } },

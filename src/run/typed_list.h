@@ -21,6 +21,7 @@
     K(swiglu, READ(swiglu, x_gate) READ(swiglu, x_up) WRITTEN(swiglu, y)) \
     K(embed, WRITTEN(embed, y) READ(embed, ids) READ(embed, w)) \
     K(kv_write, READ(kv_write, k) READ(kv_write, v) READ(kv_write, inv_freq) WRITTEN(kv_write, k_cache) WRITTEN(kv_write, v_cache) U32(kv_write, pos) U32(kv_write, pairing) F32(kv_write, mscale)) \
+    K(kv_shift, READ(kv_shift, inv_freq) WRITTEN(kv_shift, k_cache) WRITTEN(kv_shift, v_cache) U32(kv_shift, keep) U32(kv_shift, drop) U32(kv_shift, pos) U32(kv_shift, pairing)) \
     K(attention, READ(attention, q) READ(attention, inv_freq) READ(attention, k_cache) READ(attention, v_cache) WRITTEN(attention, y) U32(attention, pos) F32(attention, scale) U32(attention, pairing) F32(attention, mscale)) \
     K(attention_decode, READ(attention_decode, q) READ(attention_decode, k) READ(attention_decode, v) READ(attention_decode, inv_freq) WRITTEN(attention_decode, k_cache) WRITTEN(attention_decode, v_cache) WRITTEN(attention_decode, part) U32(attention_decode, pos) F32(attention_decode, scale) U32(attention_decode, pairing) F32(attention_decode, mscale)) \
     K(repack, WRITTEN(repack, tiles) READ(repack, w)) \
@@ -28,7 +29,8 @@
     K(argmax_pick, READ(argmax_pick, best) READ(argmax_pick, best_id) WRITTEN(argmax_pick, id)) \
     K(sample_partial, READ(sample_partial, logits) WRITTEN(sample_partial, kept) WRITTEN(sample_partial, kept_ids)) \
     K(sample_pick, READ(sample_pick, kept) READ(sample_pick, kept_ids) WRITTEN(sample_pick, near_logits) WRITTEN(sample_pick, near_ids) WRITTEN(sample_pick, id) U32(sample_pick, top_k) F32(sample_pick, top_p) F32(sample_pick, min_p) F32(sample_pick, temperature) U32(sample_pick, seed) U32(sample_pick, seed_high) U32(sample_pick, position)) \
-    K(sample_penalize, WRITTEN(sample_penalize, logits) READ(sample_penalize, recent) F32(sample_penalize, penalty)) \
+    K(sample_typical, WRITTEN(sample_typical, kept) U32(sample_typical, top_k) F32(sample_typical, typical_p)) \
+    K(sample_penalize, READ(sample_penalize, logits) READ(sample_penalize, ids) READ(sample_penalize, counts) READ(sample_penalize, bias) WRITTEN(sample_penalize, adjusted) F32(sample_penalize, repeat) F32(sample_penalize, presence) F32(sample_penalize, frequency)) \
     K(arange, WRITTEN(arange, y) F32(arange, start) F32(arange, step)) \
     K(arange_i32, WRITTEN(arange_i32, y) I32(arange_i32, start) I32(arange_i32, step)) \
     K(fill, WRITTEN(fill, y) F32(fill, value)) \

@@ -15,6 +15,7 @@
 #include "norm/put_rows.h"
 #include "rope/rope.h"
 #include "attention/attention_merge.h"
+#include "attention/kv_shift.h"
 #ifdef FND_GENERIC
 #include "attention/attention.h"
 #include "attention/attention_decode.h"
@@ -29,6 +30,7 @@
 #include "sample/argmax.h"
 #include "sample/penalize.h"
 #include "sample/sample.h"
+#include "sample/typical.h"
 
 #include "kernel_texts/glue.h"
 
@@ -125,9 +127,18 @@ void kt_kv_rearrange(u32 groups, kt_act x, kt_act y, const u32 dims[3]) {
     EACH_GROUP(t, groups)
     kv_rearrange(t, in(x), out(y), dims[0], dims[1], dims[2]);
 }
-void kt_penalize(u32 groups, f32 *logits, u32 vocab, const u32 *recent, u32 recents, f32 penalty) {
+void kt_penalize(u32 groups, const f32 *logits, u32 vocab, kt_places p, const f32 penalties[3], f32 *adjusted) {
     EACH_GROUP(t, groups)
-    sample_penalize(t, logits, recent, penalty, vocab, recents);
+    sample_penalize(t, logits, p.ids, p.counts, p.bias, adjusted, penalties[0], penalties[1], penalties[2], vocab, p.places);
+}
+void kt_typical(u32 groups, f32 *kept, u32 slices, u32 per_slice, u32 top_k, f32 typical_p) {
+    static u32 sums[2048];
+    EACH_GROUP(t, groups)
+    sample_typical(t, kept, top_k, typical_p, sums, slices, per_slice);
+}
+void kt_kv_shift(u32 groups, kt_rope r, kt_cache c, const u32 n[3]) {
+    EACH_GROUP(t, groups)
+    kv_shift(t, r.inv_freq, (f16 *)c.k, (f16 *)c.v, n[0], n[1], n[2], r.pairing, r.pairs, c.blocks, c.kv_heads, c.head_dim);
 }
 void kt_sample_token(u32 groups, const f32 *logits, u32 vocab, u32 slices, u32 near_count, kt_sample s, u32 *id) {
     static f32 kept[1 << 20], near_logits[1 << 20];

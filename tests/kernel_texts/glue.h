@@ -33,6 +33,12 @@ typedef struct kt_sample {
     uint32_t seed, seed_high, position;
 } kt_sample;
 
+typedef struct kt_places {
+    const uint32_t *ids, *counts;
+    const float    *bias;
+    uint32_t        places;
+} kt_places;
+
 #define KT_CALLS(X)                                                                                              \
     X(kt_embed, (uint32_t groups, uint32_t policy, kt_act y, const uint32_t *ids, const void *w, const uint32_t dims[3])) \
     X(kt_take, (kt_act x, float factor, float *y, uint32_t tokens, uint32_t rows))                               \
@@ -46,7 +52,9 @@ typedef struct kt_sample {
     X(kt_argmax, (uint32_t groups, const float *logits, uint32_t tokens, uint32_t vocab, uint32_t slices, uint32_t *id)) \
     X(kt_create, (uint32_t groups, kt_act y, int32_t *whole, uint32_t what, const uint32_t n[4]))  \
     X(kt_kv_rearrange, (uint32_t groups, kt_act x, kt_act y, const uint32_t dims[3]))                         \
-    X(kt_penalize, (uint32_t groups, float *logits, uint32_t vocab, const uint32_t *recent, uint32_t recents, float penalty)) \
+    X(kt_penalize, (uint32_t groups, const float *logits, uint32_t vocab, kt_places p, const float penalties[3], float *adjusted)) \
+    X(kt_typical, (uint32_t groups, float *kept, uint32_t slices, uint32_t per_slice, uint32_t top_k, float typical_p)) \
+    X(kt_kv_shift, (uint32_t groups, kt_rope r, kt_cache c, const uint32_t n[3]))                                \
     X(kt_sample_token, (uint32_t groups, const float *logits, uint32_t vocab, uint32_t slices, uint32_t near_count, kt_sample s, uint32_t *id))
 
 #endif
