@@ -39,9 +39,9 @@ static void remove_temp(void) {
 }
 
 const char *program_temp(const char *name) {
-    static char paths[8][FND_PROCESS_PATH_BYTES + 256];
+    static char paths[64][FND_PROCESS_PATH_BYTES + 256];
     static unsigned next;
-    char *path = paths[next++ % 8];
+    char *path = paths[next++ % 64];
     if (!temp_dir[0]) {
         fnd_error err = { 0 };
         if (fnd_process_temp_dir(temp_dir, &err) != FND_OK) {
@@ -84,9 +84,10 @@ static void be_the_program(const program_desc *desc, FILE *in, FILE *out, FILE *
         argv[count++] = word;
     }
     set_environment();
+    if (desc->path) setenv("PATH", desc->path, 1);
     signal(SIGINT, SIG_DFL);
     int to = open_output(desc->output, out);
-    if (dup2(fileno(in), 0) < 0 || dup2(to, 1) < 0 || dup2(fileno(err), 2) < 0) _exit(126);
+    if (dup2(fileno(in), 0) < 0 || dup2(to, 1) < 0 || dup2(desc->output == PROGRAM_BOTH ? to : fileno(err), 2) < 0) _exit(126);
     if (desc->output == PROGRAM_CLOSED) close(1);
     execv(program_path(), argv);
     _exit(127);

@@ -13,12 +13,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-typedef enum program_output { PROGRAM_KEEP, PROGRAM_CLOSED, PROGRAM_FULL, PROGRAM_NO_READER } program_output;
+/* PROGRAM_BOTH: standard error goes where standard output does. */
+typedef enum program_output { PROGRAM_KEEP, PROGRAM_BOTH, PROGRAM_CLOSED, PROGRAM_FULL, PROGRAM_NO_READER } program_output;
 
 typedef struct program_desc {
     const char *const *words;     /* behind the program's name; ends with NULL */
     const char        *input;     /* standard input; NULL: empty */
     program_output     output;    /* what becomes of standard output */
+    const char        *path;      /* PATH; NULL: as it is */
     bool               interrupt; /* SIGINT as soon as something was written to it */
 } program_desc;
 
@@ -44,7 +46,7 @@ void program_refused(program_result *r, int exit_code, const char *part, const c
     } while (0)
 
 /* A folder that is removed with the files in it when the tests end; a path in it, valid until the
- * eighth call from now. */
+ * 64th call from now. */
 const char *program_temp(const char *name);
 
 #endif

@@ -273,6 +273,54 @@ TEST(cli_truncated_file) {
     fnd_free_memory(file);
 }
 
+/* Whole files that cannot be run are listed all the same, with the reason. */
+static json_t *listed(const char *path, const char *why) {
+    program_result r;
+    json_error_t where;
+    program_run(&r, (const char *const[]){ "inspect", path, NULL });
+    CHECK_MSG(r.exit_code == 0 && !r.err[0], "%d: %s", r.exit_code, r.err);
+    CHECK_HAS(r.out, "cannot be run");
+    CHECK_HAS(r.out, why);
+    program_free(&r);
+    program_run(&r, (const char *const[]){ "inspect", path, "--json", NULL });
+    json_t *json = json_loads(r.out, 0, &where);
+    CHECK_MSG(json != NULL, "%s: %s", where.text, r.out);
+    CHECK_HAS(json_string_value(json_object_get(json, "why_not")), why);
+    program_free(&r);
+    return json;
+}
+
+TEST(cli_inspect_of_what_cannot_be_run) {
+    NEED(program_there(), not_built);
+    gguf_writer w = { 0 };
+    uint64_t dims[2] = { 32, 4 };
+    static const uint8_t data[32 * 4 * 4];
+    gguf_add_str(&w, "general.architecture", "banana");
+    gguf_add_u32(&w, "banana.block_count", 7);
+    gguf_add_f32(&w, "banana.curve", 0.5f);
+    gguf_add_bool(&w, "banana.ripe", true);
+    gguf_add_str(&w, "banana.colour", "yellow \"ish\"");
+    gguf_add_byte_tokenizer(&w, "qwen2");
+    gguf_add_tensor(&w, "peel", FND_F32, 2, dims, data, sizeof data);
+    gguf_save(&w, program_temp("banana.gguf"));
+    json_t *json = listed(program_temp("banana.gguf"), "architecture \"banana\" is not supported");
+    json_t *metadata = json_object_get(json, "metadata");
+    CHECK(json_integer_value(json_object_get(metadata, "banana.block_count")) == 7 && json_real_value(json_object_get(metadata, "banana.curve")) == 0.5);
+    CHECK(json_is_true(json_object_get(metadata, "banana.ripe")));
+    CHECK_STR(json_string_value(json_object_get(metadata, "banana.colour")), "yellow \"ish\"");
+    CHECK(json_array_size(json_object_get(json, "tensors")) == 1);
+    json_decref(json);
+    gguf_add_tensor_raw(&w, "seeds", 4711, 2, dims, sizeof data, NULL, 0);
+    gguf_save(&w, program_temp("banana.gguf"));
+    gguf_free(&w);
+    json = listed(program_temp("banana.gguf"), "type 4711");
+    json_t *tensor = json_array_get(json_object_get(json, "tensors"), 1);
+    CHECK_STR(json_string_value(json_object_get(tensor, "format")), "ggml type 4711");
+    CHECK(json_is_null(json_object_get(tensor, "bytes")));
+    json_decref(json);
+    PROGRAM_REFUSED(1, "type 4711", "run", "--model", program_temp("banana.gguf"), "--prompt", "x");
+}
+
 TEST(cli_unsupported_models) {
     NEED(program_there(), not_built);
     gguf_writer w = { 0 };
@@ -280,7 +328,6 @@ TEST(cli_unsupported_models) {
     gguf_add_byte_tokenizer(&w, "qwen2");
     gguf_save(&w, program_temp("banana.gguf"));
     gguf_free(&w);
-    PROGRAM_REFUSED(1, "banana", "inspect", program_temp("banana.gguf"));
     PROGRAM_REFUSED(1, "banana", "run", "--model", program_temp("banana.gguf"), "--prompt", "x");
     gguf_add_str(&w, "general.architecture", "llama");
     gguf_add_byte_tokenizer(&w, "klingon");

@@ -1,5 +1,4 @@
 /* test_cli_model.c - the program with a model: what it prints, and what ends it. */
-#include "backend/cpu/baked.h"
 #include "base/base.h"
 #include "base/file.h"
 #include "program.h"
@@ -8,17 +7,8 @@
 
 #include <jansson.h>
 #include <math.h>
-#include <sys/stat.h>
 
 static const char not_built[] = "the program is not built beside the tests";
-
-/* A model for 512 tokens. */
-static const char *tiny(void) {
-    static bool saved;
-    if (!saved) tiny_model_save(program_temp("tiny.gguf"), 512);
-    saved = true;
-    return program_temp("tiny.gguf");
-}
 
 static json_t *parsed(const program_result *r) {
     json_error_t where;
@@ -40,43 +30,61 @@ static double number(const json_t *object, const char *key) {
 TEST(cli_run_prints_only_the_answer) {
     NEED(program_there(), not_built);
     program_result a, b;
-    RUN(&a, "run", "--model", tiny(), "--prompt", "hello", "--max-tokens", "8");
-    RUN(&b, "run", "--max-tokens=8", "--prompt=hello", "--model", tiny());
+    RUN(&a, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "8");
+    RUN(&b, "run", "--max-tokens=8", "--prompt=hello", "--model", tiny_model());
     CHECK_MSG(a.exit_code == 0, "%s", a.err);
     CHECK(a.out_bytes > 0 && !strstr(a.out, "foundry"));
     CHECK_STR(b.out, a.out);
     CHECK_HAS(a.err, "tok/s");
     CHECK_HAS(a.err, "stopped after 8 tokens");
     program_free(&b);
-    RUN(&b, "run", "--model", tiny(), "--prompt", "hello", "--max-tokens", "8", "--system", "be brief");
+    RUN(&b, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "8", "--system", "be brief");
     CHECK_MSG(b.exit_code == 0, "%s", b.err);
     program_free(&a);
     program_free(&b);
 }
 
+/* Notes begin a line of their own where they follow the answer, and never touch standard output. */
+TEST(cli_run_notes_stand_on_lines_of_their_own) {
+    NEED(program_there(), not_built);
+    program_result apart, both;
+    const char *words[] = { "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "8", NULL };
+    program_run_desc(&apart, &(program_desc){ .words = words });
+    program_run_desc(&both, &(program_desc){ .words = words, .output = PROGRAM_BOTH });
+    CHECK_MSG(apart.exit_code == 0 && both.exit_code == 0, "%s", apart.err);
+    CHECK(apart.out_bytes && apart.out[apart.out_bytes - 1] != '\n'); /* the answer as it is */
+    CHECK(strncmp(apart.err, "foundry: ", 9) == 0);                   /* no empty line before */
+    char *answer = strstr(both.out, apart.out);
+    REQUIRE(answer != NULL);
+    CHECK_MSG(strncmp(answer + apart.out_bytes, "\nfoundry: ", 10) == 0, "%s", both.out);
+    CHECK(!strstr(both.out, "\n\nfoundry: "));
+    program_free(&apart);
+    program_free(&both);
+}
+
 TEST(cli_run_reads_the_prompt_from_a_file) {
     NEED(program_there(), not_built);
     program_result a, b;
-    const char *words[] = { "run", "--model", tiny(), "--prompt", "-", "--raw", "--max-tokens", "8", NULL };
+    const char *words[] = { "run", "--model", tiny_model(), "--prompt", "-", "--raw", "--max-tokens", "8", NULL };
     program_run_desc(&a, &(program_desc){ .words = words, .input = "hello world" });
-    RUN(&b, "run", "--model", tiny(), "--prompt", "hello world", "--raw", "--max-tokens", "8");
+    RUN(&b, "run", "--model", tiny_model(), "--prompt", "hello world", "--raw", "--max-tokens", "8");
     CHECK_MSG(a.exit_code == 0, "%s", a.err);
     CHECK_STR(a.out, b.out);
     program_free(&a);
     program_free(&b);
-    PROGRAM_REFUSED(1, "no-such-prompt", "run", "--model", tiny(), "--prompt-file", "no-such-prompt");
+    PROGRAM_REFUSED(1, "no-such-prompt", "run", "--model", tiny_model(), "--prompt-file", "no-such-prompt");
 }
 
 TEST(cli_run_seed_repeats) {
     NEED(program_there(), not_built);
     program_result a, b;
-    RUN(&a, "run", "--model", tiny(), "--prompt", "hello", "--max-tokens", "12", "--temperature", "1", "--top-k", "50", "--top-p", "0.95", "--min-p", "0.01", "--seed", "7");
-    RUN(&b, "run", "--model", tiny(), "--prompt", "hello", "--max-tokens", "12", "--temperature", "1", "--top-k", "50", "--top-p", "0.95", "--min-p", "0.01", "--seed", "7");
+    RUN(&a, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "12", "--temperature", "1", "--top-k", "50", "--top-p", "0.95", "--min-p", "0.01", "--seed", "7");
+    RUN(&b, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "12", "--temperature", "1", "--top-k", "50", "--top-p", "0.95", "--min-p", "0.01", "--seed", "7");
     CHECK_MSG(a.exit_code == 0, "%s", a.err);
     CHECK_STR(a.out, b.out);
     program_free(&a);
     program_free(&b);
-    RUN(&a, "run", "--model", tiny(), "--prompt", "hello", "--max-tokens", "4", "--temperature", "1");
+    RUN(&a, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "4", "--temperature", "1");
     CHECK_HAS(a.err, "--seed");
     program_free(&a);
 }
@@ -84,21 +92,21 @@ TEST(cli_run_seed_repeats) {
 TEST(cli_run_context_ends) {
     NEED(program_there(), not_built);
     program_result r;
-    RUN(&r, "run", "--model", tiny(), "--prompt", "hello world", "--raw", "--context", "24");
+    RUN(&r, "run", "--model", tiny_model(), "--prompt", "hello world", "--raw", "--context", "24");
     CHECK_MSG(r.exit_code == 0, "%s", r.err);
     CHECK_HAS(r.err, "the context of 24 tokens is full");
     program_free(&r);
-    PROGRAM_REFUSED(1, "the prompt has 5 tokens, but the context holds 4", "run", "--model", tiny(), "--raw", "--context", "4", "--prompt", "xyzab");
-    PROGRAM_REFUSED(2, "--context 513 is more", "run", "--model", tiny(), "--context", "513", "--prompt", "x");
+    PROGRAM_REFUSED(1, "the prompt has 5 tokens, but the context holds 4", "run", "--model", tiny_model(), "--raw", "--context", "4", "--prompt", "xyzab");
+    PROGRAM_REFUSED(2, "--context 513 is more", "run", "--model", tiny_model(), "--context", "513", "--prompt", "x");
 }
 
 TEST(cli_prompts_empty_and_not_utf8) {
     NEED(program_there(), not_built);
     program_result r;
-    PROGRAM_REFUSED(2, "the prompt is empty", "run", "--model", tiny(), "--prompt", "");
-    PROGRAM_REFUSED(2, "the prompt is empty", "run", "--model", tiny(), "--prompt", "", "--raw");
-    PROGRAM_REFUSED(2, "the prompt is empty", "logits", "--model", tiny(), "--prompt", "");
-    RUN(&r, "run", "--model", tiny(), "--prompt", "a\xff\xc3", "--raw", "--max-tokens", "4");
+    PROGRAM_REFUSED(2, "the prompt is empty", "run", "--model", tiny_model(), "--prompt", "");
+    PROGRAM_REFUSED(2, "the prompt is empty", "run", "--model", tiny_model(), "--prompt", "", "--raw");
+    PROGRAM_REFUSED(2, "the prompt is empty", "logits", "--model", tiny_model(), "--prompt", "");
+    RUN(&r, "run", "--model", tiny_model(), "--prompt", "a\xff\xc3", "--raw", "--max-tokens", "4");
     CHECK_MSG(r.exit_code == 0, "%s", r.err);
     CHECK_HAS(r.err, "not valid UTF-8 from byte 1 on");
     program_free(&r);
@@ -119,7 +127,7 @@ TEST(cli_run_interrupted) {
 
 TEST(cli_run_output_closed_or_full) {
     NEED(program_there(), not_built);
-    const char *words[] = { "run", "--model", tiny(), "--prompt", "hello", NULL };
+    const char *words[] = { "run", "--model", tiny_model(), "--prompt", "hello", NULL };
     static const struct {
         program_output output;
         const char *part;
@@ -133,45 +141,19 @@ TEST(cli_run_output_closed_or_full) {
     }
 }
 
-/* ---- the cache and the compiler ---- */
+/* ---- the cache ---- */
 
 TEST(cli_cache_that_cannot_be_used) {
     NEED(program_there(), not_built);
     fnd_error err = { 0 };
     program_result good, r;
-    RUN(&good, "run", "--model", tiny(), "--prompt", "hello", "--max-tokens", "8");
+    RUN(&good, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "8");
     CHECK_OK(fnd_file_write(program_temp("no-folder"), "x", 1, &err), &err);
-    RUN(&r, "run", "--model", tiny(), "--prompt", "hello", "--max-tokens", "8", "--cache-dir", program_temp("no-folder"));
+    RUN(&r, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "8", "--cache-dir", program_temp("no-folder"));
     CHECK_MSG(r.exit_code == 0, "%s", r.err);
     CHECK_STR(r.out, good.out);
     program_free(&r);
     program_free(&good);
-}
-
-TEST(cli_without_a_compiler) {
-    NEED(program_there(), not_built);
-    NEED(fnd_baked_kernel_count > 0, "no kernels are compiled into this build");
-    static const char *const compilers[] = { "false", "/no/such/compiler" };
-    for (size_t i = 0; i < FND_COUNT(compilers); i++) {
-        program_result r;
-        RUN(&r, "run", "--model", tiny(), "--prompt", "hello", "--max-tokens", "8", "--no-cache", "--compiler", compilers[i]);
-        CHECK_MSG(r.exit_code == 0, "%s", r.err);
-        CHECK(r.out_bytes > 0);
-        program_free(&r);
-    }
-}
-
-TEST(cli_compiler_that_fails) {
-    NEED(program_there(), not_built);
-    static const char script[] = "#!/bin/sh\ncase \"$*\" in *--version*) echo 'cc 1.0' ;; *) echo 'error: no' ; exit 1 ;; esac\n";
-    fnd_error err = { 0 };
-    program_result r;
-    CHECK_OK(fnd_file_write(program_temp("broken-cc"), script, sizeof script - 1, &err), &err);
-    CHECK(chmod(program_temp("broken-cc"), 0700) == 0);
-    RUN(&r, "run", "--model", tiny(), "--prompt", "hello", "--max-tokens", "8", "--no-cache", "--compiler", program_temp("broken-cc"));
-    CHECK_MSG(r.exit_code == 0 || (r.exit_code == 1 && strstr(r.err, "error: no")), "%s", r.err); /* a kernel in the library may serve */
-    program_free(&r);
-    PROGRAM_REFUSED(1, "compile", "run", "--model", tiny(), "--prompt", "hello", "--max-tokens", "8", "--no-cache", "--compiler", "false", "--backend", "sim");
 }
 
 /* ---- figures ---- */
@@ -182,7 +164,7 @@ TEST(cli_logits) {
     double sum = 0, before = INFINITY;
     size_t i;
     json_t *item;
-    RUN(&r, "logits", "--model", tiny(), "--prompt", "hello<|end|>x", "--top", "1000", "--json");
+    RUN(&r, "logits", "--model", tiny_model(), "--prompt", "hello<|end|>x", "--top", "1000", "--json");
     CHECK_MSG(r.exit_code == 0, "%s", r.err);
     json_t *top = parsed(&r);
     CHECK(json_array_size(top) == TINY_MODEL_VOCAB);
@@ -194,18 +176,18 @@ TEST(cli_logits) {
     }
     CHECK_MSG(fabs(sum - 1) < 1e-5, "probabilities add up to %g", sum);
     program_free(&r);
-    RUN(&r, "logits", "--model", tiny(), "--ids", "261, 256,120", "--top", "3", "--json", "--every");
+    RUN(&r, "logits", "--model", tiny_model(), "--ids", "261, 256,120", "--top", "3", "--json", "--every");
     CHECK_MSG(r.exit_code == 0, "%s", r.err);
     json_t *every = parsed(&r);
     CHECK(json_array_size(every) == 3 && json_array_size(json_array_get(every, 0)) == 3);
     CHECK(number(json_array_get(json_array_get(every, 2), 0), "id") == number(json_array_get(top, 0), "id"));
     program_free(&r);
-    RUN(&r, "logits", "--model", tiny(), "--prompt", "x", "--top", "3");
+    RUN(&r, "logits", "--model", tiny_model(), "--prompt", "x", "--top", "3");
     CHECK(r.exit_code == 0 && r.out_bytes > 0);
     program_free(&r);
     json_decref(top);
     json_decref(every);
-    PROGRAM_REFUSED(2, "token 270", "logits", "--model", tiny(), "--ids", "1,270");
+    PROGRAM_REFUSED(2, "token 270", "logits", "--model", tiny_model(), "--ids", "1,270");
 }
 
 TEST(cli_perplexity) {
@@ -216,7 +198,7 @@ TEST(cli_perplexity) {
     size_t i;
     json_t *item;
     CHECK_OK(fnd_file_write(program_temp("text.txt"), "hello world, hello", 18, &err), &err);
-    RUN(&r, "perplexity", "--model", tiny(), "--file", program_temp("text.txt"), "--json", "--per-token");
+    RUN(&r, "perplexity", "--model", tiny_model(), "--file", program_temp("text.txt"), "--json", "--per-token");
     CHECK_MSG(r.exit_code == 0, "%s", r.err);
     json_t *all = parsed(&r), *logprobs = json_object_get(all, "logprobs");
     program_free(&r);
@@ -224,21 +206,41 @@ TEST(cli_perplexity) {
     json_array_foreach(logprobs, i, item) nll -= json_number_value(item) / (double)json_array_size(logprobs);
     CHECK(fabs(nll - number(all, "nll_per_token")) < 1e-5 && fabs(exp(nll) / number(all, "ppl") - 1) < 1e-5);
     json_decref(all);
-    RUN(&r, "perplexity", "--model", tiny(), "--file", program_temp("text.txt"), "--json");
+    RUN(&r, "perplexity", "--model", tiny_model(), "--file", program_temp("text.txt"), "--json");
     CHECK(r.exit_code == 0 && !strstr(r.out, "logprobs"));
     program_free(&r);
     CHECK_OK(fnd_file_write(program_temp("one.txt"), "x", 1, &err), &err);
-    PROGRAM_REFUSED(1, "at least 2", "perplexity", "--model", tiny(), "--file", program_temp("one.txt"));
+    PROGRAM_REFUSED(1, "at least 2", "perplexity", "--model", tiny_model(), "--file", program_temp("one.txt"));
     char many[700];
     memset(many, 'x', sizeof many);
     CHECK_OK(fnd_file_write(program_temp("many.txt"), many, sizeof many, &err), &err);
-    PROGRAM_REFUSED(1, "has 700 tokens, but the context holds 512", "perplexity", "--model", tiny(), "--file", program_temp("many.txt"));
+    PROGRAM_REFUSED(1, "has 700 tokens, but the context holds 512", "perplexity", "--model", tiny_model(), "--file", program_temp("many.txt"));
+}
+
+/* What can be refused is refused before the weights are read: they are of a size that could not be. */
+TEST(cli_refuses_before_it_loads) {
+    NEED(program_there(), not_built);
+    fnd_error err = { 0 };
+    char many[700];
+    memset(many, 'x', sizeof many);
+    CHECK_OK(fnd_file_write(program_temp("many.txt"), many, sizeof many, &err), &err);
+    CHECK_OK(fnd_file_write(program_temp("none.txt"), "", 0, &err), &err);
+    tiny_model_save_without_weights(program_temp("weightless.gguf"), 512);
+    const char *f = program_temp("weightless.gguf");
+    PROGRAM_REFUSED(1, "none.txt is empty", "perplexity", "--model", "no-such-model", "--file", program_temp("none.txt"));
+    PROGRAM_REFUSED(1, "700 tokens, but the context holds 512", "perplexity", "--model", f, "--file", program_temp("many.txt"));
+    PROGRAM_REFUSED(1, "the prompt has 700 tokens", "run", "--model", f, "--raw", "--prompt-file", program_temp("many.txt"));
+    PROGRAM_REFUSED(2, "--context 513 is more", "run", "--model", f, "--context", "513", "--prompt", "x");
+    PROGRAM_REFUSED(2, "token 270", "logits", "--model", f, "--ids", "1,270");
+    PROGRAM_REFUSED(2, "more than this model's context", "bench", "--model", f, "--prompt-tokens", "513");
+    PROGRAM_REFUSED(2, "more than this model's context", "profile", "--model", f, "--prompt-tokens", "512", "--tokens", "1");
+    PROGRAM_REFUSED(1, "output_norm", "run", "--model", f, "--prompt", "x"); /* and then the weights are missed */
 }
 
 TEST(cli_inspect) {
     NEED(program_there(), not_built);
     program_result r;
-    RUN(&r, "inspect", tiny(), "--json");
+    RUN(&r, "inspect", tiny_model(), "--json");
     CHECK_MSG(r.exit_code == 0, "%s", r.err);
     json_t *all = parsed(&r);
     CHECK_STR(json_string_value(json_object_get(all, "name")), "tiny \"model\"");
@@ -247,7 +249,7 @@ TEST(cli_inspect) {
     CHECK(json_array_size(json_object_get(all, "formats")) == 2 && json_array_size(json_object_get(all, "tensors")) == 20);
     json_decref(all);
     program_free(&r);
-    RUN(&r, "inspect", tiny());
+    RUN(&r, "inspect", tiny_model());
     CHECK_HAS(r.out, "bytes per token");
     program_free(&r);
 }
@@ -255,21 +257,21 @@ TEST(cli_inspect) {
 TEST(cli_bench) {
     NEED(program_there(), not_built);
     program_result r;
-    RUN(&r, "bench", "--model", tiny(), "--prompt-tokens", "64", "--tokens", "8", "--repeat", "2", "--json");
+    RUN(&r, "bench", "--model", tiny_model(), "--prompt-tokens", "64", "--tokens", "8", "--repeat", "2", "--json");
     CHECK_MSG(r.exit_code == 0, "%s", r.err);
     json_t *all = parsed(&r);
     CHECK(number(all, "prefill_tok_s") > 0 && number(all, "decode_tok_s") > 0 && number(all, "decode_gb_s") > 0 && number(all, "read_gb_s") > 0);
     CHECK(fabs(number(all, "read_percent") - 100 * number(all, "decode_gb_s") / number(all, "read_gb_s")) < 0.01);
     json_decref(all);
     program_free(&r);
-    PROGRAM_REFUSED(2, "more than this model's context", "bench", "--model", tiny(), "--prompt-tokens", "513");
+    PROGRAM_REFUSED(2, "more than this model's context", "bench", "--model", tiny_model(), "--prompt-tokens", "513");
 }
 
 TEST(cli_profile) {
     NEED(program_there(), not_built);
     program_result r;
     json_error_t where;
-    RUN(&r, "profile", "--model", tiny(), "--prompt-tokens", "32", "--tokens", "4", "--trace", program_temp("trace.json"));
+    RUN(&r, "profile", "--model", tiny_model(), "--prompt-tokens", "32", "--tokens", "4", "--trace", program_temp("trace.json"));
     CHECK_MSG(r.exit_code == 0, "%s", r.err);
     CHECK_HAS(r.out, "prefill");
     CHECK_HAS(r.out, "decode");
@@ -277,5 +279,5 @@ TEST(cli_profile) {
     CHECK_MSG(trace != NULL, "%s", where.text);
     json_decref(trace);
     program_free(&r);
-    PROGRAM_REFUSED(1, "no/such/folder", "profile", "--model", tiny(), "--prompt-tokens", "8", "--tokens", "2", "--trace", "no/such/folder/t.json");
+    PROGRAM_REFUSED(1, "no/such/folder", "profile", "--model", tiny_model(), "--prompt-tokens", "8", "--tokens", "2", "--trace", "no/such/folder/t.json");
 }

@@ -284,7 +284,7 @@ static bool compiles(const char *text) {
     fnd_text said = { 0 };
     fnd_error err = { 0 };
     int exit_code = 1;
-    fnd_status status = fnd_process_run(argv, text, &said, &exit_code, &err);
+    fnd_status status = fnd_process_run(argv, text, 0, &said, &exit_code, &err);
     if (status == FND_OK && exit_code) fprintf(stderr, "%s", fnd_text_get(&said));
     fnd_text_free(&said);
     return status == FND_ERR_UNSUPPORTED || (status == FND_OK && exit_code == 0); /* no compiler: nothing to see */

@@ -28,7 +28,7 @@ static void check_run(const char *const *argv, const char *says) {
     fnd_text output = { 0 };
     fnd_error err = { 0 };
     int code = -1;
-    CHECK_OK(fnd_process_run(argv, NULL, &output, &code, &err), &err);
+    CHECK_OK(fnd_process_run(argv, NULL, 0, &output, &code, &err), &err);
     CHECK_MSG(code == 0, "%s ended with %d: %s", argv[0], code, fnd_text_get(&output));
     CHECK_HAS(fnd_text_get(&output), says);
     fnd_text_free(&output);
@@ -87,7 +87,7 @@ TEST(examples_fail_with_one_sentence) {
     fnd_text output = { 0 };
     fnd_error err = { 0 };
     int code = 0;
-    CHECK_OK(fnd_process_run((const char *[]){ beside("examples/custom_format"), "examples/no_such_file.h", NULL }, NULL, &output, &code, &err), &err);
+    CHECK_OK(fnd_process_run((const char *[]){ beside("examples/custom_format"), "examples/no_such_file.h", NULL }, NULL, 0, &output, &code, &err), &err);
     CHECK(code == 1);
     CHECK_HAS(fnd_text_get(&output), "no_such_file.h");
     fnd_text_free(&output);

@@ -31,8 +31,10 @@ static bool open_run(golden_run *r, int model, const fnd_desc *desc, bool no_fus
 
 static void close_run(golden_run *r) {
     fnd_error err = { 0 };
+    char notice[FND_ERROR_TEXT_BYTES];
     fnd_session_close(r->s);
     fnd_model_free(r->m);
+    if (r->f) CHECK_MSG(!fnd_next_notice(r->f, notice, sizeof notice), "%s", notice); /* other kernels would have been tested */
     CHECK_OK(fnd_close(r->f, &err), &err);
 }
 

@@ -129,7 +129,7 @@ static void *compile(void *argument) {
     if (fnd_text_check(&text, &v->err) == FND_OK &&
         fnd_process_temp_dir(v->dir, &v->err) == FND_OK) {
         snprintf(v->path, sizeof v->path, "%s/probe.so", v->dir);
-        if (fnd_process_run(argv, text.data, &v->said, &v->exit_code, &v->err) != FND_OK) v->exit_code = -1;
+        if (fnd_process_run(argv, text.data, 0, &v->said, &v->exit_code, &v->err) != FND_OK) v->exit_code = -1;
     }
     fnd_text_free(&text);
     return NULL;

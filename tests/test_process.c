@@ -10,7 +10,7 @@
 
 static fnd_status shell(const char *script, const char *input, fnd_text *output, int *exit_code, fnd_error *err) {
     const char *const argv[] = { "sh", "-c", script, NULL };
-    return fnd_process_run(argv, input, output, exit_code, err);
+    return fnd_process_run(argv, input, 0, output, exit_code, err);
 }
 
 TEST(process_finds_programs) {
@@ -38,7 +38,7 @@ TEST(process_runs_programs) {
     CHECK_OK(shell("kill -9 $$", NULL, NULL, &code, &err), &err);
     CHECK(code == 128 + 9);
     const char *const nowhere[] = { "no-such-program-here", NULL };
-    CHECK(fnd_process_run(nowhere, NULL, &output, &code, &err) == FND_ERR_UNSUPPORTED);
+    CHECK(fnd_process_run(nowhere, NULL, 0, &output, &code, &err) == FND_ERR_UNSUPPORTED);
     CHECK_STR(err.text, "no-such-program-here: no such program on the PATH");
     fnd_text_free(&output);
 }
@@ -62,6 +62,24 @@ TEST(process_does_not_hang_on_much_text) {
     CHECK(code == 0 && output.bytes == 1 << 20);
     fnd_text_free(&output);
     free(input);
+}
+
+/* A program that neither ends nor says anything, one that talks on, and one that closed its output. */
+TEST(process_stops_what_takes_too_long) {
+    static const char *const scripts[] = { "exec sleep 1000", "while :; do echo on and on; done", "exec >&- 2>&-; sleep 1000" };
+    int code;
+    for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+        const char *const argv[] = { "sh", "-c", scripts[i], NULL };
+        fnd_text output = { 0 };
+        fnd_error err = { 0 };
+        CHECK_MSG(fnd_process_run(argv, NULL, 1, &output, &code, &err) == FND_ERR_LIMIT, "%s: %s", scripts[i], err.text);
+        CHECK_HAS(err.text, "takes too long and was stopped");
+        fnd_text_free(&output);
+    }
+    fnd_error err = { 0 };
+    const char *const quick[] = { "sh", "-c", "exit 4", NULL };
+    CHECK_OK(fnd_process_run(quick, NULL, 1000, NULL, &code, &err), &err);
+    CHECK(code == 4);
 }
 
 TEST(process_temp_dir) {

@@ -17,7 +17,7 @@ extern "C" {
 
 typedef struct foundry foundry;
 
-enum { FND_PATH_BYTES = 1024, FND_MAX_THREADS = 1024 };
+enum { FND_PATH_BYTES = 1024, FND_MAX_THREADS = 1024, FND_COMPILER_SECONDS = 300 };
 
 typedef struct fnd_desc {
     const char *backend;    /* "cpu" (default), "sim", ... */
@@ -25,12 +25,14 @@ typedef struct fnd_desc {
     uint32_t    device;     /* which device of its kind; 0: the first */
     const char *isa;        /* "generic" forces the portable texts; NULL: the best here */
     const char *compiler;   /* C compiler of the backends that need one; NULL: first on the PATH */
+    uint32_t    compiler_seconds; /* a compiler that takes longer for one text is stopped; 0: FND_COMPILER_SECONDS */
     const char *kernel_dir; /* kernel texts found here replace those inside the library */
     const char *cache_dir;  /* compiled kernels on disk; NULL: default_cache_dir */
     bool        no_cache;   /* neither read nor write compiled kernels on disk */
     bool        no_baked;   /* do not use kernels compiled into the library */
     bool        no_build;   /* never call a compiler */
-    bool        wait_for_build; /* compile programs before their first run, not beside it */
+    bool        wait_for_build; /* compile programs before their first run, not beside it; where that
+                                 * fails, the library's kernels serve all the same, with a notice */
     bool        quick_build; /* compile fast rather than well: tests */
     char        default_cache_dir[FND_PATH_BYTES]; /* filled by fnd_options_from_environment; empty: no
                                                     * cache on disk unless cache_dir names one */

@@ -67,18 +67,21 @@ typedef struct fnd_gguf_value {
 
 typedef struct fnd_gguf_tensor {
     fnd_span    name;
-    fnd_format  format;    /* FND_FORMAT_NONE: only possible with FND_GGUF_METADATA_ONLY */
+    fnd_format  format;    /* FND_FORMAT_NONE: only possible with the flags below */
     uint32_t    ggml_type; /* as in the file */
     uint32_t    dim_count; /* 1..4 */
     uint64_t    dims[4];   /* as in the file: dims[0] is the length of a row; unused ones are 1 */
     uint64_t    offset;    /* of the data, from the start of the file */
     uint64_t    bytes;     /* 0 when the format is unknown */
-    const void *data;      /* NULL: only possible with FND_GGUF_METADATA_ONLY */
+    const void *data;      /* NULL: only possible with the flags below */
 } fnd_gguf_tensor;
 
 enum {
-    /* Tensors may have unknown types and their data may be absent: for tokenizers and inspection. */
-    FND_GGUF_METADATA_ONLY = 1
+    /* Tensors may have unknown types and their data may be absent: for tokenizers. */
+    FND_GGUF_METADATA_ONLY = 1,
+    /* Tensors may have unknown types, and the file may be a part of a model; all else is checked: for
+     * inspection. */
+    FND_GGUF_ANY_TYPE = 2
 };
 
 /* Open a file; or bytes in memory, which the caller keeps until the close and calls `name` in

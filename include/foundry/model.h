@@ -36,6 +36,10 @@ typedef struct fnd_model_desc {
     bool             separate; /* fused kernels, but each a launch of its own: to profile them */
     fnd_progress_fn *progress; /* may be NULL */
     void            *progress_ctx;
+    /* Called when hyper-parameters and tokenizer are there and the weights are not: a prompt that does
+     * not fit need not wait for them. Anything but FND_OK ends the loading. May be NULL. */
+    fnd_status     (*before_weights)(void *ctx, fnd_model *m, fnd_error *err);
+    void            *before_weights_ctx;
 } fnd_model_desc;
 
 /* Opens, checks and prepares the file. Unsupported architecture, format or tokenizer:

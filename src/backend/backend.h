@@ -15,6 +15,7 @@ typedef struct fnd_backend_desc {
     uint32_t    device;    /* which device of its kind; 0 = first */
     const char *isa;       /* cpu: "generic", "v3", "v4", "v4_vnni"...; NULL = best here */
     const char *compiler;  /* cpu, sim: C compiler; NULL = first of cc, gcc, clang on the PATH */
+    uint32_t    compiler_seconds; /* a compiler that takes longer is stopped; 0 = FND_COMPILER_SECONDS */
 } fnd_backend_desc;
 
 typedef struct fnd_device_info {

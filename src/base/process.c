@@ -9,11 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -102,33 +104,66 @@ static int spawn(pid_t *pid, const char *program, const char *const *argv, int i
     return failed;
 }
 
-/* Read until every writer is gone, keeping the first OUTPUT_LIMIT_BYTES. */
-static void drain(int fd, fnd_text *output) {
+/* Milliseconds until then, for poll; -1: no limit. */
+static int left_until(uint64_t deadline_ns) {
+    if (!deadline_ns) return -1;
+    uint64_t now = fnd_now_ns();
+    uint64_t left = now >= deadline_ns ? 0 : (deadline_ns - now) / 1000000 + 1;
+    return left > INT_MAX ? INT_MAX : (int)left;
+}
+
+/* Read until every writer is gone, keeping the first OUTPUT_LIMIT_BYTES. False: it takes too long. */
+static bool drain(int fd, uint64_t deadline_ns, fnd_text *output) {
     char block[4096];
     size_t kept = 0;
     for (;;) {
+        struct pollfd ready = { .fd = fd, .events = POLLIN };
+        int left = left_until(deadline_ns), count = left ? poll(&ready, 1, left) : 0;
+        if (count == 0) return false;
+        if (count < 0 && errno != EINTR) return true;
+        if (count < 0) continue;
         ssize_t n = read(fd, block, sizeof block);
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return;
+        if (n <= 0) return true;
         size_t take = fnd_min_size((size_t)n, OUTPUT_LIMIT_BYTES - kept);
         if (output) fnd_text_add(output, block, take);
         kept += take;
     }
 }
 
-static fnd_status wait_for(pid_t pid, const char *program, int *exit_code, fnd_error *err) {
+/* Has it ended? Waits for it unless there is a limit. */
+static pid_t try_wait(pid_t pid, int *state, bool limited) {
+    pid_t done;
+    do {
+        done = waitpid(pid, state, limited ? WNOHANG : 0);
+    } while (done < 0 && errno == EINTR);
+    return done;
+}
+
+/* Its output has ended (`ended`) or not; the program may go on all the same. */
+static fnd_status wait_for(pid_t pid, const char *program, uint64_t deadline_ns, bool ended, int *exit_code, fnd_error *err) {
+    static const struct timespec nap = { 0, 200000 };
     int state = 0;
-    while (waitpid(pid, &state, 0) < 0) {
-        if (errno != EINTR) return fnd_fail(err, FND_ERR_FILE, "lost track of %s: %s", program, strerror(errno));
+    pid_t done = 0;
+    while (ended && (done = try_wait(pid, &state, deadline_ns != 0)) == 0) {
+        if (left_until(deadline_ns) == 0) break;
+        nanosleep(&nap, NULL);
+    }
+    if (done < 0) return fnd_fail(err, FND_ERR_FILE, "lost track of %s: %s", program, strerror(errno));
+    if (done == 0) {
+        kill(pid, SIGKILL);
+        (void)try_wait(pid, &state, false);
+        return fnd_fail(err, FND_ERR_LIMIT, "%s takes too long and was stopped", program);
     }
     *exit_code = WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
     return FND_OK;
 }
 
-fnd_status fnd_process_run(const char *const *argv, const char *input, fnd_text *output, int *exit_code, fnd_error *err) {
+fnd_status fnd_process_run(const char *const *argv, const char *input, uint32_t limit_seconds, fnd_text *output, int *exit_code, fnd_error *err) {
     char program[FND_PROCESS_PATH_BYTES];
     int in = -1, out[2];
     pid_t pid;
+    uint64_t deadline_ns = limit_seconds ? fnd_now_ns() + limit_seconds * UINT64_C(1000000000) : 0;
     *exit_code = -1;
     if (!fnd_process_find(argv[0], program)) {
         return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s: no such program%s", argv[0], strchr(argv[0], '/') ? "" : " on the PATH");
@@ -145,8 +180,8 @@ fnd_status fnd_process_run(const char *const *argv, const char *input, fnd_text 
     if (failed) {
         status = fnd_fail(err, failed == ENOENT || failed == ENOEXEC ? FND_ERR_UNSUPPORTED : FND_ERR_FILE, "cannot run %s: %s", program, strerror(failed));
     } else {
-        drain(out[0], output);
-        status = wait_for(pid, program, exit_code, err);
+        bool ended = drain(out[0], deadline_ns, output);
+        status = wait_for(pid, program, deadline_ns, ended, exit_code, err);
     }
     close(out[0]);
     if (status == FND_OK && output) status = fnd_text_check(output, err);

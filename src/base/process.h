@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "foundry/status.h"
 
+#include <stdint.h>
+
 enum { FND_PROCESS_PATH_BYTES = 1024 };
 
 /* Find a program: a name with a slash is taken as it is, any other is looked for along the PATH.
@@ -17,8 +19,9 @@ bool fnd_process_find(const char *name, char path[FND_PROCESS_PATH_BYTES]);
  * empty); what it writes to stdout and stderr is added to `output`, in the order it wrote (NULL:
  * discarded; at most 1 MiB is kept). *exit_code is its exit status, or 128 + the signal that ended
  * it. A program that ran and failed is FND_OK with *exit_code != 0; one that is not there is
- * FND_ERR_UNSUPPORTED. Any thread may call. */
-FND_USE_RESULT fnd_status fnd_process_run(const char *const *argv, const char *input, fnd_text *output, int *exit_code, fnd_error *err);
+ * FND_ERR_UNSUPPORTED. After `limit_seconds` (0: never) it is killed: FND_ERR_LIMIT. Any thread may
+ * call. */
+FND_USE_RESULT fnd_status fnd_process_run(const char *const *argv, const char *input, uint32_t limit_seconds, fnd_text *output, int *exit_code, fnd_error *err);
 
 /* Make an empty directory of our own in $TMPDIR (or /tmp). */
 FND_USE_RESULT fnd_status fnd_process_temp_dir(char path[FND_PROCESS_PATH_BYTES], fnd_error *err);

@@ -82,10 +82,17 @@ static fnd_status rounds(fnd_cli_lm *lm, const bench_options *o, const uint32_t 
     return FND_OK;
 }
 
+static uint32_t most_tokens(const bench_options *o) { return o->prompt_tokens > o->tokens ? o->prompt_tokens : o->tokens; }
+
+static fnd_status check(fnd_cli_lm *lm, void *options, fnd_error *err) {
+    uint32_t most = most_tokens(options), limit = fnd_model_get_info(lm->m)->context_length;
+    if (most > limit) return fnd_fail(err, FND_ERR_USAGE, "%u tokens are more than this model's context of %u", most, limit);
+    return FND_OK;
+}
+
 static fnd_status measure(fnd_cli_lm *lm, const bench_options *o, figures *out, fnd_error *err) {
-    uint32_t most = o->prompt_tokens > o->tokens ? o->prompt_tokens : o->tokens;
+    uint32_t most = most_tokens(o);
     const fnd_model_info *info = fnd_model_get_info(lm->m);
-    if (most > info->context_length) return fnd_fail(err, FND_ERR_USAGE, "%u tokens are more than this model's context of %u", most, info->context_length);
     FND_TRY(fnd_cli_lm_begin(lm, 0, err));
     uint32_t *ids = fnd_alloc_zeroed(most, sizeof *ids);
     double *speeds = fnd_alloc_zeroed(2 * (size_t)o->repeat, sizeof *speeds);
@@ -141,7 +148,8 @@ static fnd_status print(const fnd_cli_lm *lm, const bench_options *o, const figu
 
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
     const bench_options *o = options;
-    fnd_cli_lm lm = { .wait_for_kernels = true };
+    bench_options copy = *o;
+    fnd_cli_lm lm = { .wait_for_kernels = true, .check = check, .check_ctx = &copy };
     figures r = { 0 };
     FND_TRY(fnd_cli_need(&fnd_cli_bench, "--model", o->model, err));
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);

@@ -46,7 +46,7 @@ typedef struct fnd_cli_option {
 /* Options that every command takes. */
 typedef struct fnd_cli_globals {
     const char *backend, *isa, *compiler, *kernel_dir, *cache_dir;
-    uint32_t    threads;
+    uint32_t    threads, compiler_seconds;
     bool        no_cache, no_fuse, help, version;
 } fnd_cli_globals;
 
@@ -93,7 +93,12 @@ FND_USE_RESULT fnd_status fnd_cli_need(const fnd_cli_command *command, const cha
 
 /* ---- output (output.c) ---- */
 
-/* "foundry: ..." on standard error, behind any line of progress. */
+/* The last byte put on standard output was no end of a line. */
+bool fnd_cli_in_line(void);
+/* Before anything is written to standard error: take the line of progress away, and end a line of
+ * results that stands where this will (a terminal, a pipe or a file for both). */
+void fnd_cli_begin_note(void);
+/* "foundry: ..." on standard error. */
 void fnd_cli_note(const char *format, ...) FND_PRINTF_(1, 2);
 /* Write to standard output; FND_ERR_FILE when it cannot take it (closed, full). */
 FND_USE_RESULT fnd_status fnd_cli_put(const char *bytes, size_t count, fnd_error *err);

@@ -27,16 +27,17 @@ typedef struct format_table {
     size_t count;
 } format_table;
 
-static void count_formats(const fnd_gguf *g, format_table *table) {
+static fnd_status count_formats(const fnd_gguf *g, format_table *table, fnd_error *err) {
     for (size_t i = 0; i < fnd_gguf_tensor_count(g); i++) {
         const fnd_gguf_tensor *t = fnd_gguf_tensor_at(g, i);
         size_t r = 0;
         while (r < table->count && table->rows[r].ggml_type != t->ggml_type) r++;
-        if (r == MAX_FORMATS) continue;
+        if (r == MAX_FORMATS) return fnd_fail(err, FND_ERR_FORMAT, "%s has tensors of more than %d types, which no model has; the file is damaged", fnd_gguf_path(g), MAX_FORMATS);
         if (r == table->count) table->rows[table->count++] = (format_row){ .ggml_type = t->ggml_type, .format = t->format };
         table->rows[r].tensors++;
         table->rows[r].bytes += t->bytes;
     }
+    return FND_OK;
 }
 
 static const char *format_name(fnd_format format, uint32_t ggml_type, char text[32]) {
@@ -44,6 +45,97 @@ static const char *format_name(fnd_format format, uint32_t ggml_type, char text[
     if (info) return info->name;
     snprintf(text, 32, "ggml type %u", ggml_type);
     return text;
+}
+
+/* "?" for bytes that only who knows the format can tell. */
+static const char *bytes_text(fnd_format format, uint64_t bytes, const char *unknown, char text[32]) {
+    snprintf(text, 32, "%llu", (unsigned long long)bytes);
+    return fnd_format_get(format) ? text : unknown;
+}
+
+/* ---- the file ---- */
+
+typedef struct inspected {
+    fnd_gguf *g;
+    fnd_model_info info;
+    bool has_info;     /* the architecture is known, and what the file says of it makes sense */
+    bool has_bytes;    /* so are all formats */
+    fnd_error why_not; /* it cannot be run; "": nothing speaks against it */
+    format_table formats;
+} inspected;
+
+/* A file that is whole, and yet not for us, is listed as far as it is understood. A damaged one is refused. */
+static fnd_status open_file(const char *path, inspected *f, fnd_error *err) {
+    fnd_status status = fnd_gguf_open(path, 0, &f->g, &f->why_not);
+    f->has_bytes = status == FND_OK;
+    if (status == FND_ERR_UNSUPPORTED) return fnd_gguf_open(path, FND_GGUF_ANY_TYPE, &f->g, err);
+    return status == FND_OK ? FND_OK : fnd_fail(err, status, "%s", f->why_not.text);
+}
+
+static fnd_status look(inspected *f, fnd_error *err) {
+    fnd_error why = { 0 };
+    fnd_tokenizer *t;
+    fnd_status status = fnd_model_read_info(f->g, &f->info, &why);
+    if (status != FND_ERR_UNSUPPORTED && !fnd_gguf_tensor_count(f->g)) {
+        fnd_fail(&f->why_not, FND_ERR_UNSUPPORTED, "%s has no tensors, only metadata", fnd_gguf_path(f->g));
+        return FND_OK;
+    }
+    if (status != FND_OK && status != FND_ERR_UNSUPPORTED) return fnd_fail(err, status, "%s", why.text);
+    f->has_info = status == FND_OK;
+    if (status == FND_OK && fnd_tokenizer_open(f->g, &t, &why) == FND_OK) fnd_tokenizer_close(t);
+    if (why.status != FND_OK) fnd_fail(&f->why_not, why.status, "%s", why.text); /* keeps what was found before */
+    return FND_OK;
+}
+
+/* ---- metadata of other architectures ---- */
+
+/* Numbers, truths and short strings; of general.* and of the architecture's own keys. */
+static bool worth_showing(const fnd_gguf *g, const fnd_gguf_value *v) {
+    fnd_span architecture = { 0 };
+    fnd_error ignored = { 0 };
+    if (v->type == FND_GGUF_ARRAY || (v->type == FND_GGUF_STRING && fnd_gguf_string(v).bytes > 100)) return false;
+    if (v->key.bytes > 8 && memcmp(v->key.data, "general.", 8) == 0) return true;
+    if (fnd_gguf_maybe_str(g, "general.architecture", &architecture, &ignored) != FND_OK || !architecture.bytes) return false;
+    return v->key.bytes > architecture.bytes && memcmp(v->key.data, architecture.data, architecture.bytes) == 0 && v->key.data[architecture.bytes] == '.';
+}
+
+static void add_value(const fnd_gguf_value *v, fnd_text *out) {
+    if (v->type == FND_GGUF_STRING)
+        fnd_cli_json_text(out, fnd_gguf_string(v).data, fnd_gguf_string(v).bytes);
+    else if (v->type == FND_GGUF_BOOL)
+        fnd_text_str(out, fnd_gguf_integer_at(v, 0) ? "true" : "false");
+    else if (v->type == FND_GGUF_F32)
+        fnd_cli_json_float(out, (float)fnd_gguf_float_at(v, 0));
+    else if (v->type == FND_GGUF_F64)
+        fnd_cli_json_number(out, fnd_gguf_float_at(v, 0));
+    else
+        fnd_text_printf(out, "%lld", (long long)fnd_gguf_integer_at(v, 0));
+}
+
+static void text_metadata(const fnd_gguf *g, fnd_text *out) {
+    char key[128];
+    for (size_t i = 0; i < fnd_gguf_value_count(g); i++) {
+        const fnd_gguf_value *v = fnd_gguf_value_at(g, i);
+        if (!worth_showing(g, v)) continue;
+        fnd_text_printf(out, "%-40s  ", fnd_span_quote(v->key, key, sizeof key));
+        add_value(v, out);
+        fnd_text_str(out, "\n");
+    }
+}
+
+static void json_metadata(const fnd_gguf *g, fnd_text *out) {
+    bool any = false;
+    fnd_text_str(out, "  \"metadata\": {");
+    for (size_t i = 0; i < fnd_gguf_value_count(g); i++) {
+        const fnd_gguf_value *v = fnd_gguf_value_at(g, i);
+        if (!worth_showing(g, v)) continue;
+        fnd_text_str(out, any ? ",\n    " : "\n    ");
+        fnd_cli_json_text(out, v->key.data, v->key.bytes);
+        fnd_text_str(out, ": ");
+        add_value(v, out);
+        any = true;
+    }
+    fnd_text_str(out, "},\n");
 }
 
 /* ---- as text ---- */
@@ -58,16 +150,19 @@ static void text_info(const fnd_model_info *m, fnd_text *out) {
     fnd_text_printf(out, "rope              base %g, %s pairs\n", (double)m->rope_base, m->rope_pairing ? "half-split" : "adjacent");
     fnd_text_printf(out, "norm epsilon      %g\n", (double)m->norm_eps);
     fnd_text_printf(out, "q, k, v biases    %s\n", m->qkv_bias ? "yes" : "no");
+}
+
+static void text_bytes(const fnd_model_info *m, fnd_text *out) {
     fnd_text_printf(out, "weights           %llu bytes\n", (unsigned long long)m->weight_bytes);
     fnd_text_printf(out, "bytes per token   %llu\n", (unsigned long long)m->bytes_per_token);
 }
 
 static void text_tensors(const fnd_gguf *g, const format_table *formats, fnd_text *out) {
-    char name[32], shown[128];
+    char name[32], bytes[32], shown[128];
     fnd_text_str(out, "\nformat        tensors           bytes\n");
     for (size_t i = 0; i < formats->count; i++) {
         const format_row *r = &formats->rows[i];
-        fnd_text_printf(out, "%-12s  %7llu  %14llu\n", format_name(r->format, r->ggml_type, name), (unsigned long long)r->tensors, (unsigned long long)r->bytes);
+        fnd_text_printf(out, "%-12s  %7llu  %14s\n", format_name(r->format, r->ggml_type, name), (unsigned long long)r->tensors, bytes_text(r->format, r->bytes, "?", bytes));
     }
     fnd_text_str(out, "\ntensor                          format  shape (row length first)\n");
     for (size_t i = 0; i < fnd_gguf_tensor_count(g); i++) {
@@ -91,15 +186,18 @@ static void json_info(const fnd_model_info *m, fnd_text *out) {
     fnd_text_printf(out, ", \"rope_pairing\": \"%s\", \"norm_eps\": ", m->rope_pairing ? "half" : "adjacent");
     fnd_cli_json_float(out, m->norm_eps);
     fnd_text_printf(out, ",\n  \"tied_head\": %s, \"qkv_bias\": %s,\n", m->tied_head ? "true" : "false", m->qkv_bias ? "true" : "false");
+}
+
+static void json_bytes(const fnd_model_info *m, fnd_text *out) {
     fnd_text_printf(out, "  \"weight_bytes\": %llu, \"bytes_per_token\": %llu,\n", (unsigned long long)m->weight_bytes, (unsigned long long)m->bytes_per_token);
 }
 
 static void json_tensors(const fnd_gguf *g, const format_table *formats, fnd_text *out) {
-    char name[32];
+    char name[32], bytes[32];
     fnd_text_str(out, "  \"formats\": [");
     for (size_t i = 0; i < formats->count; i++) {
         const format_row *r = &formats->rows[i];
-        fnd_text_printf(out, "%s{\"format\": \"%s\", \"tensors\": %llu, \"bytes\": %llu}", i ? ", " : "", format_name(r->format, r->ggml_type, name), (unsigned long long)r->tensors, (unsigned long long)r->bytes);
+        fnd_text_printf(out, "%s{\"format\": \"%s\", \"tensors\": %llu, \"bytes\": %s}", i ? ", " : "", format_name(r->format, r->ggml_type, name), (unsigned long long)r->tensors, bytes_text(r->format, r->bytes, "null", bytes));
     }
     fnd_text_str(out, "],\n  \"tensors\": [");
     for (size_t i = 0; i < fnd_gguf_tensor_count(g); i++) {
@@ -108,40 +206,55 @@ static void json_tensors(const fnd_gguf *g, const format_table *formats, fnd_tex
         fnd_cli_json_text(out, t->name.data, t->name.bytes);
         fnd_text_printf(out, ", \"format\": \"%s\", \"dims\": [", format_name(t->format, t->ggml_type, name));
         for (uint32_t d = 0; d < t->dim_count; d++) fnd_text_printf(out, "%s%llu", d ? ", " : "", (unsigned long long)t->dims[d]);
-        fnd_text_printf(out, "], \"offset\": %llu, \"bytes\": %llu}", (unsigned long long)t->offset, (unsigned long long)t->bytes);
+        fnd_text_printf(out, "], \"offset\": %llu, \"bytes\": %s}", (unsigned long long)t->offset, bytes_text(t->format, t->bytes, "null", bytes));
     }
     fnd_text_str(out, "]\n");
 }
 
-static fnd_status inspect(const fnd_gguf *g, bool json, fnd_error *err) {
-    fnd_model_info info;
-    format_table formats = { .count = 0 };
-    fnd_text out = { 0 };
-    FND_TRY(fnd_model_read_info(g, &info, err));
-    count_formats(g, &formats);
-    if (json) {
-        fnd_text_str(&out, "{\"path\": ");
-        fnd_cli_json_string(&out, fnd_gguf_path(g));
-        fnd_text_printf(&out, ", \"gguf_version\": %u, \"file_bytes\": %llu,\n", fnd_gguf_version(g), (unsigned long long)fnd_gguf_file_bytes(g));
-        json_info(&info, &out);
-        json_tensors(g, &formats, &out);
-        fnd_text_str(&out, "}\n");
-    } else {
-        fnd_text_printf(&out, "file              %s (GGUF %u, %llu bytes)\n", fnd_gguf_path(g), fnd_gguf_version(g), (unsigned long long)fnd_gguf_file_bytes(g));
-        text_info(&info, &out);
-        text_tensors(g, &formats, &out);
-    }
-    return fnd_cli_put_text(&out, err);
+static void print_json(const inspected *f, fnd_text *out) {
+    fnd_text_str(out, "{\"path\": ");
+    fnd_cli_json_string(out, fnd_gguf_path(f->g));
+    fnd_text_printf(out, ", \"gguf_version\": %u, \"file_bytes\": %llu, \"why_not\": ", fnd_gguf_version(f->g), (unsigned long long)fnd_gguf_file_bytes(f->g));
+    if (f->why_not.text[0])
+        fnd_cli_json_string(out, f->why_not.text);
+    else
+        fnd_text_str(out, "null");
+    fnd_text_str(out, ",\n");
+    if (f->has_info) json_info(&f->info, out);
+    if (f->has_info && f->has_bytes) json_bytes(&f->info, out);
+    json_metadata(f->g, out);
+    json_tensors(f->g, &f->formats, out);
+    fnd_text_str(out, "}\n");
+}
+
+static void print_text(const inspected *f, fnd_text *out) {
+    fnd_text_printf(out, "file              %s (GGUF %u, %llu bytes)\n", fnd_gguf_path(f->g), fnd_gguf_version(f->g), (unsigned long long)fnd_gguf_file_bytes(f->g));
+    if (f->why_not.text[0]) fnd_text_printf(out, "cannot be run     %s\n", f->why_not.text);
+    if (f->has_info)
+        text_info(&f->info, out);
+    else
+        text_metadata(f->g, out);
+    if (f->has_info && f->has_bytes) text_bytes(&f->info, out);
+    text_tensors(f->g, &f->formats, out);
 }
 
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
     const inspect_options *o = options;
-    fnd_gguf *g;
+    inspected f = { .has_info = false };
+    fnd_text out = { 0 };
     (void)globals;
     FND_TRY(fnd_cli_need(&fnd_cli_inspect, "the name of a file", o->file, err));
-    FND_TRY(fnd_gguf_open(o->file, 0, &g, err));
-    fnd_status status = inspect(g, o->json, err);
-    fnd_gguf_close(g);
+    FND_TRY(open_file(o->file, &f, err));
+    fnd_status status = look(&f, err);
+    if (status == FND_OK) status = count_formats(f.g, &f.formats, err);
+    if (status == FND_OK) {
+        if (o->json)
+            print_json(&f, &out);
+        else
+            print_text(&f, &out);
+        status = fnd_cli_put_text(&out, err);
+    }
+    fnd_gguf_close(f.g);
     return status;
 }
 
@@ -149,6 +262,8 @@ const fnd_cli_command fnd_cli_inspect = {
     .name = "inspect",
     .doc = "hyper-parameters, tensors and formats of a model file",
     .usage = "F [--json]",
+    .more = "A file that is whole but cannot be run here (its architecture, a format of its tensors or its\n"
+            "tokenizer is not supported) is listed too, with the reason. JSON: why_not is that reason or null.",
     .example = "  foundry inspect model.gguf",
     .options = options_list,
     .options_bytes = sizeof(inspect_options),

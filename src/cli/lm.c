@@ -4,13 +4,22 @@
 
 #include <math.h>
 
+static fnd_status before_weights(void *ctx, fnd_model *m, fnd_error *err) {
+    fnd_cli_lm *lm = ctx;
+    lm->m = m;
+    lm->t = fnd_model_tokenizer(m);
+    fnd_status status = lm->check ? lm->check(lm, lm->check_ctx, err) : FND_OK;
+    lm->m = NULL; /* not yet ours */
+    return status;
+}
+
 fnd_status fnd_cli_lm_open(const fnd_cli_globals *globals, const char *path, fnd_cli_lm *out, fnd_error *err) {
     fnd_desc device;
     FND_TRY(fnd_cli_desc(globals, &device, err));
     device.wait_for_build = out->wait_for_kernels;
     FND_TRY(fnd_open(&device, &out->f, err));
     uint64_t start = fnd_now_ns();
-    fnd_model_desc desc = { .path = path, .no_fuse = globals->no_fuse, .separate = out->separate, .progress = fnd_cli_progress };
+    fnd_model_desc desc = { .path = path, .no_fuse = globals->no_fuse, .separate = out->separate, .progress = fnd_cli_progress, .before_weights = before_weights, .before_weights_ctx = out };
     FND_TRY(fnd_model_load(out->f, &desc, &out->m, err));
     fnd_cli_progress_clear();
     out->load_seconds = fnd_cli_seconds_since(start);
@@ -28,7 +37,9 @@ fnd_status fnd_cli_lm_begin(fnd_cli_lm *lm, uint32_t context, fnd_error *err) {
 }
 
 fnd_status fnd_cli_lm_close(fnd_cli_lm *lm, fnd_status status, fnd_error *err) {
+    if (lm->s && !fnd_cli_interrupted) fnd_cli_progress(NULL, "finishing kernels, for the next time", 0, 0);
     fnd_session_close(lm->s); /* waits for kernels that are being compiled, so that they are kept */
+    fnd_cli_progress_clear();
     char notice[FND_ERROR_TEXT_BYTES];
     while (lm->f && fnd_next_notice(lm->f, notice, sizeof notice)) fnd_cli_note("%s", notice);
     fnd_model_free(lm->m);

@@ -164,14 +164,25 @@ static fnd_status parse_ids(const char *text, fnd_ids *ids, fnd_error *err) {
     }
 }
 
-static fnd_status evaluate_prompt(fnd_cli_lm *lm, const logits_options *o, fnd_ids *ids, fnd_error *err) {
+typedef struct context {
+    const logits_options *o;
+    fnd_ids ids;
+} context;
+
+static fnd_status make_ids(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
     const fnd_model_info *info = fnd_model_get_info(lm->m);
+    const logits_options *o = ((context *)ctx)->o;
+    fnd_ids *ids = &((context *)ctx)->ids;
     if (o->prompt) FND_TRY(fnd_tokenize(lm->t, o->prompt, strlen(o->prompt), FND_TOKENIZE_SPECIAL | FND_TOKENIZE_ADD_BOS, ids, err));
     if (!ids->count) return fnd_fail(err, FND_ERR_USAGE, "the prompt is empty: there is nothing to continue");
     for (size_t i = 0; i < ids->count; i++) {
         if (ids->data[i] >= info->vocab) return fnd_fail(err, FND_ERR_USAGE, "--ids has token %u, but the vocabulary ends before %u", ids->data[i], info->vocab);
     }
-    FND_TRY(fnd_cli_lm_fits(lm, "the prompt", ids->count, 0, err));
+    return fnd_cli_lm_fits(lm, "the prompt", ids->count, 0, err);
+}
+
+static fnd_status evaluate_prompt(fnd_cli_lm *lm, const logits_options *o, const fnd_ids *ids, fnd_error *err) {
+    const fnd_model_info *info = fnd_model_get_info(lm->m);
     FND_TRY(fnd_cli_lm_begin(lm, 0, err));
     printer p = { .lm = lm, .o = o, .vocab = info->vocab, .count = o->top < info->vocab ? o->top : info->vocab };
     return evaluate(&p, ids, err);
@@ -179,16 +190,16 @@ static fnd_status evaluate_prompt(fnd_cli_lm *lm, const logits_options *o, fnd_i
 
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
     const logits_options *o = options;
-    fnd_cli_lm lm = { .wait_for_kernels = true };
-    fnd_ids ids = { 0 };
+    context c = { .o = o };
+    fnd_cli_lm lm = { .wait_for_kernels = true, .check = make_ids, .check_ctx = &c };
     fnd_status status = FND_OK;
     FND_TRY(fnd_cli_need(&fnd_cli_logits, "--model", o->model, err));
     FND_TRY(fnd_cli_one_of("logits", "--prompt", o->prompt, "--ids", o->ids, err));
     if (o->prompt) fnd_cli_note_utf8("the prompt", o->prompt, strlen(o->prompt));
-    if (o->ids) status = parse_ids(o->ids, &ids, err);
+    if (o->ids) status = parse_ids(o->ids, &c.ids, err);
     if (status == FND_OK) status = fnd_cli_lm_open(globals, o->model, &lm, err);
-    if (status == FND_OK) status = evaluate_prompt(&lm, o, &ids, err);
-    fnd_ids_free(&ids);
+    if (status == FND_OK) status = evaluate_prompt(&lm, o, &c.ids, err);
+    fnd_ids_free(&c.ids);
     return fnd_cli_lm_close(&lm, status, err);
 }
 

@@ -7,6 +7,7 @@ fnd_status fnd_cli_desc(const fnd_cli_globals *g, fnd_desc *out, fnd_error *err)
         .threads = g->threads,
         .isa = g->isa,
         .compiler = g->compiler,
+        .compiler_seconds = g->compiler_seconds,
         .kernel_dir = g->kernel_dir,
         .cache_dir = g->cache_dir,
         .no_cache = g->no_cache,

@@ -5,10 +5,28 @@
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool in_line;
+
+bool fnd_cli_in_line(void) { return in_line; }
+
+static bool one_place(void) {
+    struct stat out, err;
+    return fstat(STDOUT_FILENO, &out) == 0 && fstat(STDERR_FILENO, &err) == 0 && out.st_dev == err.st_dev && out.st_ino == err.st_ino;
+}
+
+void fnd_cli_begin_note(void) {
+    fnd_cli_progress_clear();
+    if (!in_line || !one_place()) return;
+    fputc('\n', stderr); /* to standard error: standard output carries results only */
+    in_line = false;
+}
 
 void fnd_cli_note(const char *format, ...) {
     va_list args;
-    fnd_cli_progress_clear();
+    fnd_cli_begin_note();
     va_start(args, format);
     fputs("foundry: ", stderr);
     vfprintf(stderr, format, args);
@@ -24,7 +42,9 @@ static fnd_status cannot_write(fnd_error *err) {
 
 fnd_status fnd_cli_put(const char *bytes, size_t count, fnd_error *err) {
     errno = 0;
-    return fwrite(bytes, 1, count, stdout) == count ? FND_OK : cannot_write(err);
+    if (fwrite(bytes, 1, count, stdout) != count) return cannot_write(err);
+    if (count) in_line = bytes[count - 1] != '\n';
+    return FND_OK;
 }
 
 fnd_status fnd_cli_flush(fnd_error *err) {

@@ -61,9 +61,21 @@ static fnd_status print(const scores *s, const perplexity_options *o, fnd_error 
     return fnd_cli_put_text(&out, err);
 }
 
+typedef struct text_to_score {
+    const perplexity_options *o;
+    char *text;
+    size_t bytes;
+    fnd_ids ids;
+} text_to_score;
+
+static fnd_status tokenize(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
+    text_to_score *t = ctx;
+    FND_TRY(fnd_tokenize(lm->t, t->text, t->bytes, FND_TOKENIZE_ADD_BOS, &t->ids, err));
+    if (t->ids.count < 2) return fnd_fail(err, FND_ERR_FORMAT, "%s has too few tokens (%zu): at least 2 are needed, for each is foretold by those before", t->o->file, t->ids.count);
+    return fnd_cli_lm_fits(lm, t->o->file, t->ids.count, 0, err);
+}
+
 static fnd_status evaluate(fnd_cli_lm *lm, const fnd_ids *ids, const perplexity_options *o, fnd_error *err) {
-    if (ids->count < 2) return fnd_fail(err, FND_ERR_FORMAT, "%s has %zu tokens; at least 2 are needed, for each is foretold by those before", o->file, ids->count);
-    FND_TRY(fnd_cli_lm_fits(lm, o->file, ids->count, 0, err));
     FND_TRY(fnd_cli_lm_begin(lm, 0, err));
     scores s = { .ids = ids, .vocab = fnd_model_get_info(lm->m)->vocab };
     s.logprobs = fnd_alloc_zeroed(ids->count, sizeof *s.logprobs);
@@ -77,18 +89,17 @@ static fnd_status evaluate(fnd_cli_lm *lm, const fnd_ids *ids, const perplexity_
 
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
     const perplexity_options *o = options;
-    fnd_cli_lm lm = { .wait_for_kernels = true };
-    fnd_ids ids = { 0 };
-    char *text;
-    size_t bytes;
+    text_to_score t = { .o = o };
+    fnd_cli_lm lm = { .wait_for_kernels = true, .check = tokenize, .check_ctx = &t };
     FND_TRY(fnd_cli_need(&fnd_cli_perplexity, "--model", o->model, err));
     FND_TRY(fnd_cli_need(&fnd_cli_perplexity, "--file", o->file, err));
-    FND_TRY(fnd_cli_read_text(NULL, o->file, &text, &bytes, err));
-    fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
-    if (status == FND_OK) status = fnd_tokenize(lm.t, text, bytes, FND_TOKENIZE_ADD_BOS, &ids, err);
-    if (status == FND_OK) status = evaluate(&lm, &ids, o, err);
-    fnd_ids_free(&ids);
-    fnd_free_memory(text);
+    FND_TRY(fnd_cli_read_text(NULL, o->file, &t.text, &t.bytes, err));
+    fnd_status status = FND_OK;
+    if (!t.bytes) status = fnd_fail(err, FND_ERR_FORMAT, "%s is empty: there is nothing to foretell", o->file);
+    if (status == FND_OK) status = fnd_cli_lm_open(globals, o->model, &lm, err);
+    if (status == FND_OK) status = evaluate(&lm, &t.ids, o, err);
+    fnd_ids_free(&t.ids);
+    fnd_free_memory(t.text);
     return fnd_cli_lm_close(&lm, status, err);
 }
 

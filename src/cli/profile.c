@@ -65,11 +65,16 @@ static fnd_status evaluate(fnd_cli_lm *lm, const profile_options *o, double gb_p
     return status != FND_OK ? status : stopped;
 }
 
-static fnd_status profile(fnd_cli_lm *lm, const profile_options *o, fnd_error *err) {
-    double gb_per_s;
+static fnd_status check(fnd_cli_lm *lm, void *options, fnd_error *err) {
+    const profile_options *o = options;
     uint64_t most = (uint64_t)o->prompt_tokens + o->tokens;
     uint32_t limit = fnd_model_get_info(lm->m)->context_length;
     if (most > limit) return fnd_fail(err, FND_ERR_USAGE, "%llu tokens are more than this model's context of %u", (unsigned long long)most, limit);
+    return FND_OK;
+}
+
+static fnd_status profile(fnd_cli_lm *lm, const profile_options *o, fnd_error *err) {
+    double gb_per_s;
     FND_TRY(fnd_cli_bandwidth(lm->f, &gb_per_s, err));
     FND_TRY(fnd_cli_lm_begin(lm, 0, err));
     FND_TRY(evaluate(lm, o, gb_per_s, err));
@@ -80,7 +85,8 @@ static fnd_status profile(fnd_cli_lm *lm, const profile_options *o, fnd_error *e
 
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
     const profile_options *o = options;
-    fnd_cli_lm lm = { .separate = true, .wait_for_kernels = true };
+    profile_options copy = *o;
+    fnd_cli_lm lm = { .separate = true, .wait_for_kernels = true, .check = check, .check_ctx = &copy };
     FND_TRY(fnd_cli_need(&fnd_cli_profile, "--model", o->model, err));
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
     if (status == FND_OK) status = profile(&lm, o, err);

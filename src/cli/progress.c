@@ -27,6 +27,7 @@ static void show_line(uint64_t done, uint64_t total, uint64_t at) {
         fnd_cli_progress_clear();
         return;
     }
+    if (!now.line) fnd_cli_begin_note();
     if (total)
         fprintf(stderr, "\r\033[K%s %3.0f %%", now.what, 100.0 * (double)done / (double)total);
     else
@@ -37,10 +38,11 @@ static void show_line(uint64_t done, uint64_t total, uint64_t at) {
 
 static void show_plain(uint64_t done, uint64_t total, uint64_t at) {
     bool ends = total && done >= total;
-    if (at - now.start_ns < LONG_NS) return;
+    if (at - now.start_ns < LONG_NS || (now.told && !ends)) return;
+    fnd_cli_begin_note();
     if (ends) {
         fprintf(stderr, "foundry: %s: done in %.1f s\n", now.what, 1e-9 * (double)(at - now.start_ns));
-    } else if (!now.told) {
+    } else {
         fprintf(stderr, "foundry: %s ...\n", now.what);
         now.told = true;
     }

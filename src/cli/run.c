@@ -44,6 +44,8 @@ typedef enum ending { RUNNING,
 typedef struct generation {
     fnd_cli_lm *lm;
     const run_options *o;
+    const char *text; /* [bytes] as given */
+    size_t bytes;
     fnd_sampling sampling;
     fnd_decoder *decoder;
     fnd_ids prompt;
@@ -72,13 +74,14 @@ static fnd_status chat_prompt(generation *g, const char *text, size_t bytes, fnd
     return status;
 }
 
-static fnd_status make_prompt(generation *g, const char *text, size_t bytes, fnd_error *err) {
+static fnd_status make_prompt(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
+    generation *g = ctx;
     if (g->o->raw) {
-        FND_TRY(fnd_tokenize(g->lm->t, text, bytes, FND_TOKENIZE_SPECIAL | FND_TOKENIZE_ADD_BOS, &g->prompt, err));
+        FND_TRY(fnd_tokenize(lm->t, g->text, g->bytes, FND_TOKENIZE_SPECIAL | FND_TOKENIZE_ADD_BOS, &g->prompt, err));
     } else {
-        FND_TRY(chat_prompt(g, text, bytes, err));
+        FND_TRY(chat_prompt(g, g->text, g->bytes, err));
     }
-    return fnd_cli_lm_fits(g->lm, "the prompt", g->prompt.count, g->o->context, err);
+    return fnd_cli_lm_fits(lm, "the prompt", g->prompt.count, g->o->context, err);
 }
 
 static fnd_status read_prompt(const run_options *o, char **text, size_t *bytes, fnd_error *err) {
@@ -128,7 +131,7 @@ static fnd_status generate(generation *g, fnd_error *err) {
     }
     g->decode_seconds = fnd_cli_seconds_since(start);
     FND_TRY(show(fnd_decoder_flush(g->decoder), err));
-    if (isatty(STDOUT_FILENO)) FND_TRY(show((fnd_span){ "\n", 1 }, err)); /* elsewhere the text stays exact */
+    if (isatty(STDOUT_FILENO) && fnd_cli_in_line()) FND_TRY(show((fnd_span){ "\n", 1 }, err)); /* elsewhere the text stays exact */
     return FND_OK;
 }
 
@@ -144,8 +147,7 @@ static void tell(const generation *g) {
                  (unsigned long long)fnd_counter_get(f, FND_COUNTER_BAKED_HITS));
 }
 
-static fnd_status answer(generation *g, const char *text, size_t bytes, fnd_error *err) {
-    FND_TRY(make_prompt(g, text, bytes, err));
+static fnd_status answer(generation *g, fnd_error *err) {
     FND_TRY(fnd_cli_lm_begin(g->lm, g->o->context, err));
     FND_TRY(fnd_decoder_open(g->lm->t, 0, &g->decoder, err));
     fnd_status status = generate(g, err);
@@ -181,15 +183,16 @@ static fnd_status check(const run_options *o, fnd_error *err) {
 
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
     const run_options *o = options;
-    fnd_cli_lm lm = { 0 };
+    fnd_cli_lm lm = { .check = make_prompt };
     generation g = { .lm = &lm, .o = o };
     char *text;
-    size_t bytes;
     FND_TRY(check(o, err));
-    FND_TRY(read_prompt(o, &text, &bytes, err));
+    FND_TRY(read_prompt(o, &text, &g.bytes, err));
     set_sampling(o, &g.sampling);
+    g.text = text;
+    lm.check_ctx = &g;
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
-    if (status == FND_OK) status = answer(&g, text, bytes, err);
+    if (status == FND_OK) status = answer(&g, err);
     fnd_free_memory(text);
     fnd_ids_free(&g.prompt);
     return fnd_cli_lm_close(&lm, status, err);

@@ -238,9 +238,8 @@ static fnd_status take_tensor(reader *r, uint64_t number, fnd_gguf_tensor *t) {
     FND_TRY(take_u32(r, &t->ggml_type));
     FND_TRY(take_u64(r, &t->offset));
     t->format = fnd_format_by_ggml(t->ggml_type);
-    bool lenient = r->g->flags & FND_GGUF_METADATA_ONLY;
     if (t->format == FND_FORMAT_NONE) {
-        if (lenient) return FND_OK;
+        if (r->g->flags & (FND_GGUF_METADATA_ONLY | FND_GGUF_ANY_TYPE)) return FND_OK;
         return fnd_fail(r->err, FND_ERR_UNSUPPORTED, "%s: %s has type %u (%s), which Foundry does not support; use a file in" SUPPORTED,
                         r->g->path, r->what, t->ggml_type, foreign_type_name(t->ggml_type));
     }
@@ -315,7 +314,7 @@ static fnd_status read_alignment(fnd_gguf *g, fnd_error *err) {
     }
     uint32_t parts = 1;
     FND_TRY(fnd_gguf_maybe_u32(g, "split.count", &parts, err));
-    if (parts > 1 && !(g->flags & FND_GGUF_METADATA_ONLY)) {
+    if (parts > 1 && !(g->flags & (FND_GGUF_METADATA_ONLY | FND_GGUF_ANY_TYPE))) {
         return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s is one of %u parts of a model; join them into one file first (gguf-split --merge)", g->path, parts);
     }
     return FND_OK;
@@ -340,8 +339,8 @@ static fnd_status place_tensor(const fnd_gguf *g, fnd_gguf_tensor *t, uint64_t s
     uint64_t in_section = t->offset, end;
     bool fits = fnd_add_u64(section, in_section, &t->offset) && fnd_add_u64(t->offset, t->bytes, &end) && end <= g->map.bytes;
     bool aligned = in_section % g->alignment == 0;
-    if (fits && aligned && t->format != FND_FORMAT_NONE) {
-        t->data = g->map.data + t->offset;
+    if (fits && aligned) {
+        if (t->format != FND_FORMAT_NONE) t->data = g->map.data + t->offset;
         return FND_OK;
     }
     if (lenient) return FND_OK;

@@ -120,11 +120,12 @@ static fnd_status make_inv_freq(fnd_model *m, fnd_error *err) {
 
 /* ---- the model ---- */
 
-static fnd_status open_parts(fnd_model *m, const char *path, fnd_error *err) {
-    FND_TRY(fnd_gguf_open(path, 0, &m->gguf, err));
+static fnd_status open_parts(fnd_model *m, const fnd_model_desc *desc, fnd_error *err) {
+    FND_TRY(fnd_gguf_open(desc->path, 0, &m->gguf, err));
     FND_TRY(fnd_model_read_info(m->gguf, &m->info, err));
     FND_TRY(fnd_tokenizer_open(m->gguf, &m->tokenizer, err));
     FND_TRY(make_inv_freq(m, err));
+    if (desc->before_weights) FND_TRY(desc->before_weights(desc->before_weights_ctx, m, err));
     return fnd_model_load_weights(m, err);
 }
 
@@ -138,7 +139,7 @@ fnd_status fnd_model_load(foundry *f, const fnd_model_desc *desc, fnd_model **ou
     m->separate = desc->separate || desc->no_fuse;
     m->progress = desc->progress;
     m->progress_ctx = desc->progress_ctx;
-    fnd_status status = open_parts(m, desc->path, err);
+    fnd_status status = open_parts(m, desc, err);
     if (status != FND_OK) {
         fnd_model_free(m);
         return status;

@@ -133,7 +133,7 @@ static void free_context(foundry *f) {
 }
 
 static fnd_status open_device(foundry *f, fnd_error *err) {
-    fnd_backend_desc d = { .threads = f->desc.threads, .device = f->desc.device, .isa = f->desc.isa, .compiler = f->desc.compiler };
+    fnd_backend_desc d = { .threads = f->desc.threads, .device = f->desc.device, .isa = f->desc.isa, .compiler = f->desc.compiler, .compiler_seconds = f->desc.compiler_seconds };
     FND_TRY(f->backend->open(&d, &f->device, &f->info, err));
     f->storage_ops = device_ops;
     f->storage_ops.host_memory = f->info.host_memory;

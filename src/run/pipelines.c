@@ -25,7 +25,8 @@ static fnd_status build_now(void *ctx, void **data, size_t *bytes, fnd_error *er
     fnd_blob blob = { 0 };
     if (b->forbidden) return FND_ERR_UNSUPPORTED;
     if (b->f->desc.no_build || !b->f->info.can_build) {
-        return fnd_fail(err, FND_ERR_UNSUPPORTED, "kernel %s is not in the library and cannot be compiled here: %s", b->desc.entry, b->f->desc.no_build ? "compiling is switched off" : b->f->info.why_not_build);
+        return fnd_fail(err, FND_ERR_UNSUPPORTED, "kernel %s is not in the library and cannot be compiled here: %s%s", b->desc.entry, b->f->desc.no_build ? "compiling is switched off" : b->f->info.why_not_build,
+                        b->f->desc.no_build ? "" : "; install a C compiler, or name one that works");
     }
     fnd_count(b->f, FND_COUNTER_COMPILATIONS, 1);
     FND_TRY(b->f->backend->build(b->f->device, &b->desc, &blob, err));

@@ -13,6 +13,18 @@
 /* One at a time, and after everybody else: the present tokens come first. */
 static pthread_mutex_t one_compiler = PTHREAD_MUTEX_INITIALIZER;
 
+/* Slower than need be is no failure, and yet not to be kept from whoever wonders. */
+static void tell_why(fnd_program *p, const char *why) {
+    fnd_text text = { 0 };
+    fnd_text_printf(&text, "kernels built into the library serve, which are slower than compiled ones: %s; a C compiler that works makes it faster", why);
+    fnd_notice(p->f, fnd_text_get(&text));
+    fnd_text_free(&text);
+}
+
+static const char *why_not_build(const fnd_program *p) {
+    return p->f->desc.no_build ? "compiling is switched off" : p->f->info.why_not_build;
+}
+
 static void *compile_in_background(void *ctx) {
     fnd_program *p = ctx;
 #ifdef __linux__
@@ -24,7 +36,7 @@ static void *compile_in_background(void *ctx) {
     else
         p->compile_status = FND_ERR_CANCELLED;
     pthread_mutex_unlock(&one_compiler);
-    if (p->compile_error.status != FND_OK) fnd_notice(p->f, p->compile_error.text);
+    if (p->compile_error.status != FND_OK) tell_why(p, p->compile_error.text);
     atomic_store(&p->compiled, true);
     return NULL;
 }
@@ -56,16 +68,17 @@ static fnd_status make_meanwhile(fnd_program *p, fnd_error *err) {
 }
 
 fnd_status fnd_program_prepare(fnd_program *p, fnd_error *err) {
-    fnd_error ignored = { 0 };
-    bool may_build = p->f->info.can_build && !p->f->desc.no_build;
-    if (p->separate || p->f->desc.wait_for_build) return fnd_program_compile(p, false, err);
-    if (fnd_program_compile(p, true, &ignored) == FND_OK) return FND_OK;
-    fnd_error why = { 0 };
+    fnd_error ignored = { 0 }, failure = { 0 }, why = { 0 };
+    bool may_build = p->f->info.can_build && !p->f->desc.no_build, tried = may_build && p->f->desc.wait_for_build;
+    if (p->separate) return fnd_program_compile(p, false, err);
+    if (fnd_program_compile(p, !tried, tried ? &failure : &ignored) == FND_OK) return FND_OK;
     if (make_meanwhile(p, &why) != FND_OK) {
+        if (tried) return fnd_fail(err, failure.status, "%s", failure.text);
         if (may_build) return fnd_program_compile(p, false, err);
-        return fnd_fail(err, why.status, "program %s cannot run: %s, and nothing can be compiled here: %s", p->name, why.text, p->f->desc.no_build ? "compiling is switched off" : p->f->info.why_not_build);
+        return fnd_fail(err, why.status, "program %s cannot run: %s, and nothing can be compiled here: %s", p->name, why.text, why_not_build(p));
     }
-    if (may_build && pthread_create(&p->compiler, NULL, compile_in_background, p) == 0) p->compiling = true;
+    if (tried || (!may_build && !p->f->desc.no_build)) tell_why(p, tried ? failure.text : why_not_build(p));
+    if (may_build && !tried && pthread_create(&p->compiler, NULL, compile_in_background, p) == 0) p->compiling = true;
     return FND_OK;
 }
 

@@ -89,7 +89,7 @@ void check_tools_find(check_tools *out) {
 static bool run(const char *const *argv, fnd_text *said) {
     int exit_code = 0;
     fnd_error err = { 0 };
-    if (fnd_process_run(argv, NULL, said, &exit_code, &err) != FND_OK) {
+    if (fnd_process_run(argv, NULL, 0, said, &exit_code, &err) != FND_OK) {
         fnd_text_printf(said, "%s\n", err.text);
         return false;
     }

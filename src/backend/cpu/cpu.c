@@ -56,7 +56,7 @@ static fnd_status cpu_open(const fnd_backend_desc *desc, void **self, fnd_device
         cpu_close(cpu);
         return status;
     }
-    fnd_cpu_compiler_find(desc->compiler, &cpu->compiler);
+    fnd_cpu_compiler_find(desc->compiler, desc->compiler_seconds, &cpu->compiler);
     describe(cpu, info);
     *self = cpu;
     return FND_OK;

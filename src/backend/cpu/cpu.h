@@ -34,9 +34,11 @@ typedef struct fnd_cpu_compiler {
     char path[FND_PROCESS_PATH_BYTES]; /* "": there is none */
     char identity[256];                /* what it says of itself, first line */
     char why_not[160];
+    uint32_t limit_seconds;    /* for one text */
 } fnd_cpu_compiler;
 
-void fnd_cpu_compiler_find(const char *name, fnd_cpu_compiler *out);
+/* limit_seconds 0: FND_COMPILER_SECONDS. */
+void fnd_cpu_compiler_find(const char *name, uint32_t limit_seconds, fnd_cpu_compiler *out);
 /* Everything but the text that decides what a build gives: compiler, flags, processor. */
 void fnd_cpu_target_print(const fnd_cpu_compiler *compiler, const fnd_cpu_level *level, char *text, size_t bytes);
 

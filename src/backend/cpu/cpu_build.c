@@ -4,14 +4,17 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "foundry/context.h"
 
 #include <pthread.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum {
     MAX_WORDS = 40,
     LIBRARY_LIMIT_BYTES = 256 << 20,
     COMPLAINT_BYTES = 800,
+    ANSWER_SECONDS = 20, /* to say which version it is */
 };
 
 #define FLAG_(flag) flag,
@@ -31,8 +34,10 @@ static void ask_compiler(fnd_cpu_compiler *compiler) {
     fnd_text answer = { 0 };
     fnd_error err = { 0 };
     int exit_code = 0;
-    fnd_status status = fnd_process_run(argv, NULL, &answer, &exit_code, &err);
-    if (status != FND_OK) {
+    fnd_status status = fnd_process_run(argv, NULL, compiler->limit_seconds < ANSWER_SECONDS ? compiler->limit_seconds : ANSWER_SECONDS, &answer, &exit_code, &err);
+    if (status == FND_ERR_LIMIT) {
+        snprintf(compiler->why_not, sizeof compiler->why_not, "%.100s does not work: --version takes too long", compiler->path);
+    } else if (status != FND_OK) {
         snprintf(compiler->why_not, sizeof compiler->why_not, "%.*s", (int)sizeof compiler->why_not - 1, err.text);
     } else if (exit_code != 0) {
         snprintf(compiler->why_not, sizeof compiler->why_not, "%.100s does not work: exit code %d", compiler->path, exit_code);
@@ -48,7 +53,7 @@ static void ask_compiler_once(fnd_cpu_compiler *compiler) {
     pthread_mutex_lock(&asked.lock);
     for (size_t i = 0; i < asked.count; i++) {
         if (strcmp(asked.known[i].path, compiler->path) == 0) {
-            *compiler = asked.known[i];
+            memcpy(compiler->identity, asked.known[i].identity, sizeof compiler->identity);
             pthread_mutex_unlock(&asked.lock);
             return;
         }
@@ -58,9 +63,9 @@ static void ask_compiler_once(fnd_cpu_compiler *compiler) {
     pthread_mutex_unlock(&asked.lock);
 }
 
-void fnd_cpu_compiler_find(const char *name, fnd_cpu_compiler *out) {
+void fnd_cpu_compiler_find(const char *name, uint32_t limit_seconds, fnd_cpu_compiler *out) {
     static const char *const usual[] = { "cc", "gcc", "clang" };
-    *out = (fnd_cpu_compiler){ 0 };
+    *out = (fnd_cpu_compiler){ .limit_seconds = limit_seconds ? limit_seconds : FND_COMPILER_SECONDS };
     for (size_t i = 0; i < (name ? 1 : FND_COUNT(usual)); i++) {
         out->why_not[0] = '\0';
         if (!fnd_process_find(name ? name : usual[i], out->path)) continue;
@@ -122,6 +127,7 @@ static fnd_status complain(const fnd_cpu *cpu, const fnd_build_desc *desc, const
     const char *first = first_error(fnd_text_get(said));
     size_t bytes = fnd_min_size(strlen(first), COMPLAINT_BYTES);
     while (bytes && (first[bytes - 1] == '\n' || first[bytes - 1] == ' ')) bytes--;
+    if (!bytes && exit_code > 128) return fnd_fail(err, FND_ERR_COMPILE, "%s: the compiler %s was ended by signal %d", desc->entry, cpu->compiler.path, exit_code - 128);
     if (!bytes) return fnd_fail(err, FND_ERR_COMPILE, "%s: the compiler %s failed with exit code %d and said nothing", desc->entry, cpu->compiler.path, exit_code);
     return fnd_fail(err, FND_ERR_COMPILE, "%s did not compile: %.*s", desc->entry, (int)bytes, first);
 }
@@ -138,8 +144,16 @@ static fnd_status compile(const fnd_cpu *cpu, const fnd_build_desc *desc, const 
     add_word(&command, "-lm");
     fnd_text said = { 0 };
     int exit_code = 0;
-    fnd_status status = fnd_process_run(command.at, desc->text, &said, &exit_code, err);
-    if (status == FND_OK && exit_code != 0) status = complain(cpu, desc, &said, exit_code, err);
+    fnd_error why = { 0 };
+    fnd_status status = fnd_process_run(command.at, desc->text, cpu->compiler.limit_seconds, &said, &exit_code, &why);
+    if (status == FND_ERR_LIMIT)
+        fnd_fail(err, status, "%s: the compiler %s did not end within %u seconds", desc->entry, cpu->compiler.path, cpu->compiler.limit_seconds);
+    else if (status != FND_OK)
+        fnd_fail(err, status, "%s did not compile: %s", desc->entry, why.text);
+    else if (exit_code != 0)
+        status = complain(cpu, desc, &said, exit_code, err);
+    else if (access(library, R_OK) != 0)
+        status = fnd_fail(err, FND_ERR_COMPILE, "%s: %s wrote no library, so it is no C compiler that works", desc->entry, cpu->compiler.path);
     fnd_text_free(&said);
     return status;
 }

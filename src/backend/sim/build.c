@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "foundry/context.h"
 
 #include <stdio.h>
 #if defined(__linux__)
@@ -18,11 +19,13 @@
 #endif
 
 enum { MAX_LIBRARY_BYTES = 256 << 20,
-       SHOWN_ERRORS = 3 };
+       SHOWN_ERRORS = 3,
+       ANSWER_SECONDS = 20 /* to say which version it is */ };
 
 void fnd_sim_find_compiler(fnd_sim *sim, const fnd_backend_desc *desc, fnd_device_info *info) {
     static const char *const names[] = { "cc", "gcc", "clang" };
     bool found = false;
+    sim->compiler_seconds = desc && desc->compiler_seconds ? desc->compiler_seconds : FND_COMPILER_SECONDS;
     if (desc && desc->compiler) {
         found = fnd_process_find(desc->compiler, sim->compiler);
     } else {
@@ -40,8 +43,9 @@ void fnd_sim_find_compiler(fnd_sim *sim, const fnd_backend_desc *desc, fnd_devic
     int exit_code;
     fnd_error error = { 0 };
     const char *const argv[] = { sim->compiler, "--version", NULL };
-    if (fnd_process_run(argv, NULL, &version, &exit_code, &error) != FND_OK || exit_code != 0) {
-        snprintf(info->why_not_build, sizeof info->why_not_build, "the C compiler %.100s does not run", sim->compiler);
+    uint32_t seconds = sim->compiler_seconds < ANSWER_SECONDS ? sim->compiler_seconds : ANSWER_SECONDS;
+    if (fnd_process_run(argv, NULL, seconds, &version, &exit_code, &error) != FND_OK || exit_code != 0) {
+        snprintf(info->why_not_build, sizeof info->why_not_build, "the C compiler %.100s does not %s", sim->compiler, error.status == FND_ERR_LIMIT ? "answer in time" : "run");
         sim->compiler[0] = '\0';
     } else {
         const char *line = fnd_text_get(&version);
@@ -116,7 +120,10 @@ static fnd_status compile(const fnd_sim *sim, const fnd_build_desc *desc, const 
     int exit_code = 0;
     fnd_text_printf(&text, "#line 1 \"%s\"\n%s", desc->entry, desc->text);
     fnd_status status = fnd_text_check(&text, err);
-    if (status == FND_OK) status = fnd_process_run(c.argv, fnd_text_get(&text), &output, &exit_code, err);
+    fnd_error why = { 0 };
+    if (status == FND_OK && (status = fnd_process_run(c.argv, fnd_text_get(&text), sim->compiler_seconds, &output, &exit_code, &why)) != FND_OK) {
+        fnd_fail(err, status, "%s did not compile: %s", desc->entry, why.text);
+    }
     if (status == FND_OK && exit_code != 0) status = compile_failed(desc, fnd_text_get(&output), err);
     fnd_text_free(&text);
     fnd_text_free(&output);

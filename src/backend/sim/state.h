@@ -27,6 +27,7 @@ typedef struct fnd_sim_code {
 
 typedef struct fnd_sim {
     char            compiler[FND_PROCESS_PATH_BYTES]; /* "": none */
+    uint32_t        compiler_seconds; /* it may take for one text */
     bool            clang;
     fnd_sim_memory *memories;
     fnd_error       failure; /* of a launch, until wait */
