@@ -32,7 +32,7 @@ $(ROOT)/obj/%.o: %.c
 	@echo "  cc $<"; $(CC) $(ALL_CFLAGS) -c $< -o $@
 
 # Every kernel text becomes a C string by .incbin: a new file needs no list.
-KERNEL_TEXTS := $(sort $(shell find src/kernels -name '*.h' -not -name '*_ref.h'))
+KERNEL_TEXTS := $(sort $(shell find src/kernels -name '*.h' -not -name '*_ref.h' -not -name '*_codec.h'))
 $(ROOT)/sources.c: scripts/embed.sh Makefile $(KERNEL_TEXTS)
 	@mkdir -p $(@D)
 	scripts/embed.sh src/kernels $(KERNEL_TEXTS:src/kernels/%=%) > $@
@@ -40,6 +40,20 @@ $(ROOT)/obj/sources.o: $(ROOT)/sources.c $(KERNEL_TEXTS)
 	@mkdir -p $(@D)
 	@echo "  cc $<"; $(CC) $(ALL_CFLAGS) -c $< -o $@
 LIB_OBJ += $(ROOT)/obj/sources.o
+
+# What writes the weight formats (policy_codec.h): once per level of instructions, with the same results.
+CODEC_SRC := $(sort $(shell find src/kernels/policy -name '*_codec.c'))
+CODEC_FLAGS := -O3 -Isrc/kernels -ffp-contract=off -Wno-psabi -Wno-unknown-pragmas
+CODEC_LEVELS := generic $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),v3 v4)
+CODEC_FLAGS_v3 := -march=x86-64-v3
+CODEC_FLAGS_v4 := -march=x86-64-v4
+define CODEC_RULE
+$(ROOT)/obj/%_codec.$(1).o: %_codec.c
+	@mkdir -p $$(@D)
+	@echo "  cc $$< for $(1)"; $$(CC) $$(ALL_CFLAGS) $(CODEC_FLAGS) $(CODEC_FLAGS_$(1)) -DFND_CODEC_LEVEL=$(1) -c $$< -o $$@
+endef
+$(foreach level,$(CODEC_LEVELS),$(eval $(call CODEC_RULE,$(level))))
+LIB_OBJ += $(foreach level,$(CODEC_LEVELS),$(CODEC_SRC:%_codec.c=$(ROOT)/obj/%_codec.$(level).o))
 
 # Kernels compiled into the library, for every level of instructions: in release builds (BAKE= to leave
 # them out). src/bake writes the texts; they are compiled here, and found again by their hash.

@@ -6,7 +6,7 @@
  *   kernels.h    the shipped kernels, typed      profile.h   seeing where time goes
  *   gguf.h       model files                     tokenizer.h text to tokens and back
  *   chat.h       chat templates                  model.h     models and conversations
- *   gguf_write.h writing model files
+ *   gguf_write.h writing model files         quantize.h  weights from one format into another
  */
 #ifndef FOUNDRY_FOUNDRY_H
 #define FOUNDRY_FOUNDRY_H
@@ -20,6 +20,7 @@
 #include "foundry/kernels.h"
 #include "foundry/model.h"
 #include "foundry/profile.h"
+#include "foundry/quantize.h"
 #include "foundry/run.h"
 #include "foundry/status.h"
 #include "foundry/tensor.h"
