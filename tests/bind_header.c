@@ -97,7 +97,9 @@ static void add_struct(const fnd_composition *c, const char *doc, fnd_text *out)
         field_text(&c->args[i], field);
         if (c->args[i].kind != FND_ARG_GROUP && (int)strlen(field) > width) width = (int)strlen(field);
     }
-    fnd_text_printf(out, "/* %s */\ntypedef struct fnd_%s_bind {\n", doc, c->name);
+    fnd_text_printf(out, "/* %s", doc);
+    for (uint32_t i = 0; i < c->rule_count; i++) fnd_text_printf(out, "%s\n *     %s", i ? "" : ". Must hold:", c->rules[i].text);
+    fnd_text_printf(out, " */\ntypedef struct fnd_%s_bind {\n", c->name);
     for (int numbers = 0; numbers < 2; numbers++) {
         for (uint32_t i = 0; i < c->arg_count; i++) {
             if (c->args[i].kind != FND_ARG_GROUP && (c->args[i].kind == FND_ARG_VAL) == numbers) add_field(&c->args[i], width, out);

@@ -25,26 +25,30 @@ typedef struct fnd_softmax_bind {
     fnd_tensor *y;       /* [tokens, dim] act: the rows; Q8_0 needs a multiple of 32 columns */
 } fnd_softmax_bind;
 
-/* silu(x) */
+/* silu(x). Must hold:
+ *     tokens*rows <= 2147483648 */
 typedef struct fnd_silu_bind {
     const fnd_tensor *x; /* [tokens, rows] act: values to work on */
     fnd_tensor *y;       /* [tokens, rows] act: result; not Q8_0 */
 } fnd_silu_bind;
 
-/* gelu(x) */
+/* gelu(x). Must hold:
+ *     tokens*rows <= 2147483648 */
 typedef struct fnd_gelu_bind {
     const fnd_tensor *x; /* [tokens, rows] act: values to work on */
     fnd_tensor *y;       /* [tokens, rows] act: result; not Q8_0 */
 } fnd_gelu_bind;
 
-/* x + residual */
+/* x + residual. Must hold:
+ *     tokens*rows <= 2147483648 */
 typedef struct fnd_add_bind {
     const fnd_tensor *x;        /* [tokens, rows] act: values to work on */
     const fnd_tensor *residual; /* [tokens, rows] act: added to the result */
     fnd_tensor *y;              /* [tokens, rows] act: result; not Q8_0 */
 } fnd_add_bind;
 
-/* silu(gate) * up */
+/* silu(gate) * up. Must hold:
+ *     tokens*rows <= 2147483648 */
 typedef struct fnd_swiglu_bind {
     const fnd_tensor *x_gate; /* [tokens, rows] act: values to work on */
     const fnd_tensor *x_up;   /* [tokens, rows] act: values to work on */

@@ -5,14 +5,21 @@
 
 #include "foundry/run.h"
 
-/* rows of an embedding table */
+/* rows of an embedding table. Must hold:
+ *     tokens*((dim + 31)/32) <= 2147483648 */
 typedef struct fnd_embed_bind {
     fnd_tensor *y;              /* [tokens, dim] act: row ids[i] of the table, for every token */
-    const fnd_tensor *ids;      /* [tokens] u32: token numbers, below vocab */
+    const fnd_tensor *ids;      /* [tokens] u32: token numbers; vocab and more read the last row */
     const fnd_weight_tensor *w; /* [vocab, dim] weight: the table, rows as in the file */
 } fnd_embed_bind;
 
-/* rotate keys and write keys and values into the cache */
+/* rotate keys and write keys and values into the cache. Must hold:
+ *     2*pairs <= head_dim
+ *     pairing <= 1
+ *     head_dim % 16 == 0
+ *     head_dim <= 256
+ *     blocks <= 134217728
+ *     pos + tokens <= 16*blocks */
 typedef struct fnd_kv_write_bind {
     const fnd_key *k;           /* [tokens, kv_heads*head_dim] f32: keys of the new tokens, not rotated */
     const fnd_value *v;         /* [tokens, kv_heads*head_dim] f32: their values */
@@ -24,7 +31,15 @@ typedef struct fnd_kv_write_bind {
     float mscale;               /* RoPE: multiplies sine and cosine */
 } fnd_kv_write_bind;
 
-/* drop positions from the cache and move later ones down */
+/* drop positions from the cache and move later ones down. Must hold:
+ *     2*pairs <= head_dim
+ *     pairing <= 1
+ *     head_dim % 16 == 0
+ *     head_dim <= 256
+ *     blocks <= 134217728
+ *     drop % 16 == 0
+ *     keep + drop <= pos
+ *     pos <= 16*blocks */
 typedef struct fnd_kv_shift_bind {
     const fnd_tensor *inv_freq; /* [pairs] f32: radians per position for every pair */
     fnd_key *k_cache;           /* [blocks, kv_heads, head_dim, 16] f16: keys, by blocks of 16 positions */
@@ -35,7 +50,15 @@ typedef struct fnd_kv_shift_bind {
     uint32_t pairing;           /* RoPE: 0 (2i, 2i+1), 1 (i, i+pairs) */
 } fnd_kv_shift_bind;
 
-/* attention of many tokens over the cache */
+/* attention of many tokens over the cache. Must hold:
+ *     2*pairs <= head_dim
+ *     pairing <= 1
+ *     head_dim % 16 == 0
+ *     head_dim <= 256
+ *     blocks <= 134217728
+ *     pos + tokens <= 16*blocks
+ *     q_dim % (kv_heads*head_dim) == 0
+ *     q_dim <= 16*kv_heads*head_dim */
 typedef struct fnd_attention_bind {
     const fnd_query *q;         /* [tokens, q_dim] f32: queries, not rotated; q_dim = heads*head_dim */
     const fnd_tensor *inv_freq; /* [pairs] f32: radians per position for every pair */
@@ -48,7 +71,16 @@ typedef struct fnd_attention_bind {
     float mscale;               /* RoPE: multiplies sine and cosine */
 } fnd_attention_bind;
 
-/* one token: rotate, write to the cache, attend, split over keys */
+/* one token: rotate, write to the cache, attend, split over keys. Must hold:
+ *     2*pairs <= head_dim
+ *     pairing <= 1
+ *     head_dim % 16 == 0
+ *     head_dim <= 256
+ *     blocks <= 134217728
+ *     pos < 16*blocks
+ *     heads % kv_heads == 0
+ *     heads <= 16*kv_heads
+ *     splits <= 65536 */
 typedef struct fnd_attention_decode_bind {
     const fnd_query *q;         /* [1, heads*head_dim] f32: queries of the token, not rotated */
     const fnd_key *k;           /* [1, kv_heads*head_dim] f32: its keys, not rotated */
@@ -63,34 +95,41 @@ typedef struct fnd_attention_decode_bind {
     float mscale;               /* RoPE: multiplies sine and cosine */
 } fnd_attention_decode_bind;
 
-/* weights into the layout of this device's matrix kernels */
+/* weights into the layout of this device's matrix kernels. Must hold:
+ *     bytes >= bytes(w) */
 typedef struct fnd_repack_bind {
     fnd_tensor *tiles;          /* [bytes] u8: the device's layout */
     const fnd_weight_tensor *w; /* [rows, dim] weight: weights, rows as in the file */
 } fnd_repack_bind;
 
-/* the best of every slice of the logits */
+/* the best of every slice of the logits. Must hold:
+ *     vocab <= 16777216
+ *     tokens*slices <= 2147483648 */
 typedef struct fnd_argmax_partial_bind {
-    const fnd_tensor *logits; /* [tokens, vocab] f32: a logit per token number; vocab <= 2^24 */
+    const fnd_tensor *logits; /* [tokens, vocab] f32: a logit per token number */
     fnd_tensor *best;         /* [tokens, slices] f32: highest logit of each slice */
     fnd_tensor *best_id;      /* [tokens, slices] u32: lowest id that has it */
 } fnd_argmax_partial_bind;
 
-/* the best of the slices */
+/* the best of the slices. Must hold:
+ *     slices <= 16777216 */
 typedef struct fnd_argmax_pick_bind {
     const fnd_tensor *best;    /* [tokens, slices] f32: highest logit of each slice */
     const fnd_tensor *best_id; /* [tokens, slices] u32: its id */
     fnd_tensor *id;            /* [tokens] u32: the token chosen */
 } fnd_argmax_pick_bind;
 
-/* the highest logits of every slice */
+/* the highest logits of every slice. Must hold:
+ *     vocab <= 16777216 */
 typedef struct fnd_sample_partial_bind {
     const fnd_tensor *logits; /* [1, vocab] f32: a logit per token number */
     fnd_tensor *kept;         /* [slices, per_slice] f32: highest logits, in id order */
     fnd_tensor *kept_ids;     /* [slices, per_slice] u32: their ids */
 } fnd_sample_partial_bind;
 
-/* top-k, top-p, min-p, temperature, draw */
+/* top-k, top-p, min-p, temperature, draw. Must hold:
+ *     top_k <= near
+ *     slices*per_slice <= 16777216 */
 typedef struct fnd_sample_pick_bind {
     const fnd_tensor *kept;     /* [slices, per_slice] f32: candidates */
     const fnd_tensor *kept_ids; /* [slices, per_slice] u32: their ids */
@@ -106,7 +145,8 @@ typedef struct fnd_sample_pick_bind {
     uint32_t position;          /* of the token drawn: another, another number */
 } fnd_sample_pick_bind;
 
-/* leave out candidates that are not typical */
+/* leave out candidates that are not typical. Must hold:
+ *     slices*per_slice <= 16777216 */
 typedef struct fnd_sample_typical_bind {
     fnd_tensor *kept; /* [slices, per_slice] f32: candidates, as sample_partial left them */
     uint32_t top_k;   /* 0: off */
@@ -125,14 +165,16 @@ typedef struct fnd_sample_penalize_bind {
     float frequency;          /* of recent tokens, each time; 0: off */
 } fnd_sample_penalize_bind;
 
-/* values at equal steps */
+/* values at equal steps. Must hold:
+ *     count <= 2147483648 */
 typedef struct fnd_arange_bind {
     fnd_tensor *y; /* [count] act: start + i * step */
     float start;   /* value 0 */
     float step;    /* from value to value */
 } fnd_arange_bind;
 
-/* whole numbers at equal steps */
+/* whole numbers at equal steps. Must hold:
+ *     count <= 2147483648 */
 typedef struct fnd_arange_i32_bind {
     fnd_tensor *y; /* [count] i32: start + i * step */
     int32_t start; /* value 0 */
@@ -158,13 +200,17 @@ typedef struct fnd_random_uniform_bind {
     uint32_t sequence;  /* other numbers for the same seed */
 } fnd_random_uniform_bind;
 
-/* [tokens, heads, head_dim] to [heads, tokens, head_dim] */
+/* [tokens, heads, head_dim] to [heads, tokens, head_dim]. Must hold:
+ *     tokens*heads*((head_dim + 31)/32) <= 2147483648 */
 typedef struct fnd_kv_rearrange_bind {
     const fnd_tensor *x; /* [tokens, heads, head_dim] act: token by token */
     fnd_tensor *y;       /* [heads, tokens, head_dim] act: head by head; Q8_0 needs head_dim a multiple of 32 */
 } fnd_kv_rearrange_bind;
 
-/* rotary position embedding */
+/* rotary position embedding. Must hold:
+ *     2*pairs <= head_dim
+ *     pairing <= 1
+ *     tokens*pairs <= 2147483648 */
 typedef struct fnd_rope_bind {
     fnd_tensor *x;               /* [tokens, heads, head_dim] act: heads to rotate; not Q8_0 */
     const fnd_tensor *positions; /* [tokens] i32: position of every token */

@@ -45,17 +45,21 @@ static void text_args(const fnd_arg *args, uint32_t count, fnd_text *out) {
     }
 }
 
+static void text_rule(const char *text, const char *doc, fnd_text *out) { fnd_text_printf(out, "    %-6s  %-60s  %s\n", "RULE", text, doc); }
+
 static void text_kernel(const fnd_composition *c, const char *doc, fnd_text *out) {
     fnd_text_printf(out, "%s: %s\n  ", c->name, doc);
     add_steps(c, out);
     fnd_text_str(out, "\n");
     text_args(c->args, c->arg_count, out);
+    for (uint32_t i = 0; i < c->rule_count; i++) text_rule(c->rules[i].text, c->rules[i].doc, out);
     fnd_text_str(out, "\n");
 }
 
 static void text_stage(const fnd_stage *s, fnd_text *out) {
     fnd_text_printf(out, "%s: %s\n  %s, %s -> %s, %s\n", s->name, s->doc, fnd_stage_kind_text(s->kind), fnd_value_kind_text(s->takes), fnd_value_kind_text(s->gives), s->file);
     text_args(s->args, s->arg_count, out);
+    for (uint32_t i = 0; i < s->rule_count; i++) text_rule(s->rules[i].text, s->rules[i].doc, out);
     fnd_text_str(out, "\n");
 }
 
@@ -83,16 +87,20 @@ static void markdown_args(const fnd_arg *args, uint32_t count, fnd_text *out) {
     fnd_text_str(out, "\n");
 }
 
+static void markdown_rule(const char *text, const char *doc, bool last, fnd_text *out) { fnd_text_printf(out, "- `%s`: %s\n%s", text, doc, last ? "\n" : ""); }
+
 static void markdown_kernel(const fnd_composition *c, const char *doc, fnd_text *out) {
     fnd_text_printf(out, "### %s\n\n`%s`; stages: `", c->name, doc);
     add_steps(c, out);
     fnd_text_str(out, "`\n\n");
     markdown_args(c->args, c->arg_count, out);
+    for (uint32_t i = 0; i < c->rule_count; i++) markdown_rule(c->rules[i].text, c->rules[i].doc, i + 1 == c->rule_count, out);
 }
 
 static void markdown_stage(const fnd_stage *s, fnd_text *out) {
     fnd_text_printf(out, "### %s\n\n%s. %s, takes %s, gives %s; `%s`\n\n", s->name, s->doc, fnd_stage_kind_text(s->kind), fnd_value_kind_text(s->takes), fnd_value_kind_text(s->gives), s->file);
     markdown_args(s->args, s->arg_count, out);
+    for (uint32_t i = 0; i < s->rule_count; i++) markdown_rule(s->rules[i].text, s->rules[i].doc, i + 1 == s->rule_count, out);
 }
 
 static void markdown_policy(const fnd_policy *p, fnd_text *out) { fnd_text_printf(out, "- `%s`: %s\n", p->name, p->doc); }
@@ -125,7 +133,16 @@ static void json_args(const fnd_arg *args, uint32_t count, fnd_text *out) {
         json_pair(out, "doc", a->doc);
         fnd_text_str(out, "}");
     }
-    fnd_text_str(out, "]}");
+    fnd_text_str(out, "]");
+}
+
+/* Rule i of a list; `first` begins the list. */
+static void json_rule(const char *text, const char *doc, bool first, fnd_text *out) {
+    fnd_text_str(out, first ? "{" : ", {");
+    json_pair(out, "rule", text);
+    fnd_text_str(out, ", ");
+    json_pair(out, "doc", doc);
+    fnd_text_str(out, "}");
 }
 
 static void json_kernel(const fnd_composition *c, const char *doc, fnd_text *out) {
@@ -143,6 +160,9 @@ static void json_kernel(const fnd_composition *c, const char *doc, fnd_text *out
     }
     fnd_text_str(out, "],\n   ");
     json_args(c->args, c->arg_count, out);
+    fnd_text_str(out, ",\n   \"rules\": [");
+    for (uint32_t i = 0; i < c->rule_count; i++) json_rule(c->rules[i].text, c->rules[i].doc, i == 0, out);
+    fnd_text_str(out, "]}");
 }
 
 static void json_stage(const fnd_stage *s, fnd_text *out) {
@@ -160,6 +180,9 @@ static void json_stage(const fnd_stage *s, fnd_text *out) {
     json_pair(out, "file", s->file);
     fnd_text_str(out, ",\n   ");
     json_args(s->args, s->arg_count, out);
+    fnd_text_str(out, ",\n   \"rules\": [");
+    for (uint32_t i = 0; i < s->rule_count; i++) json_rule(s->rules[i].text, s->rules[i].doc, i == 0, out);
+    fnd_text_str(out, "]}");
 }
 
 static void json_policy(const fnd_policy *p, fnd_text *out) {

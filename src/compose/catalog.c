@@ -166,26 +166,78 @@ static const char *find_list(const fnd_catalog *c, const char *name, const place
     return NULL;
 }
 
-static fnd_status read_args(fnd_catalog *c, const place *stage_place, const char *stage_at, const char *list, fnd_stage *stage, fnd_error *err) {
+/* X(RULE, "pos + tokens <= 16*blocks", "why") */
+static fnd_status read_rule(const place *in, const char *at, const fields *f, fnd_stage *stage, fnd_error *err) {
+    if (f->count != 3) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: a rule is X(RULE, \"rule\", \"doc\"), not %u fields", in->path, line_of(in, at), f->count);
+    if (stage->rule_count == FND_MAX_STAGE_RULES) return fnd_fail(err, FND_ERR_LIMIT, "%s:%d: more than %d rules", in->path, line_of(in, at), FND_MAX_STAGE_RULES);
+    fnd_rule_text *rule = &stage->rules[stage->rule_count++];
+    FND_TRY(copy_name(in, at, rule->text, sizeof rule->text, f->text[1], err));
+    return copy_name(in, at, rule->doc, sizeof rule->doc, f->text[2], err);
+}
+
+static fnd_status read_row(const place *in, const char *at, const fields *f, fnd_stage *stage, fnd_error *err) {
+    if (f->count && strcmp(f->text[0], "RULE") == 0) return read_rule(in, at, f, stage, err);
+    if (stage->arg_count == FND_MAX_STAGE_ARGS) return fnd_fail(err, FND_ERR_LIMIT, "%s:%d: more than %d arguments", in->path, line_of(in, at), FND_MAX_STAGE_ARGS);
+    fnd_arg *arg = &stage->args[stage->arg_count++];
+    FND_TRY(read_arg(in, at, f, arg, err));
+    for (uint32_t d = 0; d < arg->shape.rank; d++) FND_TRY(fnd_expr_names(arg->shape.dim[d], &stage->dims, err));
+    stage->by_policy |= arg->kind == FND_ARG_WEIGHT;
+    return FND_OK;
+}
+
+static bool is_word(char ch) { return isalnum((unsigned char)ch) || ch == '_'; }
+
+/* The rows of a list; where it says OTHER_LIST(X), those of the other. */
+static fnd_status read_list(fnd_catalog *c, const place *named_in, const char *named_at, const char *list, int depth, fnd_stage *stage, fnd_error *err) {
     place in;
-    const char *p = find_list(c, list, stage_place, &in);
-    if (!p) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: stage %s names the argument list %s, which no kernel file defines", stage_place->path, line_of(stage_place, stage_at), stage->name, list);
+    const char *p = find_list(c, list, named_in, &in);
+    if (!p) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: stage %s names the argument list %s, which no kernel file defines", named_in->path, line_of(named_in, named_at), stage->name, list);
+    if (depth > 4) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: stage %s: lists within lists nest too deep at %s", named_in->path, line_of(named_in, named_at), stage->name, list);
     for (;; p++) {
-        if (*p == '\\' && p[1] == '\n')
+        char name[FND_NAME_BYTES];
+        size_t length = 0;
+        while (is_word(p[length])) length++;
+        if (*p == '\\' && p[1] == '\n') {
             p++;
-        else if (*p == '\n' || !*p)
-            break;
-        else if (*p == 'X' && p[1] == '(') {
+        } else if (*p == '\n' || !*p) {
+            return FND_OK;
+        } else if (length == 1 && strncmp(p, "X(", 2) == 0) {
             fields f;
             const char *at = p;
             FND_TRY(read_fields(&in, p + 2, &f, &p, err));
-            if (stage->arg_count == FND_MAX_STAGE_ARGS) return fnd_fail(err, FND_ERR_LIMIT, "%s:%d: more than %d arguments", in.path, line_of(&in, at), FND_MAX_STAGE_ARGS);
-            fnd_arg *arg = &stage->args[stage->arg_count++];
-            FND_TRY(read_arg(&in, at, &f, arg, err));
-            for (uint32_t d = 0; d < arg->shape.rank; d++) FND_TRY(fnd_expr_names(arg->shape.dim[d], &stage->dims, err));
-            stage->by_policy |= arg->kind == FND_ARG_WEIGHT;
+            FND_TRY(read_row(&in, at, &f, stage, err));
             p--;
+        } else if (length && length < sizeof name && strncmp(p + length, "(X)", 3) == 0) {
+            memcpy(name, p, length);
+            name[length] = '\0';
+            FND_TRY(read_list(c, &in, p, name, depth + 1, stage, err));
+            p += length + 2;
+        } else if (length) {
+            p += length - 1;
         }
+    }
+}
+
+/* What a rule of a stage may name: its dimensions, its whole numbers without a sign, and "bytes(w)". */
+static int stage_slot(const void *ctx, const char *name) {
+    const fnd_stage *stage = ctx;
+    char weight[FND_NAME_BYTES];
+    bool bytes = sscanf(name, "bytes(%31[a-zA-Z0-9_])", weight) == 1;
+    for (uint32_t i = 0; i < stage->arg_count; i++) {
+        const fnd_arg *arg = &stage->args[i];
+        if (bytes && arg->kind == FND_ARG_WEIGHT && strcmp(arg->name, weight) == 0) return 0;
+        if (arg->kind == FND_ARG_VAL && strcmp(arg->type, "u32") == 0 && strcmp(arg->name, name) == 0) return 0;
+    }
+    return fnd_dims_find(&stage->dims, name);
+}
+
+static fnd_status read_args(fnd_catalog *c, const place *in, const char *at, const char *list, fnd_stage *stage, fnd_error *err) {
+    FND_TRY(read_list(c, in, at, list, 0, stage, err));
+    for (uint32_t i = 0; i < stage->rule_count; i++) {
+        fnd_rule rule;
+        fnd_error why = { 0 };
+        memcpy(rule.text, stage->rules[i].text, sizeof rule.text);
+        if (fnd_rule_compile(&rule, stage_slot, stage, &why) != FND_OK) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: stage %s: %s", in->path, line_of(in, at), stage->name, why.text);
     }
     return FND_OK;
 }

@@ -50,7 +50,7 @@ typedef enum fnd_reach { FND_REACHES(FND_ENUM_ROW_) } fnd_reach;
 #undef FND_ENUM_PREFIX_
 #undef FND_ENUM_ROW_
 
-enum { FND_MAX_STAGE_ARGS = 16, FND_DOC_BYTES = 160, FND_KERNEL_PATH_BYTES = 128 };
+enum { FND_MAX_STAGE_ARGS = 16, FND_MAX_STAGE_RULES = 12, FND_DOC_BYTES = 160, FND_KERNEL_PATH_BYTES = 128 };
 
 typedef struct fnd_arg {
     fnd_arg_kind   kind;
@@ -60,6 +60,11 @@ typedef struct fnd_arg {
     fnd_shape_text shape;
     char           doc[FND_DOC_BYTES];
 } fnd_arg;
+
+/* X(RULE, "pos + tokens <= 16*blocks", "why"): what must hold when the stage runs. */
+typedef struct fnd_rule_text {
+    char text[FND_RULE_BYTES], doc[FND_RULE_BYTES];
+} fnd_rule_text;
 
 typedef struct fnd_stage {
     char           name[FND_NAME_BYTES];
@@ -72,6 +77,8 @@ typedef struct fnd_stage {
     fnd_arg        args[FND_MAX_STAGE_ARGS];
     uint32_t       arg_count;
     fnd_dims       dims;                 /* names only, in the order its function takes them */
+    fnd_rule_text  rules[FND_MAX_STAGE_RULES];
+    uint32_t       rule_count;
 } fnd_stage;
 
 typedef struct fnd_policy {

@@ -1,4 +1,5 @@
-/* expr.h - shapes as kernels write them: "[tokens, heads * head_dim]". */
+/* expr.h - shapes as kernels write them, "[tokens, heads * head_dim]", and rules between numbers,
+ * "pos + tokens <= 16*blocks". */
 #ifndef COMPOSE_EXPR_H
 #define COMPOSE_EXPR_H
 
@@ -29,10 +30,34 @@ FND_USE_RESULT fnd_status fnd_shape_parse(const char *text, const char *where, f
 bool fnd_expr_is_name(const char *expr);
 /* Add the names in `expr` to dims, in order, each once. */
 FND_USE_RESULT fnd_status fnd_expr_names(const char *expr, fnd_dims *dims, fnd_error *err);
-/* Value of an expression of + - * / ( ), numbers and names of dims. */
+/* Value of an expression of + - * / % ( ), numbers and names of dims. */
 FND_USE_RESULT fnd_status fnd_expr_value(const char *expr, const fnd_dims *dims, uint64_t *out, fnd_error *err);
 
 int fnd_dims_find(const fnd_dims *dims, const char *name); /* -1: none */
 FND_USE_RESULT fnd_status fnd_dims_add(fnd_dims *dims, const char *name, fnd_error *err);
+
+/* ---- rules: two expressions with <= < >= > == or != between them --------------------------------- */
+
+enum { FND_RULE_BYTES = 96, FND_RULE_OPS = 32 };
+
+/* A step of a rule, for a stack: push a number or the value of a slot, or combine the two on top. */
+typedef struct fnd_rule_op {
+    char     op; /* 'n' number, 'v' value of a slot; + - * / %; 'l' <=, '<', 'g' >=, '>', '=' ==, '!' != */
+    uint32_t operand;
+} fnd_rule_op;
+
+typedef struct fnd_rule {
+    char        text[FND_RULE_BYTES], doc[FND_RULE_BYTES];
+    uint32_t    op_count;
+    fnd_rule_op ops[FND_RULE_OPS];
+} fnd_rule;
+
+/* Read rule->text. `slot` says which number stands for a name, or for "bytes(name)"; -1: there is no
+ * such name. */
+typedef int fnd_rule_slot_fn(const void *ctx, const char *name);
+FND_USE_RESULT fnd_status fnd_rule_compile(fnd_rule *rule, fnd_rule_slot_fn *slot, const void *ctx, fnd_error *err);
+/* Does it hold? What overflows, is negative or divides by zero on the way does not. */
+typedef uint64_t fnd_rule_value_fn(const void *ctx, uint32_t slot);
+bool fnd_rule_holds(const fnd_rule *rule, fnd_rule_value_fn *value, const void *ctx);
 
 #endif

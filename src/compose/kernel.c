@@ -127,22 +127,34 @@ static void mark_joined(fnd_composition *c) {
     }
 }
 
-/* The dimension `rows` belongs to a head, unless it is joined. */
-static void rename_dims(const fnd_step *step, const char *from, char *to, size_t bytes) {
+static bool is_arg(const fnd_stage *stage, const char *name, size_t length) {
+    for (uint32_t i = 0; i < stage->arg_count; i++) {
+        if (strlen(stage->args[i].name) == length && strncmp(stage->args[i].name, name, length) == 0) return true;
+    }
+    return false;
+}
+
+/* An expression with the names of the kernel instead of the stage's: arguments, and the dimension `rows`,
+ * belong to a head; `rows` does not where heads are joined. False: it got too long. */
+static bool rename_words(const fnd_step *step, const char *from, char *to, size_t bytes) {
     size_t used = 0;
-    while (*from && used + 1 < bytes) {
+    while (*from) {
         size_t length = 0;
         while (is_word(from[length])) length++;
-        if (length == 0) {
-            to[used++] = *from++;
-            continue;
-        }
-        bool own = step->head[0] && !step->joined && length == 4 && strncmp(from, "rows", 4) == 0;
-        int n = own ? snprintf(to + used, bytes - used, "rows_%s", step->head) : snprintf(to + used, bytes - used, "%.*s", (int)length, from);
-        used = n < 0 || used + (size_t)n >= bytes ? bytes - 1 : used + (size_t)n;
+        bool rows = !step->joined && length == 4 && strncmp(from, "rows", 4) == 0;
+        bool own = step->head[0] && length && (rows || is_arg(step->stage, from, length));
+        length += length == 0;
+        int n = snprintf(to + used, bytes - used, "%.*s%s%s", (int)length, from, own ? "_" : "", own ? step->head : "");
+        if (n < 0 || used + (size_t)n >= bytes) return false;
+        used += (size_t)n;
         from += length;
     }
     to[used] = '\0';
+    return true;
+}
+
+static fnd_status too_long(const fnd_composition *c, const fnd_step *step, const char *text, fnd_error *err) {
+    return fnd_fail(err, FND_ERR_LIMIT, "kernel %s: stage %s: \"%s\" gets too long with the head %s", c->name, step->stage->name, text, step->head);
 }
 
 static fnd_status differ(const fnd_composition *c, const fnd_step *step, const fnd_arg *arg, const char *what, const char *a, const char *b, fnd_error *err) {
@@ -177,14 +189,15 @@ static fnd_status merge_step(fnd_composition *c, fnd_step *step, fnd_error *err)
     const fnd_stage *s = step->stage;
     for (uint32_t i = 0; i < s->arg_count; i++) {
         fnd_arg arg = s->args[i];
-        if (step->head[0]) snprintf(arg.name, sizeof arg.name, "%.19s_%.11s", s->args[i].name, step->head);
-        rename_dims(step, s->args[i].shape_text, arg.shape_text, sizeof arg.shape_text);
-        for (uint32_t d = 0; d < arg.shape.rank; d++) rename_dims(step, s->args[i].shape.dim[d], arg.shape.dim[d], FND_EXPR_BYTES);
+        bool fits = rename_words(step, s->args[i].name, arg.name, sizeof arg.name) && rename_words(step, s->args[i].shape_text, arg.shape_text, sizeof arg.shape_text) &&
+                    rename_words(step, s->args[i].shape.moves, arg.shape.moves, sizeof arg.shape.moves);
+        for (uint32_t d = 0; d < arg.shape.rank; d++) fits &= rename_words(step, s->args[i].shape.dim[d], arg.shape.dim[d], FND_EXPR_BYTES);
+        if (!fits) return too_long(c, step, s->args[i].shape_text, err);
         FND_TRY(merge_arg(c, step, &arg, &step->arg[i], err));
     }
     for (uint32_t i = 0; i < s->dims.count; i++) {
         char name[FND_NAME_BYTES];
-        rename_dims(step, s->dims.name[i], name, sizeof name);
+        if (!rename_words(step, s->dims.name[i], name, sizeof name)) return too_long(c, step, s->dims.name[i], err);
         FND_TRY(fnd_dims_add(&c->dims, name, err));
         step->dim[i] = (uint8_t)fnd_dims_find(&c->dims, name);
     }
@@ -195,6 +208,43 @@ static fnd_status merge_step(fnd_composition *c, fnd_step *step, fnd_error *err)
 static fnd_status check_names(const fnd_composition *c, fnd_error *err) {
     for (uint32_t i = 0; i < c->arg_count; i++) {
         if (fnd_dims_find(&c->dims, c->args[i].name) >= 0) return fnd_fail(err, FND_ERR_COMPOSE, "kernel %s: %s is both an argument and a dimension", c->name, c->args[i].name);
+    }
+    return FND_OK;
+}
+
+/* ---- rules ---- */
+
+static int kernel_slot(const void *ctx, const char *name) {
+    const fnd_composition *c = ctx;
+    char weight[FND_NAME_BYTES];
+    int dim = fnd_dims_find(&c->dims, name);
+    if (dim >= 0) return dim;
+    bool bytes = sscanf(name, "bytes(%31[a-zA-Z0-9_])", weight) == 1;
+    int arg = fnd_composition_arg(c, bytes ? weight : name);
+    return arg < 0 ? -1 : arg + (bytes ? FND_SLOT_BYTES : FND_SLOT_ARG);
+}
+
+static fnd_status add_rule(fnd_composition *c, const fnd_step *step, const fnd_rule_text *from, fnd_error *err) {
+    fnd_rule rule = { .op_count = 0 };
+    if (!rename_words(step, from->text, rule.text, sizeof rule.text)) return too_long(c, step, from->text, err);
+    memcpy(rule.doc, from->doc, sizeof rule.doc);
+    for (uint32_t i = 0; i < c->rule_count; i++) {
+        if (strcmp(c->rules[i].text, rule.text) == 0) return FND_OK;
+    }
+    if (c->rule_count == FND_MAX_RULES) return fnd_fail(err, FND_ERR_LIMIT, "kernel %s has more than %d rules", c->name, FND_MAX_RULES);
+    FND_TRY(fnd_rule_compile(&rule, kernel_slot, c, err));
+    c->rules[c->rule_count++] = rule;
+    return FND_OK;
+}
+
+static fnd_status gather_rules(fnd_composition *c, fnd_error *err) {
+    for (uint32_t i = 0; i < c->step_count; i++) {
+        const fnd_stage *s = c->steps[i].stage;
+        for (uint32_t r = 0; r < s->rule_count; r++) FND_TRY(add_rule(c, &c->steps[i], &s->rules[r], err));
+    }
+    for (uint32_t i = 0; i < c->arg_count; i++) {
+        int dim = fnd_arg_is_tensor(&c->args[i]) ? fnd_dims_find(&c->dims, c->args[i].shape.dim[0]) : -1;
+        if (dim >= 0) c->outermost[dim] |= 1u << i;
     }
     return FND_OK;
 }
@@ -217,7 +267,8 @@ fnd_status fnd_compose(const fnd_catalog *catalog, const fnd_kernel_desc *desc, 
     FND_TRY(check_flow(c, err));
     mark_joined(c);
     for (uint32_t i = 0; i < c->step_count; i++) FND_TRY(merge_step(c, &c->steps[i], err));
-    return check_names(c, err);
+    FND_TRY(check_names(c, err));
+    return gather_rules(c, err);
 }
 
 /* ---- the unified declaration ---- */

@@ -5,7 +5,11 @@
 #include "compose/catalog.h"
 #include "foundry/kernel.h"
 
-enum { FND_MAX_ARGS = 32 };
+enum { FND_MAX_ARGS = 32, FND_MAX_RULES = 24 };
+
+/* What a rule of a kernel may name, by slot: its dimensions, then its numbers, then the bytes that its
+ * weights have in the device's layout. */
+enum { FND_SLOT_ARG = FND_MAX_DIMS, FND_SLOT_BYTES = FND_SLOT_ARG + FND_MAX_ARGS };
 
 /* What shape of loop the entry point has. */
 typedef enum fnd_form {
@@ -31,6 +35,9 @@ struct fnd_composition {
     fnd_step steps[FND_MAX_STAGES];
     fnd_arg  args[FND_MAX_ARGS]; /* merged: tensors in order of appearance, then numbers, then group memory */
     fnd_dims dims;               /* names */
+    uint32_t outermost[FND_MAX_DIMS]; /* bit i: the dimension is argument i's outermost, alone */
+    uint32_t rule_count;
+    fnd_rule rules[FND_MAX_RULES]; /* of all stages, each once */
 };
 typedef struct fnd_composition fnd_composition;
 

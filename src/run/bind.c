@@ -193,6 +193,19 @@ fnd_status fnd_bind(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings,
     return FND_OK;
 }
 
+/* A tensor that has not grown to its shape can be bound where a rule says how much of it is used. */
+static fnd_status check_grown(const fnd_bound *b, uint32_t arg, const fnd_storage_ref *ref, fnd_error *err) {
+    const fnd_composition *c = &b->kernel->composition;
+    const fnd_tensor *t = &b->tensors[arg];
+    if (!ref->partial) return FND_OK;
+    for (uint32_t d = 0; d < c->dims.count; d++) {
+        if (c->outermost[d] >> arg & 1 && fnd_bound_rules_of(b, d)) return FND_OK;
+    }
+    char text[192];
+    return fnd_fail(err, FND_ERR_LIMIT, "kernel %s: argument %s: %s has grown to %llu of its outermost dimension only", c->name, c->args[arg].name, fnd_tensor_describe(t, text, sizeof text),
+                    (unsigned long long)fnd_usable(t));
+}
+
 fnd_status fnd_bound_resolve(foundry *f, const fnd_bound *b, fnd_storage_ref *refs, fnd_error *err) {
     const fnd_composition *c = &b->kernel->composition;
     for (uint32_t i = 0; i < c->arg_count; i++) {
@@ -200,6 +213,7 @@ fnd_status fnd_bound_resolve(foundry *f, const fnd_bound *b, fnd_storage_ref *re
         if (!fnd_arg_is_tensor(&c->args[i])) continue;
         bool writes = c->args[i].kind == FND_ARG_OUT || c->args[i].kind == FND_ARG_INOUT;
         FND_TRY(writes ? fnd_storage_for_write(f, &b->tensors[i], &refs[i], err) : fnd_storage_for_read(f, &b->tensors[i], &refs[i], err));
+        FND_TRY(check_grown(b, i, &refs[i], err));
     }
     return FND_OK;
 }

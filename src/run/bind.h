@@ -22,8 +22,17 @@ typedef struct fnd_bound {
     bool        tiled;                   /* weights lie in the device's tiles: its own texts only */
 } fnd_bound;
 
-/* Check everything that can be checked without the storage. */
+/* Check everything that can be checked without the storage, but for the kernel's rules. */
 FND_USE_RESULT fnd_status fnd_bind(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_bound *out, fnd_error *err);
+
+/* rules.c: check the rules of the kernel named by a set of bits, with the present numbers; `grown`: of
+ * tensors that grow, what they have grown to counts. */
+FND_USE_RESULT fnd_status fnd_bound_check_rules(const fnd_bound *b, uint32_t rules, bool grown, fnd_error *err);
+/* Rules that name a dimension which a tensor has not grown to yet. */
+uint32_t fnd_bound_growing_rules(const fnd_bound *b);
+/* Which rules name the dimension or number of a slot (compose/kernel.h). */
+uint32_t fnd_bound_rules_of(const fnd_bound *b, uint32_t slot);
+enum { FND_ALL_RULES = -1 };
 
 /* Look up the storages (uploading what needs it) and write the argument struct. refs: one per
  * argument, zero for numbers. */

@@ -22,6 +22,10 @@ size_t fnd_dispatch_buffers(const fnd_bound *b, const fnd_storage_ref *refs, fnd
     size_t count = 0;
     for (uint32_t i = 0; i < c->arg_count; i++) {
         if (!fnd_arg_is_tensor(&c->args[i])) continue;
+        if (!out) {
+            count++;
+            continue;
+        }
         out[count++] = (fnd_launch_buffer){
             .name = c->args[i].name,
             .address = refs[i].address,
@@ -107,6 +111,7 @@ fnd_status fnd_run(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, 
     FND_TRY(fnd_context_check(f, err));
     if (kernel->f != f) return fnd_fail(err, FND_ERR_USAGE, "kernel %s belongs to another context", kernel->composition.name);
     FND_TRY(fnd_bind(f, kernel, bindings, count, &b, err));
+    FND_TRY(fnd_bound_check_rules(&b, (uint32_t)FND_ALL_RULES, true, err));
     fnd_dispatch d = { .label = kernel->composition.name, .args = args, .buffers = buffers, .warps = f->info.warps };
     fnd_variant v;
     if (!fnd_baked_find(f, &b, &v, &d.code)) {

@@ -17,8 +17,8 @@ typedef struct fnd_dispatch {
 
 FND_USE_RESULT fnd_status fnd_dispatch_run(foundry *f, const fnd_dispatch *d, fnd_error *err);
 
-/* The launch buffers of a call: one per tensor, as large as the present dimensions say. `out` has room
- * for FND_MAX_ARGS; returns how many. */
+/* The launch buffers of a call: one per tensor, as large as the present dimensions say. Returns how
+ * many they are (at most FND_MAX_ARGS); with `out` NULL that only. */
 size_t fnd_dispatch_buffers(const fnd_bound *b, const fnd_storage_ref *refs, fnd_launch_buffer *out);
 
 /* Which texts a call can be compiled from: the device's suffix, or "" (the portable ones). Tiles of a

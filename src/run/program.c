@@ -35,6 +35,18 @@ fnd_status fnd_program_layer(fnd_program *p, int layer, fnd_error *err) {
     return FND_OK;
 }
 
+/* Where the program's variables stand in a call, and which of its rules depend on them. */
+static void find_variables(const fnd_program *p, fnd_call *call) {
+    const fnd_composition *c = &call->bound.kernel->composition;
+    for (uint32_t i = 0; i < p->variable_count; i++) {
+        int arg = fnd_composition_arg(c, p->variables[i].name), dim = fnd_dims_find(&c->dims, p->variables[i].name);
+        bool number = arg >= 0 && c->args[arg].kind == FND_ARG_VAL;
+        call->slots[i] = number ? (uint8_t)(FND_SLOT_ARG + arg) : dim >= 0 ? (uint8_t)dim
+                                                                           : FND_NO_SLOT;
+        if (call->slots[i] != FND_NO_SLOT) call->late_rules |= fnd_bound_rules_of(&call->bound, call->slots[i]);
+    }
+}
+
 fnd_status fnd_program_call(fnd_program *p, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_error *err) {
     if (p->finished) return fnd_fail(err, FND_ERR_USAGE, "program %s is finished: no call can be added", p->name);
     if (p->call_count == p->call_capacity) {
@@ -47,6 +59,9 @@ fnd_status fnd_program_call(fnd_program *p, fnd_kernel *kernel, const fnd_bindin
     fnd_call *call = &p->calls[p->call_count];
     *call = (fnd_call){ .layer = p->layer };
     FND_TRY(fnd_bind(p->f, kernel, bindings, count, &call->bound, err));
+    find_variables(p, call);
+    FND_TRY(fnd_bound_check_rules(&call->bound, ~call->late_rules, false, err));
+    call->late_rules |= fnd_bound_growing_rules(&call->bound);
     p->call_count++;
     return FND_OK;
 }
@@ -67,7 +82,7 @@ fnd_status fnd_program_finish(fnd_program *p, fnd_error *err) {
     if (p->finished || p->call_count == 0) return fnd_fail(err, FND_ERR_USAGE, "program %s %s", p->name, p->finished ? "is finished already" : "has no calls");
     if (p->failed) return fnd_fail(err, FND_ERR_USAGE, "program %s could not be finished: begin it anew", p->name);
     fnd_status status = finish(p, err);
-    p->finished = status == FND_OK;
+    p->finished = p->unchecked = status == FND_OK;
     p->failed = !p->finished;
     return status;
 }
@@ -78,25 +93,38 @@ fnd_status fnd_program_set(fnd_program *p, const char *variable, uint32_t value,
     fnd_variable *v = &p->variables[index];
     if (v->limit && (value == 0 || value > v->limit)) return fnd_fail(err, FND_ERR_LIMIT, "program %s: %s = %u is not within 1 .. %llu", p->name, variable, value, (unsigned long long)v->limit);
     v->value = value;
+    p->unchecked = true;
     for (uint32_t i = 0; i < v->count; i++) memcpy(p->table + v->at[i], &value, 4);
     return p->meanwhile ? fnd_program_set(p->meanwhile, variable, value, err) : FND_OK;
 }
 
 /* The numbers and dimensions of a call as they are now. */
-static void refresh(const fnd_program *p, fnd_bound *b) {
-    const fnd_composition *c = &b->kernel->composition;
+static void refresh(const fnd_program *p, fnd_call *call) {
     for (uint32_t i = 0; i < p->variable_count; i++) {
-        int arg = fnd_composition_arg(c, p->variables[i].name), dim = fnd_dims_find(&b->dims, p->variables[i].name);
-        if (arg >= 0) b->bits[arg] = p->variables[i].value;
-        if (dim >= 0) b->dims.value[dim] = p->variables[i].value;
+        uint32_t slot = call->slots[i];
+        if (slot < FND_SLOT_ARG)
+            call->bound.dims.value[slot] = p->variables[i].value;
+        else if (slot != FND_NO_SLOT)
+            call->bound.bits[slot - FND_SLOT_ARG] = p->variables[i].value;
     }
+}
+
+/* Variables may be set in any order, so what must hold between them is checked when all are. */
+static fnd_status check_variables(fnd_program *p, fnd_error *err) {
+    for (uint32_t i = 0; p->unchecked && i < p->call_count; i++) {
+        if (!p->calls[i].late_rules) continue;
+        refresh(p, &p->calls[i]);
+        FND_TRY(fnd_bound_check_rules(&p->calls[i].bound, p->calls[i].late_rules, true, err));
+    }
+    p->unchecked = false;
+    return FND_OK;
 }
 
 static void segment_traffic(const fnd_program *p, fnd_segment *s) {
     s->bytes_read = s->bytes_written = 0;
     for (uint32_t i = s->first; i < s->first + s->count; i++) {
         uint64_t read, written;
-        refresh(p, &p->calls[i].bound);
+        refresh(p, &p->calls[i]);
         fnd_bound_traffic(&p->calls[i].bound, &read, &written);
         s->bytes_read += read;
         s->bytes_written += written;
@@ -110,24 +138,21 @@ static fnd_status check_tensors(fnd_program *p, fnd_error *err) {
     for (uint32_t i = 0; i < p->call_count; i++) {
         FND_TRY(fnd_bound_resolve(p->f, &p->calls[i].bound, refs, err));
         if (p->f->info.runs_programs) continue;
-        refresh(p, &p->calls[i].bound);
-        p->buffer_counts[i] = fnd_dispatch_buffers(&p->calls[i].bound, refs, p->buffers + (size_t)i * FND_MAX_ARGS);
+        refresh(p, &p->calls[i]);
+        fnd_dispatch_buffers(&p->calls[i].bound, refs, p->buffers + p->first_buffer[i]);
     }
     return FND_OK;
 }
 
 fnd_status fnd_program_run(fnd_program *program, fnd_error *err) {
     if (!program->finished) return fnd_fail(err, FND_ERR_USAGE, "program %s is not finished", program->name);
+    FND_TRY(check_variables(program, err));
     fnd_program *p = fnd_program_present(program);
     FND_TRY(check_tensors(p, err));
     bool profiled = fnd_profile_on(&p->f->profiler);
     for (uint32_t i = 0; i < p->segment_count; i++) {
         fnd_segment *s = &p->segments[i];
-        fnd_launch_buffer buffers[4 * FND_MAX_ARGS];
-        size_t count = 0;
-        for (uint32_t k = s->first; p->separate && k < s->first + s->count; k++) {
-            for (size_t n = 0; n < p->buffer_counts[k] && count < FND_COUNT(buffers); n++) buffers[count++] = p->buffers[(size_t)k * FND_MAX_ARGS + n];
-        }
+        size_t first = p->first_buffer[s->first], end = p->first_buffer[s->first + s->count];
         if (profiled) segment_traffic(p, s);
         fnd_dispatch d = {
             .label = s->label,
@@ -139,8 +164,8 @@ fnd_status fnd_program_run(fnd_program *program, fnd_error *err) {
             .shared_scratch_bytes = s->shared_scratch_bytes,
             .bytes_read = s->bytes_read,
             .bytes_written = s->bytes_written,
-            .buffers = buffers,
-            .buffer_count = count,
+            .buffers = p->buffers + first,
+            .buffer_count = end - first,
         };
         FND_TRY(fnd_dispatch_run(p->f, &d, err));
     }
@@ -169,7 +194,7 @@ void fnd_program_free(fnd_program *p) {
     fnd_free_memory(p->table);
     fnd_free_memory(p->segments);
     fnd_free_memory(p->buffers);
-    fnd_free_memory(p->buffer_counts);
+    fnd_free_memory(p->first_buffer);
     fnd_text_free(&p->text);
     fnd_free_memory(p);
 }

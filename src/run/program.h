@@ -12,7 +12,10 @@ typedef struct fnd_call {
     bool      barrier; /* before it */
     uint32_t  at;      /* of its arguments in the table */
     void     *baked;   /* its kernel in the library, when it runs alone and there is one */
+    uint8_t   slots[FND_MAX_VARIABLES]; /* of the program's variables; FND_NO_SLOT: it has none */
+    uint32_t  late_rules;               /* that variables or growing change: checked before a run */
 } fnd_call;
+enum { FND_NO_SLOT = 255 };
 
 /* A variable: where its copies stand in the table. */
 typedef struct fnd_variable {
@@ -41,6 +44,7 @@ struct fnd_program {
     foundry        *f;
     char            name[FND_NAME_BYTES];
     bool            separate, finished, failed;
+    bool            unchecked;   /* a variable was set since the rules were checked */
     bool            only_baked;  /* every call must find its kernel in the library */
     uint32_t        drop_barrier;
     int             layer;
@@ -55,8 +59,8 @@ struct fnd_program {
     uint32_t        table_bytes, barriers, layers;
     fnd_segment    *segments;
     uint32_t        segment_count;
-    fnd_launch_buffer *buffers; /* of all calls, FND_MAX_ARGS each */
-    size_t         *buffer_counts;
+    fnd_launch_buffer *buffers;   /* of all calls, one behind the other */
+    size_t         *first_buffer; /* of each call, and behind the last */
     fnd_text        text;
     fnd_dedicated   arena; /* of the temporaries; rank 0: none */
     fnd_temporary  *temporaries;

@@ -44,22 +44,24 @@ static fnd_status fill_table(fnd_program *p, fnd_error *err) {
     uint32_t at = 0;
     fnd_storage_ref refs[FND_MAX_ARGS];
     fnd_layout_of_args layout;
+    p->first_buffer = fnd_alloc_zeroed(p->call_count + 1ull, sizeof *p->first_buffer);
+    if (!p->first_buffer) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the arguments of program %s", p->name);
     for (uint32_t i = 0; i < p->call_count; i++) {
         fnd_variant_layout(p->variants[p->calls[i].variant], &layout);
         p->calls[i].at = at;
         at += layout.bytes;
+        p->first_buffer[i + 1] = p->first_buffer[i] + fnd_dispatch_buffers(&p->calls[i].bound, NULL, NULL);
     }
     p->table_bytes = at;
     p->table = fnd_alloc_zeroed(1, at);
-    p->buffers = fnd_alloc_zeroed(p->call_count, FND_MAX_ARGS * sizeof *p->buffers);
-    p->buffer_counts = fnd_alloc_zeroed(p->call_count, sizeof *p->buffer_counts);
-    if (!p->table || !p->buffers || !p->buffer_counts) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the arguments of program %s", p->name);
+    p->buffers = fnd_alloc_zeroed(p->first_buffer[p->call_count], sizeof *p->buffers);
+    if (!p->table || !p->buffers) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the arguments of program %s", p->name);
     for (uint32_t i = 0; i < p->call_count; i++) {
         fnd_call *call = &p->calls[i];
         const fnd_variant *v = p->variants[call->variant];
         FND_TRY(fnd_bound_resolve(p->f, &call->bound, refs, err));
         fnd_bound_write_args(&call->bound, v, refs, p->table + call->at);
-        p->buffer_counts[i] = fnd_dispatch_buffers(&call->bound, refs, p->buffers + (size_t)i * FND_MAX_ARGS);
+        fnd_dispatch_buffers(&call->bound, refs, p->buffers + p->first_buffer[i]);
         fnd_variant_layout(v, &layout);
         FND_TRY(note_variables(p, call, &layout, err));
     }

@@ -143,6 +143,7 @@ static fnd_status bind(const foundry *f, const fnd_tensor *t, bool writes, fnd_s
     *out = (fnd_storage_ref){
         .address = s->block.address + s->base + t->offset_bytes,
         .bytes = extent < left ? extent : left,
+        .partial = left < extent,
         .host = s->block.host ? (uint8_t *)s->block.host + s->base + t->offset_bytes : NULL,
     };
     return FND_OK;

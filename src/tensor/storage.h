@@ -60,6 +60,7 @@ FND_USE_RESULT fnd_status fnd_storage_wait(fnd_storage_owner *owner, fnd_error *
 typedef struct fnd_storage_ref {
     uint64_t address; /* of the tensor's first value */
     uint64_t bytes;   /* from there to its last, or to the end of what fnd_grow has committed */
+    bool     partial; /* the latter: less than its shape says */
     void    *host;    /* the same memory for the host; NULL when it cannot see it */
 } fnd_storage_ref;
 

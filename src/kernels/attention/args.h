@@ -9,15 +9,22 @@
  *
  * Prefill: kv_write for all tokens, then (all groups done) attention. Decode: attention_decode writes
  * the new token's key and value itself and leaves partial results per split of the keys; the next
- * kernel's prologue attention_merge joins them.
- *
- * Limits, checked on the host: heads a multiple of kv_heads, at most 16 heads per kv head, head_dim a
- * multiple of 16 and at most 256, pairs <= head_dim / 2, all positions < 16 * blocks. */
+ * kernel's prologue attention_merge joins them. */
 #ifndef ATTENTION_ARGS_H
 #define ATTENTION_ARGS_H
 #include "fnd_device.h"
 
+/* What every stage with a cache needs. */
+#define KV_RULES(X) \
+    X(RULE, "2*pairs <= head_dim",  "pairs lie within a head") \
+    X(RULE, "pairing <= 1",         "there are two pairings") \
+    X(RULE, "head_dim % 16 == 0",   "heads are read by 16 values") \
+    X(RULE, "head_dim <= 256",      "the memory of a group is made for that") \
+    X(RULE, "blocks <= 134217728",  "positions are numbers of 31 bits")
+
 #define KV_WRITE_ARGS(X) \
+    KV_RULES(X) \
+    X(RULE, "pos + tokens <= 16*blocks", "every position has a place in the caches") \
     X(IN,    f32, k,        "[tokens, kv_heads*head_dim]",                                     "keys of the new tokens, not rotated") \
     X(IN,    f32, v,        "[tokens, kv_heads*head_dim]",                                     "their values")                        \
     X(IN,    f32, inv_freq, "[pairs]",                                                         "radians per position for every pair") \
@@ -29,6 +36,10 @@
 FND_STAGE(kv_write, KV_WRITE_ARGS, MAIN, NONE, NONE, ALL, "rotate new keys and store keys and values in the cache")
 
 #define ATTENTION_ARGS(X) \
+    KV_RULES(X) \
+    X(RULE, "pos + tokens <= 16*blocks", "every position has a place in the caches") \
+    X(RULE, "q_dim % (kv_heads*head_dim) == 0", "heads share kv heads evenly") \
+    X(RULE, "q_dim <= 16*kv_heads*head_dim", "at most 16 heads share a kv head") \
     X(IN,    f32, q,        "[tokens, q_dim]",                                                       "queries, not rotated; q_dim = heads*head_dim") \
     X(IN,    f32, inv_freq, "[pairs]",                                                               "radians per position for every pair")          \
     X(IN,    f16, k_cache,  "[blocks, kv_heads, head_dim, 16] moves (pos+tokens)*kv_heads*head_dim", "keys of positions 0 .. pos+tokens-1")          \
@@ -44,6 +55,11 @@ FND_STAGE(kv_write, KV_WRITE_ARGS, MAIN, NONE, NONE, ALL, "rotate new keys and s
 FND_STAGE(attention, ATTENTION_ARGS, MAIN, NONE, NONE, ALL, "causal attention of new tokens over the cache (Vaswani et al. 2017)")
 
 #define ATTENTION_DECODE_ARGS(X) \
+    KV_RULES(X) \
+    X(RULE, "pos < 16*blocks", "every position has a place in the caches") \
+    X(RULE, "heads % kv_heads == 0", "heads share kv heads evenly") \
+    X(RULE, "heads <= 16*kv_heads", "at most 16 heads share a kv head") \
+    X(RULE, "splits <= 65536", "positions are numbers of 31 bits") \
     X(IN,    f32, q,        "[1, heads*head_dim]",                                              "queries of the token, not rotated")      \
     X(IN,    f32, k,        "[1, kv_heads*head_dim]",                                           "its keys, not rotated")                  \
     X(IN,    f32, v,        "[1, kv_heads*head_dim]",                                           "its values")                             \
@@ -61,7 +77,9 @@ FND_STAGE(attention, ATTENTION_ARGS, MAIN, NONE, NONE, ALL, "causal attention of
 FND_STAGE(attention_decode, ATTENTION_DECODE_ARGS, MAIN, NONE, NONE, ALL, "attention of one token, split over the keys; writes its key and value")
 
 #define ATTENTION_MERGE_ARGS(X) \
-    X(IN, f32, part, "[tokens, heads, splits, width]", "what attention_decode left; width = head_dim + 2")
+    X(IN, f32, part, "[tokens, heads, splits, dim/heads + 2]", "what attention_decode left; dim = heads*head_dim") \
+    X(RULE, "dim % heads == 0",       "rows are heads of one size") \
+    X(RULE, "dim / heads % 16 == 0",  "heads are read by 16 values")
 FND_STAGE(attention_merge, ATTENTION_MERGE_ARGS, PROLOGUE, NONE, ROWS, OWN, "join the splits of the keys: rows of heads * head_dim values")
 
 #define ATTENTION_NONE (-3.0e38f) /* a score that stands for no key */

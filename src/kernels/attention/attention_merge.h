@@ -5,10 +5,10 @@
 #include "attention/args.h"
 
 FND_INLINE void attention_merge(fnd_thread t, FND_GPU f32 *row, u32 m, const FND_GPU f32 *part,
-                                u32 tokens, u32 heads, u32 splits, u32 width) {
+                                u32 tokens, u32 heads, u32 splits, u32 dim) {
     (void)tokens;
-    u32 head_dim = width - 2;
-    for (u32 i = fnd_thread_index(t) * FND_VEC; i < heads * head_dim; i += FND_THREADS * FND_VEC) {
+    u32 head_dim = dim / heads, width = head_dim + 2;
+    for (u32 i = fnd_thread_index(t) * FND_VEC; i < dim; i += FND_THREADS * FND_VEC) {
         const FND_GPU f32 *of = part + ((u64)m * heads + i / head_dim) * splits * width;
         f32 most = of[head_dim], total = 0.0f;
         vec sum = fnd_vec_splat(0.0f);

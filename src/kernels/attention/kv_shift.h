@@ -9,6 +9,10 @@
 #include "rope/angle.h"
 
 #define KV_SHIFT_ARGS(X) \
+    KV_RULES(X) \
+    X(RULE, "drop % 16 == 0",       "whole blocks go, so that places in blocks stay") \
+    X(RULE, "keep + drop <= pos",   "what goes is there") \
+    X(RULE, "pos <= 16*blocks",     "every position has a place in the caches") \
     X(IN,    f32, inv_freq, "[pairs]",                                                             "radians per position for every pair")      \
     X(INOUT, f16, k_cache,  "[blocks, kv_heads, head_dim, 16] moves (pos-keep)*kv_heads*head_dim", "keys, by blocks of 16 positions")          \
     X(INOUT, f16, v_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos-keep)*kv_heads*head_dim", "values, by blocks of 16 positions")        \

@@ -8,7 +8,8 @@
 #define ARANGE_ARGS(X)                               \
     X(OUT, act, y,     "[count]", "start + i * step") \
     X(VAL, f32, start, "",        "value 0")          \
-    X(VAL, f32, step,  "",        "from value to value")
+    X(VAL, f32, step,  "",        "from value to value") \
+    X(RULE, "count <= 2147483648", "values are counted in 32 bits")
 FND_STAGE(arange, ARANGE_ARGS, MAIN, NONE, NONE, ALL, "values at equal steps")
 FND_INLINE void arange(fnd_thread t, fnd_act y, f32 start, f32 step, u32 count) {
     for (u32 i = fnd_grid_index(t); i < (count + 31) / 32; i += fnd_grid_size(t)) {
@@ -21,7 +22,8 @@ FND_INLINE void arange(fnd_thread t, fnd_act y, f32 start, f32 step, u32 count) 
 #define ARANGE_I32_ARGS(X)                           \
     X(OUT, i32, y,     "[count]", "start + i * step") \
     X(VAL, i32, start, "",        "value 0")          \
-    X(VAL, i32, step,  "",        "from value to value")
+    X(VAL, i32, step,  "",        "from value to value") \
+    X(RULE, "count <= 2147483648", "values are counted in 32 bits")
 FND_STAGE(arange_i32, ARANGE_I32_ARGS, MAIN, NONE, NONE, ALL, "whole numbers at equal steps, as positions are")
 FND_INLINE void arange_i32(fnd_thread t, FND_GPU i32 *y, i32 start, i32 step, u32 count) {
     for (u32 i = fnd_grid_index(t); i < count; i += fnd_grid_size(t)) y[i] = start + (i32)i * step;
@@ -72,7 +74,8 @@ FND_INLINE void random_uniform(fnd_thread t, fnd_act y, u32 seed, u32 seed_high,
  * goes back, with `tokens` and `heads` exchanged. */
 #define KV_REARRANGE_ARGS(X)                                                              \
     X(IN,  act, x, "[tokens, heads, head_dim]", "token by token")                          \
-    X(OUT, act, y, "[heads, tokens, head_dim]", "head by head; Q8_0 needs head_dim a multiple of 32")
+    X(OUT, act, y, "[heads, tokens, head_dim]", "head by head; Q8_0 needs head_dim a multiple of 32") \
+    X(RULE, "tokens*heads*((head_dim + 31)/32) <= 2147483648", "runs of 32 values are counted in 32 bits")
 FND_STAGE(kv_rearrange, KV_REARRANGE_ARGS, MAIN, NONE, NONE, ALL, "exchange the axes of tokens and heads")
 FND_INLINE void kv_rearrange(fnd_thread t, fnd_const_act x, fnd_act y, u32 tokens, u32 heads, u32 head_dim) {
     u32 runs = (head_dim + 31) / 32;

@@ -5,7 +5,8 @@
 #include "val.h"
 
 #define TAKE_ARGS(X) \
-    X(IN, act, x, "[tokens, rows]", "values to work on")
+    X(IN, act, x, "[tokens, rows]", "values to work on") \
+    X(RULE, "tokens*rows <= 2147483648", "places are counted in 32 bits")
 FND_STAGE(take, TAKE_ARGS, MAIN, NONE, TILE, OWN, "the value of x at each place")
 FND_INLINE fnd_val take(fnd_at at, fnd_const_act x, u32 tokens, u32 rows) {
     (void)tokens;

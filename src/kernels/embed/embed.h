@@ -1,13 +1,14 @@
 /* embed/embed.h - rows of the embedding table, decoded from the layout of the file.
  *
- * A template: included once for every POLICY of a kernel. Threads take runs of 32 values. An id out
- * of range is the caller's mistake and is refused on the host; here it reads the last row. */
+ * A template: included once for every POLICY of a kernel. Threads take runs of 32 values. An id that
+ * is not below vocab reads the last row: ids may be on the device only, where nobody can be told. */
 #include "elementwise/put.h"
 
 #define EMBED_ARGS(X)                                                                                  \
     X(OUT,    act,    y,   "[tokens, dim]",                 "row ids[i] of the table, for every token") \
-    X(IN,     u32,    ids, "[tokens]",                      "token numbers, below vocab")               \
-    X(WEIGHT, policy, w,   "[vocab, dim] moves tokens*dim", "the table, rows as in the file")
+    X(IN,     u32,    ids, "[tokens]",                      "token numbers; vocab and more read the last row") \
+    X(WEIGHT, policy, w,   "[vocab, dim] moves tokens*dim", "the table, rows as in the file")           \
+    X(RULE, "tokens*((dim + 31)/32) <= 2147483648", "runs of 32 values are counted in 32 bits")
 
 FND_STAGE(embed, EMBED_ARGS, MAIN, NONE, NONE, ALL, "look up a row of the embedding table for every token")
 FND_INLINE void FND_CAT(POLICY, _embed)(fnd_thread t, fnd_act y, const FND_GPU u32 *ids, fnd_weight w,

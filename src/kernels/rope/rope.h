@@ -14,7 +14,10 @@
     X(IN,    i32, positions, "[tokens]",                  "position of every token")                    \
     X(IN,    f32, inv_freq,  "[pairs]",                   "radians per position for every pair")        \
     X(VAL,   u32, pairing,   "",                          "0: pairs (2i, 2i+1); 1: pairs (i, i+pairs)") \
-    X(VAL,   f32, mscale,    "",                          "multiplies sine and cosine; mostly 1")
+    X(VAL,   f32, mscale,    "",                          "multiplies sine and cosine; mostly 1")       \
+    X(RULE, "2*pairs <= head_dim",          "pairs lie within a head")                                  \
+    X(RULE, "pairing <= 1",                 "there are two pairings")                                   \
+    X(RULE, "tokens*pairs <= 2147483648",   "they are counted in 32 bits")
 
 FND_STAGE(rope, ROPE_ARGS, MAIN, NONE, NONE, ALL, "rotate every head by the position of its token")
 FND_INLINE void rope(fnd_thread t, fnd_act x, const FND_GPU i32 *positions, const FND_GPU f32 *inv_freq,

@@ -6,9 +6,11 @@
 #include "sample/select.h"
 
 #define ARGMAX_PARTIAL_ARGS(X)                                                          \
-    X(IN,  f32, logits,  "[tokens, vocab]",  "a logit per token number; vocab <= 2^24") \
+    X(IN,  f32, logits,  "[tokens, vocab]",  "a logit per token number")                \
     X(OUT, f32, best,    "[tokens, slices]", "highest logit of each slice")             \
-    X(OUT, u32, best_id, "[tokens, slices]", "lowest id that has it")
+    X(OUT, u32, best_id, "[tokens, slices]", "lowest id that has it")                   \
+    X(RULE, "vocab <= 16777216", "f32 counts ids exactly")                              \
+    X(RULE, "tokens*slices <= 2147483648", "slices are counted in 32 bits")
 
 /* The lowest index of the highest value, in every thread of the group; NaN is never the highest. */
 typedef struct sample_best { f32 value; u32 index; } sample_best;
@@ -44,7 +46,8 @@ FND_INLINE void argmax_partial(fnd_thread t, const FND_GPU f32 *logits, FND_GPU 
 #define ARGMAX_PICK_ARGS(X)                                                 \
     X(IN,  f32, best,    "[tokens, slices]", "highest logit of each slice") \
     X(IN,  u32, best_id, "[tokens, slices]", "its id")                      \
-    X(OUT, u32, id,      "[tokens]",         "the token chosen")
+    X(OUT, u32, id,      "[tokens]",         "the token chosen")            \
+    X(RULE, "slices <= 16777216", "f32 counts them exactly")
 FND_STAGE(argmax_pick, ARGMAX_PICK_ARGS, MAIN, NONE, NONE, ALL, "the highest of the slices")
 FND_INLINE void argmax_pick(fnd_thread t, const FND_GPU f32 *best, const FND_GPU u32 *best_id, FND_GPU u32 *id,
                             u32 tokens, u32 slices) {

@@ -12,8 +12,8 @@
  * drawn. The random number is Philox's for the counter (0, 0, position, 1) and the seed.
  *
  * `near` holds the top-k, or, without top-k, the candidates that top-p is first looked for among; where
- * they do not suffice, all are searched: slower, and the same result. near >= top_k is checked on the
- * host; 2048 is good. vocab <= 2^24. temperature <= 0: the highest logit. */
+ * they do not suffice, all are searched: slower, and the same result; 2048 is good.
+ * temperature <= 0: the highest logit. */
 #ifndef SAMPLE_SAMPLE_H
 #define SAMPLE_SAMPLE_H
 #include "elementwise/philox.h"
@@ -23,7 +23,8 @@
     X(IN,    f32, logits,    "[1, vocab]",          "a logit per token number")     \
     X(OUT,   f32, kept,      "[slices, per_slice]", "highest logits, in id order")  \
     X(OUT,   u32, kept_ids,  "[slices, per_slice]", "their ids")                    \
-    X(GROUP, u32, sums,      "2048",                "counts of all threads")
+    X(GROUP, u32, sums,      "2048",                "counts of all threads")        \
+    X(RULE, "vocab <= 16777216", "f32 counts ids exactly")
 FND_STAGE(sample_partial, SAMPLE_PARTIAL_ARGS, MAIN, NONE, NONE, ALL, "the highest logits of each slice of the vocabulary")
 FND_INLINE void sample_partial(fnd_thread t, const FND_GPU f32 *logits, FND_GPU f32 *kept, FND_GPU u32 *kept_ids, FND_GROUP u32 *sums,
                                u32 vocab, u32 slices, u32 per_slice) {
@@ -51,7 +52,9 @@ FND_INLINE void sample_partial(fnd_thread t, const FND_GPU f32 *logits, FND_GPU 
     X(VAL,   u32, seed,        "",                    "low word")                               \
     X(VAL,   u32, seed_high,   "",                    "high word")                              \
     X(VAL,   u32, position,    "",                    "of the token drawn: another, another number") \
-    X(GROUP, u32, sums,        "2048",                "counts and sums of all threads")
+    X(GROUP, u32, sums,        "2048",                "counts and sums of all threads")         \
+    X(RULE, "top_k <= near", "the work space holds the top-k")                                  \
+    X(RULE, "slices*per_slice <= 16777216", "f32 counts candidates exactly")
 FND_STAGE(sample_pick, SAMPLE_PICK_ARGS, MAIN, NONE, NONE, ALL, "top-k, top-p, min-p, temperature, draw")
 
 /* What the weights of a list are relative to. */

@@ -15,7 +15,8 @@
     X(INOUT, f32, kept,      "[slices, per_slice]", "candidates, as sample_partial left them") \
     X(VAL,   u32, top_k,     "",                    "0: off")                              \
     X(VAL,   f32, typical_p, "",                    "1: off")                              \
-    X(GROUP, u32, sums,      "2048",                "counts and sums of all threads")
+    X(GROUP, u32, sums,      "2048",                "counts and sums of all threads")      \
+    X(RULE, "slices*per_slice <= 16777216", "f32 counts candidates exactly")
 FND_STAGE(sample_typical, SAMPLE_TYPICAL_ARGS, MAIN, NONE, NONE, ALL, "leave out candidates that are not typical")
 
 /* What a cut leaves out becomes -inf. */
