@@ -21,7 +21,7 @@ static void walk_values(const fnd_gguf *g) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
-    for (unsigned flags = 0; flags < 2; flags++) {
+    for (unsigned flags = 0; flags <= FND_GGUF_ANY_TYPE; flags++) {
         fnd_gguf *g;
         fnd_error err = { 0 };
         if (fnd_gguf_open_memory(data, bytes, "fuzz", flags, &g, &err) != FND_OK) continue;

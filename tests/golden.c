@@ -27,6 +27,8 @@ const char *golden_model_path(int model, char *why) {
     return NULL;
 }
 
+const char *golden_model_file(int model) { return getenv(model == GOLDEN_SMOLLM2 ? "FOUNDRY_TEST_SMOLLM2" : "FOUNDRY_TEST_QWEN"); }
+
 fnd_gguf *golden_gguf(int model, unsigned flags, char *why) {
     const char *path = golden_model_path(model, why);
     if (!path) return NULL;

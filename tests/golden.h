@@ -11,6 +11,9 @@
 
 enum { GOLDEN_SMOLLM2, GOLDEN_QWEN };
 
+/* The model that FOUNDRY_TEST_SMOLLM2 or FOUNDRY_TEST_QWEN names, for tests that `make test-models` runs;
+ * NULL: none. */
+const char *golden_model_file(int model);
 /* Path of a model's file; NULL when it is not on this machine (why: at least 256 bytes says so). */
 const char *golden_model_path(int model, char *why);
 /* The tokenizer alone. */

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -84,6 +85,7 @@ static void be_the_program(const program_desc *desc, FILE *in, FILE *out, FILE *
         argv[count++] = word;
     }
     set_environment();
+    if (desc->file_limit) setrlimit(RLIMIT_FSIZE, &(struct rlimit){ desc->file_limit, desc->file_limit });
     if (desc->path) setenv("PATH", desc->path, 1);
     signal(SIGINT, SIG_DFL);
     int to = open_output(desc->output, out);
@@ -102,7 +104,7 @@ static bool is_empty(FILE *file) {
 
 static int wait_for(pid_t child, const program_desc *desc, FILE *out) {
     struct timespec start, now, nap = { 0, 1000000 };
-    bool interrupt = desc->interrupt;
+    bool interrupt = desc->interrupt, timed = desc->interrupt_ms != 0;
     int status;
     clock_gettime(CLOCK_MONOTONIC, &start);
     for (;;) {
@@ -114,6 +116,11 @@ static int wait_for(pid_t child, const program_desc *desc, FILE *out) {
             interrupt = false;
         }
         clock_gettime(CLOCK_MONOTONIC, &now);
+        double ms = 1e3 * (double)(now.tv_sec - start.tv_sec) + 1e-6 * (double)(now.tv_nsec - start.tv_nsec);
+        if (timed && ms >= desc->interrupt_ms) {
+            kill(child, SIGINT);
+            timed = false;
+        }
         if (now.tv_sec - start.tv_sec > LIMIT_SECONDS) break;
         nanosleep(&nap, NULL);
     }

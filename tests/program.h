@@ -22,6 +22,8 @@ typedef struct program_desc {
     program_output     output;    /* what becomes of standard output */
     const char        *path;      /* PATH; NULL: as it is */
     bool               interrupt; /* SIGINT as soon as something was written to it */
+    unsigned           interrupt_ms; /* SIGINT so long after the start; 0: none */
+    size_t             file_limit; /* bytes that files may grow to; 0: any */
 } program_desc;
 
 typedef struct program_result {

@@ -81,6 +81,35 @@ TEST(cli_wrong_words) {
     PROGRAM_REFUSED(2, "not both", "kernels", "--json", "--markdown");
 }
 
+TEST(cli_mistyped_words) {
+    NEED(program_there(), not_built);
+    PROGRAM_REFUSED(2, "there is no command 'runn' (did you mean 'run'?)", "runn", "--model", "x");
+    PROGRAM_REFUSED(2, "(did you mean 'inspect'?)", "INSPCET");
+    PROGRAM_REFUSED(2, "(did you mean 'tokenize'?)", "help", "tok");
+    PROGRAM_REFUSED(2, "there is no command 'jump';", "jump");
+    PROGRAM_REFUSED(2, "there is no command ''", "");
+    PROGRAM_REFUSED(2, "run has no option '--max_tokens' (did you mean '--max-tokens'?)", "run", "--max_tokens", "3");
+    PROGRAM_REFUSED(2, "'--modle' (did you mean '--model'?)", "run", "--modle=x");
+    PROGRAM_REFUSED(2, "'-model' (did you mean '--model'?)", "run", "-model", "x");
+    PROGRAM_REFUSED(2, "'--thread' (did you mean '--threads'?)", "doctor", "--thread", "2");
+    PROGRAM_REFUSED(2, "has no option '--'", "run", "--=x");
+    PROGRAM_REFUSED(2, "there is no kernel 'lineer' (did you mean 'linear'?)", "emit", "--kernel", "lineer");
+    PROGRAM_REFUSED(2, "which command should '--foo' belong to", "--foo");
+    PROGRAM_REFUSED(2, "which command should '-v' belong to", "-v");
+    char many[3000];
+    memset(many, 'x', sizeof many);
+    many[sizeof many - 1] = '\0';
+    PROGRAM_REFUSED(2, "there is no command 'xxxx", many);
+    PROGRAM_REFUSED(2, "kernels does not know what to do with 'xxxx", "kernels", many);
+}
+
+TEST(cli_names_that_are_empty) {
+    NEED(program_there(), not_built);
+    static const char *const words[][3] = { { "run", "--model" }, { "run", "--prompt-file" }, { "tokenize", "--model" }, { "tokenize", "--file" }, { "perplexity", "--file" }, { "logits", "--model" }, { "emit", "--kernel" }, { "emit", "--policy" }, { "bench", "--model" }, { "profile", "--trace" }, { "profile", "--lines" }, { "doctor", "--compiler" }, { "doctor", "--kernel-dir" }, { "doctor", "--cache-dir" }, { "doctor", "--backend" }, { "doctor", "--isa" } };
+    for (size_t i = 0; i < FND_COUNT(words); i++) PROGRAM_REFUSED(2, "needs a value that is not empty", words[i][0], words[i][1], "");
+    PROGRAM_REFUSED(2, "needs the name of a file", "inspect", "");
+}
+
 TEST(cli_numbers_out_of_range) {
     NEED(program_there(), not_built);
     static const char *const wrong[][2] = {
@@ -104,6 +133,8 @@ TEST(cli_numbers_out_of_range) {
         { "--seed", "18446744073709551616" },
         { "--threads", "0" },
         { "--threads", "1025" },
+        { "--compiler-seconds", "0" },
+        { "--compiler-seconds", "86401" },
         { "--context", "0" },
     };
     for (size_t i = 0; i < FND_COUNT(wrong); i++) {

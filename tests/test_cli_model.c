@@ -281,3 +281,43 @@ TEST(cli_profile) {
     program_free(&r);
     PROGRAM_REFUSED(1, "no/such/folder", "profile", "--model", tiny_model(), "--prompt-tokens", "8", "--tokens", "2", "--trace", "no/such/folder/t.json");
 }
+
+/* ---- options of every command ---- */
+
+/* However a model is run, it says the same. (Portable texts compute in other steps: they only have to
+ * answer.) */
+TEST(cli_global_options) {
+    NEED(program_there(), not_built);
+    static const struct {
+        const char *option, *value;
+        bool same;
+    } ways[] = {
+        { "--threads", "1", true },
+        { "--threads", "3", true },
+        { "--backend", "cpu", true },
+        { "--no-cache", NULL, true },
+        { "--no-fuse", NULL, true },
+        { "--kernel-dir", "src/kernels", true },
+        { "--isa", "generic", false },
+    };
+    program_result base, r;
+    RUN(&base, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "6");
+    CHECK_MSG(base.exit_code == 0, "%s", base.err);
+    for (size_t i = 0; i < FND_COUNT(ways); i++) {
+        RUN(&r, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "6", ways[i].option, ways[i].value);
+        CHECK_MSG(r.exit_code == 0 && r.out_bytes > 0, "%s: %d, %s", ways[i].option, r.exit_code, r.err);
+        if (ways[i].same) CHECK_MSG(strcmp(r.out, base.out) == 0, "%s %s: \"%s\" instead of \"%s\"", ways[i].option, ways[i].value ? ways[i].value : "", r.out, base.out);
+        program_free(&r);
+    }
+    program_free(&base);
+    PROGRAM_REFUSED(1, "no/such/folder", "run", "--model", tiny_model(), "--prompt", "hello", "--kernel-dir", "no/such/folder");
+}
+
+/* The simulated GPU decodes a few tokens, from the command line too. */
+TEST(cli_run_on_the_simulated_gpu) {
+    NEED(program_there(), not_built);
+    program_result r;
+    RUN(&r, "run", "--model", tiny_model(), "--prompt", "hi", "--raw", "--max-tokens", "3", "--backend", "sim");
+    CHECK_MSG(r.exit_code == 0 && r.out_bytes > 0, "%d, %s", r.exit_code, r.err);
+    program_free(&r);
+}

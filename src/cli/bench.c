@@ -13,7 +13,7 @@ typedef struct bench_options {
 
 #define FIELD(name) offsetof(bench_options, name)
 static const fnd_cli_option options_list[] = {
-    { "model", FND_CLI_TEXT, "F", FIELD(model), "model file", 0, 0 },
+    { "model", FND_CLI_NAME, "F", FIELD(model), "model file", 0, 0 },
     { "prompt-tokens", FND_CLI_U32, "N", FIELD(prompt_tokens), "tokens of the prompt (default: 512)", 1, 1 << 24 },
     { "tokens", FND_CLI_U32, "N", FIELD(tokens), "tokens evaluated one by one, from an empty context (default: 64)", 1, 1 << 24 },
     { "repeat", FND_CLI_U32, "N", FIELD(repeat), "rounds, of which the medians count (default: 5)", 1, 1000 },

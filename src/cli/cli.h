@@ -23,6 +23,7 @@ enum { FND_CLI_OK = 0, FND_CLI_FAILURE = 1, FND_CLI_USAGE = 2, FND_CLI_INTERRUPT
 typedef enum fnd_cli_kind {
     FND_CLI_FLAG, /* bool */
     FND_CLI_TEXT, /* const char *; NULL: not given */
+    FND_CLI_NAME, /* the same, of a file, a kernel ...: not empty */
     FND_CLI_U32,  /* uint32_t, min .. max */
     FND_CLI_U64,  /* fnd_cli_u64 */
     FND_CLI_REAL  /* double, min .. max */
@@ -90,6 +91,21 @@ void fnd_cli_help_command(const fnd_cli_command *command, FILE *to);
 
 /* FND_ERR_USAGE: the required option was not given. */
 FND_USE_RESULT fnd_status fnd_cli_need(const fnd_cli_command *command, const char *option, const void *value, fnd_error *err);
+
+/* ---- mistyped words (nearest.c) ---- */
+
+/* Start with { word, bytes }, try what there is, and add the text to the sentence: " (did you mean
+ * 'run'?)", or "" when nothing is near. */
+typedef struct fnd_cli_nearest {
+    const char *word;
+    size_t      bytes;
+    const char *best;
+    unsigned    distance;
+    char        text[96];
+} fnd_cli_nearest;
+
+void fnd_cli_nearest_try(fnd_cli_nearest *n, const char *candidate);
+const char *fnd_cli_nearest_text(fnd_cli_nearest *n, const char *before);
 
 /* ---- output (output.c) ---- */
 

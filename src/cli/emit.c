@@ -13,8 +13,8 @@ typedef struct emit_options {
 
 #define FIELD(name) offsetof(emit_options, name)
 static const fnd_cli_option options_list[] = {
-    { "kernel", FND_CLI_TEXT, "K", FIELD(kernel), "which kernel; `foundry kernels` lists them", 0, 0 },
-    { "policy", FND_CLI_TEXT, "P,..", FIELD(policy), "formats of its weights in order, the last for all that follow (default: f32)", 0, 0 },
+    { "kernel", FND_CLI_NAME, "K", FIELD(kernel), "which kernel; `foundry kernels` lists them", 0, 0 },
+    { "policy", FND_CLI_NAME, "P,..", FIELD(policy), "formats of its weights in order, the last for all that follow (default: f32)", 0, 0 },
     { "tokens", FND_CLI_U32, "N", FIELD(tokens), "tokens computed together (default: 1)", 1, 64 },
     { "flat", FND_CLI_FLAG, NULL, FIELD(flat), "with everything it includes: what the compiler reads", 0, 0 },
     { NULL, FND_CLI_FLAG, NULL, 0, NULL, 0, 0 },
@@ -92,10 +92,12 @@ static fnd_status print(fnd_catalog *catalog, const emit_options *o, const char 
 
 static fnd_status check_kernel(const char *name, fnd_error *err) {
     char shown[80];
+    fnd_cli_nearest near = { .word = name, .bytes = strlen(name) };
     for (size_t i = 0; i < fnd_shipped_count(); i++) {
         if (strcmp(fnd_shipped_name(i), name) == 0) return FND_OK;
+        fnd_cli_nearest_try(&near, fnd_shipped_name(i));
     }
-    return fnd_fail(err, FND_ERR_USAGE, "there is no kernel '%s'; `foundry kernels` lists them", fnd_span_quote((fnd_span){ name, strlen(name) }, shown, sizeof shown));
+    return fnd_fail(err, FND_ERR_USAGE, "there is no kernel '%s'%s; `foundry kernels` lists them", fnd_span_quote((fnd_span){ name, near.bytes }, shown, sizeof shown), fnd_cli_nearest_text(&near, ""));
 }
 
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {

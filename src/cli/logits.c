@@ -14,7 +14,7 @@ typedef struct logits_options {
 
 #define FIELD(name) offsetof(logits_options, name)
 static const fnd_cli_option options_list[] = {
-    { "model", FND_CLI_TEXT, "F", FIELD(model), "model file", 0, 0 },
+    { "model", FND_CLI_NAME, "F", FIELD(model), "model file", 0, 0 },
     { "prompt", FND_CLI_TEXT, "T", FIELD(prompt), "text whose control tokens are parsed, or", 0, 0 },
     { "ids", FND_CLI_TEXT, "N,..", FIELD(ids), "the ids themselves, separated by commas", 0, 0 },
     { "top", FND_CLI_U32, "N", FIELD(top), "how many of the most likely tokens (default: 10)", 1, 1 << 24 },

@@ -27,13 +27,15 @@ static void on_interrupt(int signal_number) {
     fnd_cli_interrupted = true;
 }
 
-/* The first SIGINT asks, the second ends. A reader that goes away is an error of the write. */
+/* The first SIGINT asks, the second ends. A reader that goes away, or a file that may not grow, is an
+ * error of the write. */
 static void set_signals(void) {
     struct sigaction interrupt = { .sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND };
     struct sigaction ignore = { .sa_handler = SIG_IGN };
     struct sigaction old;
     if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(SIGINT, &interrupt, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL);
 }
 
 /* A standard stream that is closed must not become the number of a file opened later. */
@@ -49,7 +51,9 @@ static fnd_status hold_streams(fnd_error *err) {
 
 static fnd_status unknown_command(const char *name, fnd_error *err) {
     char shown[80];
-    return fnd_fail(err, FND_ERR_USAGE, "there is no command '%s'; `foundry help` lists them", fnd_span_quote((fnd_span){ name, strlen(name) }, shown, sizeof shown));
+    fnd_cli_nearest near = { .word = name, .bytes = strlen(name) };
+    for (size_t i = 0; i < FND_COUNT(commands); i++) fnd_cli_nearest_try(&near, commands[i]->name);
+    return fnd_fail(err, FND_ERR_USAGE, "there is no command '%s'%s; `foundry help` lists them", fnd_span_quote((fnd_span){ name, near.bytes }, shown, sizeof shown), fnd_cli_nearest_text(&near, ""));
 }
 
 static fnd_status help(const char *name, fnd_error *err) {
@@ -84,6 +88,8 @@ static fnd_status without_command(int count, char **words, fnd_error *err) {
         if (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0) return help(NULL, err);
         if (strcmp(words[i], "--version") == 0) return version(err);
     }
+    char shown[80];
+    if (count) return fnd_fail(err, FND_ERR_USAGE, "which command should '%s' belong to? `foundry help` lists them", fnd_span_quote((fnd_span){ words[0], strlen(words[0]) }, shown, sizeof shown));
     return fnd_fail(err, FND_ERR_USAGE, "which command? `foundry help` lists them");
 }
 

@@ -9,14 +9,14 @@
 
 #define FIELD(name) offsetof(fnd_cli_globals, name)
 static const fnd_cli_option global_options[] = {
-    { "backend", FND_CLI_TEXT, "NAME", FIELD(backend), "device: cpu (default), sim", 0, 0 },
+    { "backend", FND_CLI_NAME, "NAME", FIELD(backend), "device: cpu (default), sim", 0, 0 },
     { "threads", FND_CLI_U32, "N", FIELD(threads), "workers (default: one per core this process may use)", 1, FND_MAX_THREADS },
-    { "isa", FND_CLI_TEXT, "LEVEL", FIELD(isa), "instructions to use; generic forces the portable texts (default: the best here)", 0, 0 },
+    { "isa", FND_CLI_NAME, "LEVEL", FIELD(isa), "instructions to use; generic forces the portable texts (default: the best here)", 0, 0 },
     { "no-fuse", FND_CLI_FLAG, NULL, FIELD(no_fuse), "one kernel per operation: to compare with", 0, 0 },
-    { "compiler", FND_CLI_TEXT, "CC", FIELD(compiler), "C compiler for kernels (default: cc, gcc or clang)", 0, 0 },
+    { "compiler", FND_CLI_NAME, "CC", FIELD(compiler), "C compiler for kernels (default: cc, gcc or clang)", 0, 0 },
     { "compiler-seconds", FND_CLI_U32, "N", FIELD(compiler_seconds), "stop a compiler that takes longer for one text (default: 300)", 1, 86400 },
-    { "kernel-dir", FND_CLI_TEXT, "DIR", FIELD(kernel_dir), "kernel texts found here replace the built-in ones", 0, 0 },
-    { "cache-dir", FND_CLI_TEXT, "DIR", FIELD(cache_dir), "where compiled kernels are kept", 0, 0 },
+    { "kernel-dir", FND_CLI_NAME, "DIR", FIELD(kernel_dir), "kernel texts found here replace the built-in ones", 0, 0 },
+    { "cache-dir", FND_CLI_NAME, "DIR", FIELD(cache_dir), "where compiled kernels are kept", 0, 0 },
     { "no-cache", FND_CLI_FLAG, NULL, FIELD(no_cache), "neither read nor keep compiled kernels on disk", 0, 0 },
     { "help", FND_CLI_FLAG, NULL, FIELD(help), "this text", 0, 0 },
     { "version", FND_CLI_FLAG, NULL, FIELD(version), "the version", 0, 0 },
@@ -37,7 +37,7 @@ static const char *quoted(const char *text, char *to, size_t bytes) { return fnd
 static fnd_status wrong_number(const word *w, const char *what, fnd_error *err) {
     char shown[80];
     const fnd_cli_option *o = w->option;
-    if (o->kind == FND_CLI_U64) return fnd_fail(err, FND_ERR_USAGE, "--%s needs %s, not '%s'", o->name, what, quoted(w->value, shown, sizeof shown));
+    if (o->kind == FND_CLI_U64) return fnd_fail(err, FND_ERR_USAGE, "--%s needs %s from 0 to 18446744073709551615, not '%s'", o->name, what, quoted(w->value, shown, sizeof shown));
     return fnd_fail(err, FND_ERR_USAGE, "--%s needs %s from %.10g to %.10g, not '%s'", o->name, what, o->min, o->max, quoted(w->value, shown, sizeof shown));
 }
 
@@ -72,6 +72,10 @@ static fnd_status set_value(const word *w, fnd_error *err) {
     case FND_CLI_FLAG:
         memcpy(w->field, &(bool){ true }, sizeof(bool));
         return FND_OK;
+    case FND_CLI_NAME:
+        if (!w->value[0]) return fnd_fail(err, FND_ERR_USAGE, "--%s needs a value that is not empty: --%s %s", w->option->name, w->option->name, w->option->value);
+        memcpy(w->field, &w->value, sizeof w->value);
+        return FND_OK;
     case FND_CLI_TEXT:
         memcpy(w->field, &w->value, sizeof w->value);
         return FND_OK;
@@ -91,17 +95,23 @@ static const fnd_cli_option *find(const fnd_cli_option *list, const char *name, 
     return NULL;
 }
 
+static fnd_status unknown_option(const fnd_cli_command *command, const char *dashed, size_t bytes, fnd_error *err) {
+    char shown[80];
+    size_t dashes = strspn(dashed, "-");
+    fnd_cli_nearest near = { .word = dashed + dashes, .bytes = bytes - dashes };
+    for (const fnd_cli_option *o = command->options; o->name; o++) fnd_cli_nearest_try(&near, o->name);
+    for (const fnd_cli_option *o = global_options; o->name; o++) fnd_cli_nearest_try(&near, o->name);
+    return fnd_fail(err, FND_ERR_USAGE, "%s has no option '%s'%s; `foundry %s --help` lists them", command->name, fnd_span_quote((fnd_span){ dashed, bytes }, shown, sizeof shown), fnd_cli_nearest_text(&near, "--"), command->name);
+}
+
 /* words[*at] begins with "--"; takes its value too. */
 static fnd_status parse_option(const fnd_cli_command *command, int count, char **words, int *at, fnd_cli_globals *globals, char *options, fnd_error *err) {
     const char *name = words[*at] + 2, *equals = strchr(name, '=');
     size_t bytes = equals ? (size_t)(equals - name) : strlen(name);
     word w = { .option = find(command->options, name, bytes), .value = equals ? equals + 1 : NULL };
-    char shown[80];
     w.field = w.option ? options + w.option->offset : NULL;
     if (!w.option && (w.option = find(global_options, name, bytes))) w.field = (char *)globals + w.option->offset;
-    if (!w.option) {
-        return fnd_fail(err, FND_ERR_USAGE, "%s has no option '--%s'; `foundry %s --help` lists them", command->name, fnd_span_quote((fnd_span){ name, bytes }, shown, sizeof shown), command->name);
-    }
+    if (!w.option) return unknown_option(command, words[*at], bytes + 2, err);
     if (w.option->kind == FND_CLI_FLAG) {
         if (equals) return fnd_fail(err, FND_ERR_USAGE, "--%s takes no value", w.option->name);
     } else if (!equals) {
@@ -160,8 +170,9 @@ fnd_status fnd_cli_parse(const fnd_cli_command *command, int count, char **words
         } else if (!only_words && strcmp(text, "-h") == 0) {
             globals->help = true;
         } else if (!only_words && text[0] == '-' && text[1]) {
-            return fnd_fail(err, FND_ERR_USAGE, "%s has no option '%s'; `foundry %s --help` lists them", command->name, quoted(text, shown, sizeof shown), command->name);
+            return unknown_option(command, text, strlen(text), err);
         } else if (command->positional && !have_positional) {
+            if (!text[0]) return fnd_fail(err, FND_ERR_USAGE, "%s needs the name of a file, not ''", command->name);
             memcpy((char *)options + command->positional_offset, &text, sizeof text);
             have_positional = true;
         } else {

@@ -13,8 +13,8 @@ typedef struct perplexity_options {
 
 #define FIELD(name) offsetof(perplexity_options, name)
 static const fnd_cli_option options_list[] = {
-    { "model", FND_CLI_TEXT, "F", FIELD(model), "model file", 0, 0 },
-    { "file", FND_CLI_TEXT, "T", FIELD(file), "file with the text; - is standard input", 0, 0 },
+    { "model", FND_CLI_NAME, "F", FIELD(model), "model file", 0, 0 },
+    { "file", FND_CLI_NAME, "T", FIELD(file), "file with the text; - is standard input", 0, 0 },
     { "json", FND_CLI_FLAG, NULL, FIELD(json), "print one JSON object", 0, 0 },
     { "per-token", FND_CLI_FLAG, NULL, FIELD(per_token), "and the log-probability of each token", 0, 0 },
     { NULL, FND_CLI_FLAG, NULL, 0, NULL, 0, 0 },

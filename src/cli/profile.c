@@ -13,9 +13,9 @@ typedef struct profile_options {
 
 #define FIELD(name) offsetof(profile_options, name)
 static const fnd_cli_option options_list[] = {
-    { "model", FND_CLI_TEXT, "F", FIELD(model), "model file", 0, 0 },
-    { "trace", FND_CLI_TEXT, "OUT", FIELD(trace), "write a Chrome trace (chrome://tracing, Perfetto)", 0, 0 },
-    { "lines", FND_CLI_TEXT, "OUT", FIELD(lines), "write each record as a line of JSON", 0, 0 },
+    { "model", FND_CLI_NAME, "F", FIELD(model), "model file", 0, 0 },
+    { "trace", FND_CLI_NAME, "OUT", FIELD(trace), "write a Chrome trace (chrome://tracing, Perfetto)", 0, 0 },
+    { "lines", FND_CLI_NAME, "OUT", FIELD(lines), "write each record as a line of JSON", 0, 0 },
     { "prompt-tokens", FND_CLI_U32, "N", FIELD(prompt_tokens), "tokens of the prompt (default: 128)", 1, 1 << 24 },
     { "tokens", FND_CLI_U32, "N", FIELD(tokens), "tokens evaluated one by one behind it (default: 32)", 1, 1 << 24 },
     { NULL, FND_CLI_FLAG, NULL, 0, NULL, 0, 0 },

@@ -19,9 +19,9 @@ typedef struct run_options {
 
 #define FIELD(name) offsetof(run_options, name)
 static const fnd_cli_option options_list[] = {
-    { "model", FND_CLI_TEXT, "F", FIELD(model), "model file", 0, 0 },
+    { "model", FND_CLI_NAME, "F", FIELD(model), "model file", 0, 0 },
     { "prompt", FND_CLI_TEXT, "T", FIELD(prompt), "what to answer; - reads standard input", 0, 0 },
-    { "prompt-file", FND_CLI_TEXT, "F", FIELD(prompt_file), "the same from a file", 0, 0 },
+    { "prompt-file", FND_CLI_NAME, "F", FIELD(prompt_file), "the same from a file", 0, 0 },
     { "system", FND_CLI_TEXT, "T", FIELD(system), "system message", 0, 0 },
     { "raw", FND_CLI_FLAG, NULL, FIELD(raw), "continue the prompt as it stands: no chat template, control tokens parsed", 0, 0 },
     { "max-tokens", FND_CLI_U32, "N", FIELD(max_tokens), "stop after so many (default: when the model ends or the context is full)", 1, UINT32_MAX },
@@ -139,7 +139,7 @@ static void tell(const generation *g) {
     const foundry *f = g->lm->f;
     double prefill = (double)g->prompt.count / (g->prefill_seconds > 0 ? g->prefill_seconds : 1);
     double decode = (double)g->count / (g->decode_seconds > 0 ? g->decode_seconds : 1);
-    if (g->ending == ENOUGH) fnd_cli_note("stopped after %u tokens, as --max-tokens says", g->count);
+    if (g->ending == ENOUGH) fnd_cli_note("stopped after %u token%s, as --max-tokens says", g->count, g->count == 1 ? "" : "s");
     if (g->ending == CONTEXT_FULL) fnd_cli_note("stopped because the context of %u tokens is full", fnd_session_context(g->lm->s));
     fnd_cli_note("prompt: %zu tokens in %.3f s, %.1f tok/s; answer: %u tokens in %.3f s, %.1f tok/s", g->prompt.count, g->prefill_seconds, prefill, g->count, g->decode_seconds, decode);
     fnd_cli_note("before: weights in %.3f s, kernels in %.3f s (%llu compiled, %llu from the cache, %llu built in)", g->lm->load_seconds, g->lm->open_seconds,

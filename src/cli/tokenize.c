@@ -13,9 +13,9 @@ typedef struct tokenize_options {
 
 #define FIELD(name) offsetof(tokenize_options, name)
 static const fnd_cli_option options_list[] = {
-    { "model", FND_CLI_TEXT, "F", FIELD(model), "model file; its tensors may be missing", 0, 0 },
+    { "model", FND_CLI_NAME, "F", FIELD(model), "model file; its tensors may be missing", 0, 0 },
     { "text", FND_CLI_TEXT, "T", FIELD(text), "the text, or", 0, 0 },
-    { "file", FND_CLI_TEXT, "F", FIELD(file), "a file with the text; - is standard input", 0, 0 },
+    { "file", FND_CLI_NAME, "F", FIELD(file), "a file with the text; - is standard input", 0, 0 },
     { "plain", FND_CLI_FLAG, NULL, FIELD(plain), "text of control tokens is only text, and no BOS is added", 0, 0 },
     { "json", FND_CLI_FLAG, NULL, FIELD(json), "print {\"ids\": [...]}", 0, 0 },
     { NULL, FND_CLI_FLAG, NULL, 0, NULL, 0, 0 },
