@@ -9,8 +9,9 @@
  *     fnd_session_eval(s, &id, 1, &err);
  *
  * A model is weights (in place from the mapped file, or repacked once for the device) and its
- * tokenizer; many sessions may share it. A session is one conversation: its KV cache, its position,
- * the logits of its last token. One thread per session; sessions of one foundry take turns.
+ * tokenizer; many sessions may share it. A session is one conversation: its KV cache, its tokens, the
+ * logits behind the last of them. One thread at a time per session; sessions of one foundry, from as many
+ * threads as there are, take turns on the device. foundry/generate.h makes text with a session.
  */
 #ifndef FOUNDRY_MODEL_H
 #define FOUNDRY_MODEL_H
@@ -66,6 +67,8 @@ const fnd_tokenizer  *fnd_model_tokenizer(const fnd_model *m);
 /* Hyper-parameters of a file without loading weights (foundry inspect). */
 FND_USE_RESULT fnd_status fnd_model_read_info(const fnd_gguf *g, fnd_model_info *out, fnd_error *err);
 
+/* Keys and values take memory as tokens come, doubling it, up to `context`; then fnd_session_eval says
+ * FND_ERR_LIMIT, and fnd_session_shift makes room. */
 typedef struct fnd_session_desc {
     uint32_t context;     /* positions at most; 0: the model's limit */
     uint32_t batch;       /* tokens evaluated together in prefill; 0: 512 */
@@ -87,21 +90,99 @@ FND_USE_RESULT fnd_status fnd_session_eval_each(fnd_session *s, const uint32_t *
 /* Copy the logits behind the last token: vocab floats. */
 FND_USE_RESULT fnd_status fnd_session_logits(fnd_session *s, float *logits, fnd_error *err);
 
+/* ---- sampling -------------------------------------------------------------------------------
+ *
+ * In this order, on the device:
+ *
+ *   bias                added to the logits of single tokens
+ *   repeat_penalty      tokens among the last repeat_last_n of the context, the prompt included: positive
+ *                       logits are divided by it, negative ones multiplied (Keskar et al. 2019)
+ *   presence_penalty    subtracted once from the logit of every token that is among them
+ *   frequency_penalty   subtracted for every time that it is
+ *   top_k               the k most likely; of equals the lower id
+ *   typical_p           those whose surprise is nearest to the expected one, with a share of typical_p
+ *                       together (Meister et al. 2022); those equally near stay together
+ *   top_p               the fewest, most likely first, with a share of top_p of what is left
+ *   min_p               those at least min_p times as likely as the most likely one left
+ *   temperature         logits are divided by it
+ *   draw                Philox4x32-10 of the seed and the token's position
+ *
+ * The same seed, tokens and settings choose the same token on a backend every time. All zeros choose
+ * the most likely token, always. */
+typedef struct fnd_logit_bias {
+    uint32_t id;
+    float    bias;         /* -INFINITY: never */
+} fnd_logit_bias;
+
 typedef struct fnd_sampling {
     float    temperature;  /* 0: the most likely token, always */
     uint32_t top_k;        /* 0: all */
     float    top_p;        /* 0 or 1: all */
     float    min_p;        /* 0: all */
-    uint64_t seed;         /* the same seed, prompt and settings choose the same tokens */
+    float    typical_p;    /* 0 or 1: all */
+    float    repeat_penalty;                      /* 0 or 1: off */
+    float    presence_penalty, frequency_penalty; /* 0: off; negative ones make repeating likelier */
+    uint32_t repeat_last_n;                       /* 0: 64 */
+    const fnd_logit_bias *bias; /* may be NULL; biases of one token add up */
+    size_t   bias_count;
+    uint64_t seed;
 } fnd_sampling;
 
-/* Choose the next token on the device. Does not evaluate it. */
+/* Choose the next token. Does not evaluate it, and leaves fnd_session_logits as they are. */
 FND_USE_RESULT fnd_status fnd_session_sample(fnd_session *s, const fnd_sampling *sampling, uint32_t *id, fnd_error *err);
 
-/* Tokens in the context so far; how many it can hold. Truncating forgets the later ones. */
+/* Natural logarithms of probabilities, as the model gave them: without any of the steps above. */
+typedef struct fnd_logprob {
+    uint32_t id;
+    float    logprob;
+} fnd_logprob;
+/* all[0] is that of the token `id`, all[1 .. count] those of the `count` most likely, best first; at most
+ * the vocabulary. FND_ERR_DEVICE when the logits are no numbers. */
+FND_USE_RESULT fnd_status fnd_session_logprobs(fnd_session *s, uint32_t id, fnd_logprob *all, uint32_t count, fnd_error *err);
+
+/* ---- what is in the context ------------------------------------------------------------------ */
+
+/* Tokens in the context so far; how many it can hold; which they are, valid until the next change. */
 uint32_t fnd_session_position(const fnd_session *s);
 uint32_t fnd_session_context(const fnd_session *s);
+const uint32_t *fnd_session_tokens(const fnd_session *s);
+
+typedef struct fnd_session_stats {
+    uint64_t computed;    /* tokens evaluated in this session */
+    uint64_t reused;      /* tokens that did not have to be, because they were there: fnd_session_prompt,
+                           * fnd_session_fork, fnd_session_load */
+    uint64_t dropped;     /* by fnd_session_shift, of what is there now */
+    uint64_t cache_bytes; /* memory of keys and values so far */
+} fnd_session_stats;
+void fnd_session_get_stats(const fnd_session *s, fnd_session_stats *out);
+
+/* Forget the later tokens. The logits are gone, except where a fnd_session_prompt ended. */
 FND_USE_RESULT fnd_status fnd_session_truncate(fnd_session *s, uint32_t position, fnd_error *err);
+
+/* Make the context hold exactly these tokens, and the logits those behind the last of them. What it
+ * already holds of them, from the start, is not evaluated again. */
+FND_USE_RESULT fnd_status fnd_session_prompt(fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err);
+
+/* A new session with a copy of the first `position` tokens, and of the logits if that is all of them. */
+FND_USE_RESULT fnd_status fnd_session_fork(const fnd_session *s, uint32_t position, fnd_session **out, fnd_error *err);
+
+/* Drop tokens keep .. keep + drop - 1; those behind them move down, and there is room for as many new
+ * ones. Nothing is evaluated: keys are turned to their new positions, and what the later tokens have
+ * taken from the dropped ones stays in them. So the session is not what evaluating the tokens left
+ * would make it. Keeping the first few tokens matters for what the model says (Xiao et al. 2023). */
+enum { FND_SHIFT_STEP = 16 }; /* drop is a multiple of it */
+FND_USE_RESULT fnd_status fnd_session_shift(fnd_session *s, uint32_t keep, uint32_t drop, fnd_error *err);
+
+/* ---- session files ----------------------------------------------------------------------------
+ *
+ * Tokens, logits, keys and values, and a note of the caller's, with a checksum over all of it. A file
+ * belongs to one model: it carries a fingerprint of the model file's metadata, tensor list and a
+ * few bytes of every tensor. Written beside its target and renamed, so that there is never half of one. */
+FND_USE_RESULT fnd_status fnd_session_save(const fnd_session *s, const char *path, fnd_span note, fnd_error *err);
+/* Replaces what is in the context. A file that is cut short, damaged, of another version, another model,
+ * other number formats of keys and values, or longer than the context is refused with a sentence, and
+ * the session stays as it was. note may be NULL; else *note is to be freed with fnd_text_release. */
+FND_USE_RESULT fnd_status fnd_session_load(fnd_session *s, const char *path, char **note, size_t *note_bytes, fnd_error *err);
 
 #ifdef __cplusplus
 }

@@ -2,8 +2,6 @@
 #include "cli/lm.h"
 #include "base/cpuinfo.h"
 
-#include <math.h>
-
 static fnd_status before_weights(void *ctx, fnd_model *m, fnd_error *err) {
     fnd_cli_lm *lm = ctx;
     lm->m = m;
@@ -54,17 +52,6 @@ fnd_status fnd_cli_lm_fits(const fnd_cli_lm *lm, const char *what, size_t count,
     if (context) limit = context;
     if (count > limit) return fnd_fail(err, FND_ERR_LIMIT, "%s has %zu tokens, but the context holds %u", what, count, limit);
     return FND_OK;
-}
-
-fnd_status fnd_cli_log_sum(const float *logits, size_t count, double *out, fnd_error *err) {
-    float top = -INFINITY;
-    double sum = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (logits[i] > top) top = logits[i];
-    }
-    for (size_t i = 0; i < count; i++) sum += exp((double)logits[i] - (double)top);
-    *out = (double)top + log(sum);
-    return isfinite(*out) ? FND_OK : fnd_fail(err, FND_ERR_DEVICE, "the model's results are no numbers (NaN or infinite)");
 }
 
 fnd_status fnd_cli_bandwidth(foundry *f, double *gb_per_s, fnd_error *err) {

@@ -33,9 +33,6 @@ FND_USE_RESULT fnd_status fnd_cli_lm_fits(const fnd_cli_lm *lm, const char *what
 
 static inline double fnd_cli_seconds_since(uint64_t start_ns) { return 1e-9 * (double)(fnd_now_ns() - start_ns); }
 
-/* log(sum(exp(logits))). FND_ERR_DEVICE when the logits are no numbers. */
-FND_USE_RESULT fnd_status fnd_cli_log_sum(const float *logits, size_t count, double *out, fnd_error *err);
-
 /* Read bandwidth of this machine with as many threads as `f` has, in GB/s; 0 where it says nothing
  * about the device. Call before the model is loaded: it needs the processor for itself. */
 FND_USE_RESULT fnd_status fnd_cli_bandwidth(foundry *f, double *gb_per_s, fnd_error *err);

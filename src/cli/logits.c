@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "cli/lm.h"
 #include "cli/text.h"
+#include "lm/logprobs.h"
 
 #include <ctype.h>
 #include <stddef.h>
@@ -24,78 +25,36 @@ static const fnd_cli_option options_list[] = {
 };
 #undef FIELD
 
-/* ---- the largest ---- */
-
-typedef struct choice {
-    float logit;
-    uint32_t id;
-} choice;
-
-static bool better(choice a, choice b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
-
-static int by_rank(const void *a, const void *b) { return better(*(const choice *)b, *(const choice *)a) ? 1 : -1; }
-
-/* Sink the root of a heap whose root is its worst. */
-static void sink(choice *heap, uint32_t count) {
-    for (uint32_t i = 0, worst = 0;; i = worst) {
-        for (uint32_t child = 2 * i + 1; child <= 2 * i + 2 && child < count; child++) {
-            if (better(heap[worst], heap[child])) worst = child;
-        }
-        if (worst == i) return;
-        choice swap = heap[i];
-        heap[i] = heap[worst];
-        heap[worst] = swap;
-    }
-}
-
-/* The `count` best of all, best first. */
-static void pick(const float *logits, uint32_t vocab, choice *top, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) top[i] = (choice){ logits[i], i };
-    qsort(top, count, sizeof *top, by_rank);
-    for (uint32_t i = 0; i < count / 2; i++) { /* worst first is a heap */
-        choice swap = top[i];
-        top[i] = top[count - 1 - i];
-        top[count - 1 - i] = swap;
-    }
-    for (uint32_t id = count; id < vocab; id++) {
-        choice c = { logits[id], id };
-        if (!better(c, top[0])) continue;
-        top[0] = c;
-        sink(top, count);
-    }
-    qsort(top, count, sizeof *top, by_rank);
-}
-
 /* ---- printing ---- */
 
 typedef struct printer {
     const fnd_cli_lm *lm;
     const logits_options *o;
-    choice *top;
+    uint32_t *top; /* ids */
     uint32_t count, vocab;
     fnd_text out;
 } printer;
 
-static void print_json(printer *p, double sum) {
+static void print_json(printer *p, const float *logits, double sum) {
     fnd_text_str(&p->out, "[");
     for (uint32_t i = 0; i < p->count; i++) {
-        fnd_span text = fnd_token_text(p->lm->t, p->top[i].id);
-        fnd_text_printf(&p->out, "%s{\"id\": %u, \"text\": ", i ? ", " : "", p->top[i].id);
+        fnd_span text = fnd_token_text(p->lm->t, p->top[i]);
+        fnd_text_printf(&p->out, "%s{\"id\": %u, \"text\": ", i ? ", " : "", p->top[i]);
         fnd_cli_json_text(&p->out, text.data, text.bytes);
         fnd_text_str(&p->out, ", \"logit\": ");
-        fnd_cli_json_float(&p->out, p->top[i].logit);
+        fnd_cli_json_float(&p->out, logits[p->top[i]]);
         fnd_text_str(&p->out, ", \"logprob\": ");
-        fnd_cli_json_number(&p->out, (double)p->top[i].logit - sum);
+        fnd_cli_json_number(&p->out, (double)logits[p->top[i]] - sum);
         fnd_text_str(&p->out, "}");
     }
     fnd_text_str(&p->out, "]");
 }
 
-static void print_table(printer *p, size_t index, double sum) {
+static void print_table(printer *p, const float *logits, size_t index, double sum) {
     if (p->o->every) fnd_text_printf(&p->out, "behind token %zu\n", index);
     for (uint32_t i = 0; i < p->count; i++) {
-        fnd_span text = fnd_token_text(p->lm->t, p->top[i].id);
-        fnd_text_printf(&p->out, "%8u  %10.4f  %10.4f  ", p->top[i].id, (double)p->top[i].logit, (double)p->top[i].logit - sum);
+        fnd_span text = fnd_token_text(p->lm->t, p->top[i]);
+        fnd_text_printf(&p->out, "%8u  %10.4f  %10.4f  ", p->top[i], (double)logits[p->top[i]], (double)logits[p->top[i]] - sum);
         fnd_cli_json_text(&p->out, text.data, text.bytes);
         fnd_text_str(&p->out, "\n");
     }
@@ -105,13 +64,13 @@ static fnd_status print_position(void *ctx, size_t index, const float *logits, f
     printer *p = ctx;
     double sum;
     FND_TRY(fnd_cli_check_interrupt(err));
-    FND_TRY(fnd_cli_log_sum(logits, p->vocab, &sum, err));
-    pick(logits, p->vocab, p->top, p->count);
+    FND_TRY(fnd_log_sum(logits, p->vocab, &sum, err));
+    fnd_top_ids(logits, p->vocab, p->top, p->count);
     if (p->o->json) {
         if (p->o->every && index) fnd_text_str(&p->out, ",\n");
-        print_json(p, sum);
+        print_json(p, logits, sum);
     } else {
-        print_table(p, index, sum);
+        print_table(p, logits, index, sum);
     }
     return fnd_text_check(&p->out, err);
 }

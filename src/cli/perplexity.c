@@ -1,6 +1,7 @@
 /* perplexity.c - foundry perplexity: how well the model foretells a text. */
 #include "base/memory.h"
 #include "cli/lm.h"
+#include "lm/logprobs.h"
 #include "cli/text.h"
 
 #include <math.h>
@@ -32,7 +33,7 @@ static fnd_status score(void *ctx, size_t index, const float *logits, fnd_error 
     double sum;
     FND_TRY(fnd_cli_check_interrupt(err));
     if (index + 1 >= s->ids->count) return FND_OK; /* nothing comes behind the last */
-    FND_TRY(fnd_cli_log_sum(logits, s->vocab, &sum, err));
+    FND_TRY(fnd_log_sum(logits, s->vocab, &sum, err));
     s->logprobs[index] = (double)logits[s->ids->data[index + 1]] - sum;
     return FND_OK;
 }

@@ -207,3 +207,23 @@ fnd_status fnd_session_make_programs(fnd_session *s, fnd_error *err) {
     FND_TRY(make_head(s, 1, &s->head, err));
     return make_head(s, FND_HEAD_ROWS, &s->heads, err);
 }
+
+static fnd_status record_shift(writer *w) {
+    fnd_session *s = w->s;
+    fnd_model *m = s->m;
+    FND_TRY(begin(w, &(fnd_program_desc){ .name = "shift", .variables = { "keep", "drop", "pos" } }, &s->shift));
+    for (uint32_t i = 0; i < m->info.layers; i++) {
+        FND_TRY(fnd_program_layer(w->p, (int)i, w->err));
+        CALL(w, "kv_shift", fnd_bind_in("inv_freq", &m->inv_freq.t), fnd_bind_out("k_cache", &s->k_cache[i].t), fnd_bind_out("v_cache", &s->v_cache[i].t), fnd_bind_u32("keep", 0),
+             fnd_bind_u32("drop", FND_SHIFT_STEP), fnd_bind_u32("pos", 0), fnd_bind_u32("pairing", m->info.rope_pairing));
+    }
+    return fnd_program_finish(s->shift, w->err);
+}
+
+fnd_status fnd_session_make_shift(fnd_session *s, fnd_error *err) {
+    fnd_status status = record_shift(&(writer){ .s = s, .err = err });
+    if (status == FND_OK) return FND_OK;
+    fnd_program_free(s->shift);
+    s->shift = NULL;
+    return status;
+}

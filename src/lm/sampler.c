@@ -2,6 +2,8 @@
 #include "base/base.h"
 #include "lm/session.h"
 
+#include <math.h>
+
 enum { NEAR = 2048 };
 
 /* Candidates a slice can have: all of its tokens. */
@@ -12,14 +14,27 @@ uint64_t fnd_sampler_bytes(const fnd_session *s) {
 }
 
 fnd_status fnd_sampler_make(fnd_session *s, fnd_error *err) {
+    fnd_sampler *p = &s->sampler;
     uint64_t all = (uint64_t)FND_SLICES * slice_tokens(s), vocab = s->m->info.vocab;
-    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(1, FND_SLICES), &s->best, "best", err));
-    FND_TRY(fnd_session_take(s, FND_U32, fnd_shape2(1, FND_SLICES), &s->best_id, "best_id", err));
-    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape1(all), &s->kept, "kept", err));
-    FND_TRY(fnd_session_take(s, FND_U32, fnd_shape1(all), &s->kept_ids, "kept_ids", err));
-    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape1(vocab), &s->near_logits, "near_logits", err));
-    FND_TRY(fnd_session_take(s, FND_U32, fnd_shape1(vocab), &s->near_ids, "near_ids", err));
-    return fnd_session_take(s, FND_U32, fnd_shape1(1), &s->chosen, "chosen", err);
+    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(1, FND_SLICES), &p->best, "best", err));
+    FND_TRY(fnd_session_take(s, FND_U32, fnd_shape2(1, FND_SLICES), &p->best_id, "best_id", err));
+    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape1(all), &p->kept, "kept", err));
+    FND_TRY(fnd_session_take(s, FND_U32, fnd_shape1(all), &p->kept_ids, "kept_ids", err));
+    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape1(vocab), &p->near_logits, "near_logits", err));
+    FND_TRY(fnd_session_take(s, FND_U32, fnd_shape1(vocab), &p->near_ids, "near_ids", err));
+    return fnd_session_take(s, FND_U32, fnd_shape1(1), &p->chosen, "chosen", err);
+}
+
+static void forget(fnd_program **p) {
+    fnd_program_free(*p);
+    *p = NULL;
+}
+
+void fnd_sampler_free(fnd_session *s) {
+    forget(&s->sampler.greedy[0]);
+    forget(&s->sampler.greedy[1]);
+    forget(&s->sampler.draw);
+    fnd_sampler_forget(s);
 }
 
 static fnd_status call(fnd_session *s, fnd_program *p, const char *name, const fnd_binding *b, size_t count, fnd_error *err) {
@@ -28,13 +43,14 @@ static fnd_status call(fnd_session *s, fnd_program *p, const char *name, const f
     return fnd_program_call(p, k, b, count, err);
 }
 
-static fnd_status make_greedy(fnd_session *s, fnd_tensor *logits, fnd_error *err) {
-    FND_TRY(fnd_program_begin(s->m->f, &(fnd_program_desc){ .name = "greedy", .separate = s->m->separate }, &s->greedy, err));
-    const fnd_binding a[] = { fnd_bind_in("logits", logits), fnd_bind_out("best", &s->best.t), fnd_bind_out("best_id", &s->best_id.t) };
-    const fnd_binding b[] = { fnd_bind_in("best", &s->best.t), fnd_bind_in("best_id", &s->best_id.t), fnd_bind_out("id", &s->chosen.t) };
-    FND_TRY(call(s, s->greedy, "argmax_partial", a, FND_COUNT(a), err));
-    FND_TRY(call(s, s->greedy, "argmax_pick", b, FND_COUNT(b), err));
-    return fnd_program_finish(s->greedy, err);
+static fnd_status record_greedy(fnd_session *s, fnd_tensor *logits, fnd_program **out, fnd_error *err) {
+    fnd_sampler *p = &s->sampler;
+    FND_TRY(fnd_program_begin(s->m->f, &(fnd_program_desc){ .name = "greedy", .separate = s->m->separate }, out, err));
+    const fnd_binding a[] = { fnd_bind_in("logits", logits), fnd_bind_out("best", &p->best.t), fnd_bind_out("best_id", &p->best_id.t) };
+    const fnd_binding b[] = { fnd_bind_in("best", &p->best.t), fnd_bind_in("best_id", &p->best_id.t), fnd_bind_out("id", &p->chosen.t) };
+    FND_TRY(call(s, *out, "argmax_partial", a, FND_COUNT(a), err));
+    FND_TRY(call(s, *out, "argmax_pick", b, FND_COUNT(b), err));
+    return fnd_program_finish(*out, err);
 }
 
 /* The first `count` values of a vector, as [rows, count / rows]. */
@@ -44,22 +60,25 @@ static fnd_status front(fnd_pooled *of, uint64_t rows, uint64_t count, fnd_view 
     return rows ? fnd_view_shape(&cut.t, fnd_shape2(rows, count / rows), out, err) : (*out = cut, FND_OK);
 }
 
-static fnd_status make_draw(fnd_session *s, fnd_tensor *logits, fnd_error *err) {
+static fnd_status record_draw(fnd_session *s, fnd_tensor *logits, const fnd_draw_key *key, fnd_program **out, fnd_error *err) {
+    fnd_sampler *p = &s->sampler;
     fnd_view kept, kept_ids, near_logits, near_ids;
-    uint64_t candidates = (uint64_t)FND_SLICES * s->draw_per_slice;
+    uint64_t candidates = (uint64_t)FND_SLICES * key->per_slice;
     fnd_program_desc desc = { .name = "draw", .variables = { "top_k", "top_p", "min_p", "temperature", "seed", "seed_high", "position" }, .separate = s->m->separate };
-    FND_TRY(front(&s->kept, FND_SLICES, candidates, &kept, err));
-    FND_TRY(front(&s->kept_ids, FND_SLICES, candidates, &kept_ids, err));
-    FND_TRY(front(&s->near_logits, 0, s->draw_near, &near_logits, err));
-    FND_TRY(front(&s->near_ids, 0, s->draw_near, &near_ids, err));
-    FND_TRY(fnd_program_begin(s->m->f, &desc, &s->draw, err));
+    if (key->typical) desc.variables[7] = "typical_p";
+    FND_TRY(front(&p->kept, FND_SLICES, candidates, &kept, err));
+    FND_TRY(front(&p->kept_ids, FND_SLICES, candidates, &kept_ids, err));
+    FND_TRY(front(&p->near_logits, 0, key->near, &near_logits, err));
+    FND_TRY(front(&p->near_ids, 0, key->near, &near_ids, err));
+    FND_TRY(fnd_program_begin(s->m->f, &desc, out, err));
     const fnd_binding a[] = { fnd_bind_in("logits", logits), fnd_bind_out("kept", &kept.t), fnd_bind_out("kept_ids", &kept_ids.t) };
+    const fnd_binding typical[] = { fnd_bind_out("kept", &kept.t), fnd_bind_u32("top_k", 0), fnd_bind_f32("typical_p", 1) };
     const fnd_binding b[] = {
         fnd_bind_in("kept", &kept.t),
         fnd_bind_in("kept_ids", &kept_ids.t),
         fnd_bind_out("near_logits", &near_logits.t),
         fnd_bind_out("near_ids", &near_ids.t),
-        fnd_bind_out("id", &s->chosen.t),
+        fnd_bind_out("id", &p->chosen.t),
         fnd_bind_u32("top_k", 0),
         fnd_bind_f32("top_p", 1),
         fnd_bind_f32("min_p", 0),
@@ -68,9 +87,10 @@ static fnd_status make_draw(fnd_session *s, fnd_tensor *logits, fnd_error *err) 
         fnd_bind_u32("seed_high", 0),
         fnd_bind_u32("position", 0),
     };
-    FND_TRY(call(s, s->draw, "sample_partial", a, FND_COUNT(a), err));
-    FND_TRY(call(s, s->draw, "sample_pick", b, FND_COUNT(b), err));
-    return fnd_program_finish(s->draw, err);
+    FND_TRY(call(s, *out, "sample_partial", a, FND_COUNT(a), err));
+    if (key->typical) FND_TRY(call(s, *out, "sample_typical", typical, FND_COUNT(typical), err));
+    FND_TRY(call(s, *out, "sample_pick", b, FND_COUNT(b), err));
+    return fnd_program_finish(*out, err);
 }
 
 static fnd_status set_float(fnd_program *p, const char *name, float value, fnd_error *err) {
@@ -79,44 +99,81 @@ static fnd_status set_float(fnd_program *p, const char *name, float value, fnd_e
     return fnd_program_set(p, name, bits, err);
 }
 
-static fnd_status check(const fnd_session *s, const fnd_sampling *c, fnd_error *err) {
-    if (!s->has_logits) return fnd_fail(err, FND_ERR_USAGE, "no token was evaluated yet: there are no logits");
-    bool sane = c->temperature >= 0.0f && c->temperature < 1e6f && c->top_p >= 0.0f && c->top_p <= 1.0f && c->min_p >= 0.0f && c->min_p <= 1.0f;
-    if (sane) return FND_OK;
-    return fnd_fail(err, FND_ERR_USAGE, "sampling: temperature %g, top_p %g and min_p %g must be 0 or more, the last two at most 1", (double)c->temperature, (double)c->top_p, (double)c->min_p);
+static fnd_status check_share(const char *name, float value, fnd_error *err) {
+    return value >= 0.0f && value <= 1.0f ? FND_OK : fnd_fail(err, FND_ERR_USAGE, "sampling: %s is %g; it must be from 0 to 1", name, (double)value);
 }
 
-static fnd_status run_draw(fnd_session *s, fnd_tensor *logits, const fnd_sampling *c, fnd_error *err) {
-    uint32_t vocab = s->m->info.vocab, top_k = c->top_k < vocab ? c->top_k : 0, all = slice_tokens(s);
-    uint32_t per_slice = top_k && top_k < all ? top_k : all, near = top_k > NEAR ? top_k : vocab < NEAR ? vocab
-                                                                                                        : NEAR;
-    if (!s->draw || s->draw_per_slice != per_slice || s->draw_near != near) {
-        fnd_program_free(s->draw);
-        s->draw = NULL;
-        s->draw_per_slice = per_slice;
-        s->draw_near = near;
-        FND_TRY(make_draw(s, logits, err));
+static fnd_status check(const fnd_session *s, const fnd_sampling *c, fnd_error *err) {
+    if (!s->has_logits) return fnd_fail(err, FND_ERR_USAGE, "no token was evaluated yet: there are no logits");
+    if (!(c->temperature >= 0.0f && c->temperature < 1e6f)) return fnd_fail(err, FND_ERR_USAGE, "sampling: temperature %g must be 0 or more, and below a million", (double)c->temperature);
+    FND_TRY(check_share("top_p", c->top_p, err));
+    FND_TRY(check_share("min_p", c->min_p, err));
+    FND_TRY(check_share("typical_p", c->typical_p, err));
+    if (!(c->repeat_penalty >= 0.0f && c->repeat_penalty < 1e6f)) return fnd_fail(err, FND_ERR_USAGE, "sampling: repeat_penalty %g must be 0 or more, and below a million", (double)c->repeat_penalty);
+    bool finite = fabsf(c->presence_penalty) < 1e6f && fabsf(c->frequency_penalty) < 1e6f;
+    if (!finite) return fnd_fail(err, FND_ERR_USAGE, "sampling: presence_penalty %g and frequency_penalty %g must be between minus a million and a million", (double)c->presence_penalty, (double)c->frequency_penalty);
+    for (size_t i = 0; i < c->bias_count; i++) {
+        const fnd_logit_bias *b = &c->bias[i];
+        if (b->id >= s->m->info.vocab) return fnd_fail(err, FND_ERR_USAGE, "sampling: a bias is for token %u, but the vocabulary has %u", b->id, s->m->info.vocab);
+        if (!(b->bias < 1e6f && (b->bias > -1e6f || b->bias == -INFINITY))) return fnd_fail(err, FND_ERR_USAGE, "sampling: the bias of token %u is %g; it must be between minus a million and a million, or -infinity", b->id, (double)b->bias);
     }
-    FND_TRY(fnd_program_set(s->draw, "top_k", top_k, err));
-    FND_TRY(set_float(s->draw, "top_p", c->top_p > 0.0f ? c->top_p : 1.0f, err));
-    FND_TRY(set_float(s->draw, "min_p", c->min_p, err));
-    FND_TRY(set_float(s->draw, "temperature", c->temperature, err));
-    FND_TRY(fnd_program_set(s->draw, "seed", (uint32_t)c->seed, err));
-    FND_TRY(fnd_program_set(s->draw, "seed_high", (uint32_t)(c->seed >> 32), err));
-    FND_TRY(fnd_program_set(s->draw, "position", s->position, err));
-    return fnd_program_run(s->draw, err);
+    return FND_OK;
+}
+
+static fnd_status get_draw(fnd_session *s, fnd_tensor *logits, const fnd_draw_key *key, fnd_error *err) {
+    fnd_sampler *p = &s->sampler;
+    const fnd_draw_key *had = &p->draw_key;
+    if (p->draw && had->per_slice == key->per_slice && had->near == key->near && had->adjusted == key->adjusted && had->typical == key->typical) return FND_OK;
+    forget(&p->draw);
+    p->draw_key = *key;
+    fnd_status status = record_draw(s, logits, key, &p->draw, err);
+    if (status != FND_OK) forget(&p->draw);
+    return status;
+}
+
+static fnd_status run_draw(fnd_session *s, fnd_tensor *logits, const fnd_sampling *c, bool adjusted, fnd_error *err) {
+    uint32_t vocab = s->m->info.vocab, top_k = c->top_k < vocab ? c->top_k : 0, all = slice_tokens(s);
+    fnd_draw_key key = { .per_slice = top_k && top_k < all ? top_k : all, .near = NEAR, .adjusted = adjusted, .typical = c->typical_p > 0.0f && c->typical_p < 1.0f };
+    if (key.near > vocab) key.near = vocab;
+    if (key.near < top_k) key.near = top_k;
+    FND_TRY(get_draw(s, logits, &key, err));
+    fnd_program *draw = s->sampler.draw;
+    if (key.typical) FND_TRY(set_float(draw, "typical_p", c->typical_p, err));
+    FND_TRY(fnd_program_set(draw, "top_k", top_k, err));
+    FND_TRY(set_float(draw, "top_p", c->top_p > 0.0f ? c->top_p : 1.0f, err));
+    FND_TRY(set_float(draw, "min_p", c->min_p, err));
+    FND_TRY(set_float(draw, "temperature", c->temperature, err));
+    FND_TRY(fnd_program_set(draw, "seed", (uint32_t)c->seed, err));
+    FND_TRY(fnd_program_set(draw, "seed_high", (uint32_t)(c->seed >> 32), err));
+    FND_TRY(fnd_program_set(draw, "position", s->position + s->dropped, err));
+    return fnd_program_run(draw, err);
+}
+
+static fnd_status run_greedy(fnd_session *s, fnd_tensor *logits, bool adjusted, fnd_error *err) {
+    fnd_program **p = &s->sampler.greedy[adjusted];
+    if (!*p) {
+        fnd_status status = record_greedy(s, logits, p, err);
+        if (status != FND_OK) forget(p);
+        FND_TRY(status);
+    }
+    return fnd_program_run(*p, err);
 }
 
 fnd_status fnd_session_sample(fnd_session *s, const fnd_sampling *sampling, uint32_t *id, fnd_error *err) {
     fnd_sampling c = sampling ? *sampling : (fnd_sampling){ 0 };
-    fnd_view logits;
+    fnd_view model;
+    fnd_tensor *logits = &model.t;
+    bool adjusted = fnd_sampling_adjusts(&c);
     FND_TRY(check(s, &c, err));
-    FND_TRY(fnd_view_cut(&s->logits.t, (fnd_cut){ .count = 1 }, &logits, err));
-    if (c.temperature == 0.0f) {
-        if (!s->greedy) FND_TRY(make_greedy(s, &logits.t, err));
-        FND_TRY(fnd_program_run(s->greedy, err));
-    } else {
-        FND_TRY(run_draw(s, &logits.t, &c, err));
+    FND_TRY(fnd_view_cut(&s->logits.t, (fnd_cut){ .count = 1 }, &model, err));
+    if (adjusted) {
+        FND_TRY(fnd_sampler_adjust(s, &c, logits, err));
+        logits = &s->sampler.adjusted.t;
     }
-    return fnd_tensor_read(s->m->f, &s->chosen.t, 0, id, sizeof *id, err);
+    if (c.temperature == 0.0f) {
+        FND_TRY(run_greedy(s, logits, adjusted, err));
+    } else {
+        FND_TRY(run_draw(s, logits, &c, adjusted, err));
+    }
+    return fnd_tensor_read(s->m->f, &s->sampler.chosen.t, 0, id, sizeof *id, err);
 }

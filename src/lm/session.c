@@ -45,10 +45,28 @@ static fnd_status make_caches(fnd_session *s, fnd_error *err) {
     return FND_OK;
 }
 
-/* Room in the caches for `positions` in all. Doubles, so most tokens find it there. */
-static fnd_status grow_caches(fnd_session *s, uint32_t positions, fnd_error *err) {
-    uint64_t blocks = (positions + FND_KV_BLOCK - 1) / FND_KV_BLOCK;
-    if (blocks <= fnd_usable(&s->k_cache[0].t)) return FND_OK;
+static uint64_t blocks_of(uint32_t positions) { return ((uint64_t)positions + FND_KV_BLOCK - 1) / FND_KV_BLOCK; }
+
+uint64_t fnd_session_cache_bytes(const fnd_session *s, uint32_t positions) {
+    const fnd_tensor *t = &s->k_cache[0].t;
+    return blocks_of(positions) * (fnd_tensor_bytes(t) / t->shape[0]);
+}
+
+static fnd_status grow_tokens(fnd_session *s, uint32_t positions, fnd_error *err) {
+    if (positions <= s->token_room) return FND_OK;
+    size_t room = fnd_min_size(fnd_max_size(positions, 2 * (size_t)s->token_room), s->context);
+    uint32_t *tokens = fnd_alloc_resized(s->tokens, room, sizeof *tokens);
+    if (!tokens) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %zu tokens", room);
+    s->tokens = tokens;
+    s->token_room = (uint32_t)room;
+    return FND_OK;
+}
+
+/* Doubles, so most tokens find room. */
+fnd_status fnd_session_grow(fnd_session *s, uint32_t positions, fnd_error *err) {
+    uint64_t blocks = blocks_of(positions);
+    FND_TRY(grow_tokens(s, positions, err));
+    if (blocks <= fnd_usable(&s->k_cache[s->m->info.layers - 1].t)) return FND_OK;
     for (uint32_t i = 0; i < s->m->info.layers; i++) {
         FND_TRY(fnd_grow(s->m->f, &s->k_cache[i], blocks, err));
         FND_TRY(fnd_grow(s->m->f, &s->v_cache[i], blocks, err));
@@ -87,8 +105,8 @@ void fnd_session_close(fnd_session *s) {
     fnd_program_free(s->prefill);
     fnd_program_free(s->head);
     fnd_program_free(s->heads);
-    fnd_program_free(s->greedy);
-    fnd_program_free(s->draw);
+    fnd_program_free(s->shift);
+    fnd_sampler_free(s);
     for (uint32_t i = 0; s->k_cache && s->v_cache && i < s->m->info.layers; i++) {
         fnd_tensor_free(s->m->f, &s->k_cache[i], NULL);
         fnd_tensor_free(s->m->f, &s->v_cache[i], NULL);
@@ -96,6 +114,8 @@ void fnd_session_close(fnd_session *s) {
     if (s->pool.storage) fnd_pool_destroy(&s->pool, NULL);
     fnd_free_memory(s->k_cache);
     fnd_free_memory(s->v_cache);
+    fnd_free_memory(s->tokens);
+    fnd_free_memory(s->mark);
     fnd_free_memory(s);
 }
 
@@ -112,11 +132,17 @@ static fnd_status check_ids(const fnd_session *s, const uint32_t *ids, size_t co
     return FND_OK;
 }
 
+static void add_tokens(fnd_session *s, const uint32_t *ids, uint32_t count) {
+    memcpy(s->tokens + s->position, ids, count * sizeof *ids);
+    s->position += count;
+    s->computed += count;
+}
+
 static fnd_status eval_one(fnd_session *s, uint32_t id, fnd_error *err) {
     FND_TRY(fnd_tensor_write(s->m->f, &s->one.ids.t, 0, &id, sizeof id, err));
     FND_TRY(fnd_program_set(s->decode, "pos", s->position, err));
     FND_TRY(fnd_program_run(s->decode, err));
-    s->position++;
+    add_tokens(s, &id, 1);
     s->has_logits = true;
     return FND_OK;
 }
@@ -127,7 +153,7 @@ static fnd_status eval_chunk(fnd_session *s, const uint32_t *ids, uint32_t count
     FND_TRY(fnd_program_set(s->prefill, "pos", s->position, err));
     FND_TRY(fnd_program_set(s->prefill, "tokens", count, err));
     FND_TRY(fnd_program_run(s->prefill, err));
-    s->position += count;
+    add_tokens(s, ids, count);
     return FND_OK;
 }
 
@@ -155,7 +181,8 @@ static fnd_status pause(const fnd_session *s, size_t done, size_t total, fnd_err
 
 fnd_status fnd_session_eval(fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err) {
     FND_TRY(check_ids(s, ids, count, err));
-    FND_TRY(grow_caches(s, s->position + (uint32_t)count, err));
+    FND_TRY(fnd_session_grow(s, s->position + (uint32_t)count, err));
+    s->has_logits = false;
     if (count == 1) return eval_one(s, ids[0], err);
     uint32_t n = 0;
     for (size_t done = 0; done < count; done += n) {
@@ -182,7 +209,8 @@ static fnd_status give_each(fnd_session *s, uint32_t rows, size_t index, float *
 
 fnd_status fnd_session_eval_each(fnd_session *s, const uint32_t *ids, size_t count, fnd_logits_fn *each, void *ctx, fnd_error *err) {
     FND_TRY(check_ids(s, ids, count, err));
-    FND_TRY(grow_caches(s, s->position + (uint32_t)count, err));
+    FND_TRY(fnd_session_grow(s, s->position + (uint32_t)count, err));
+    s->has_logits = false;
     float *logits = fnd_alloc_zeroed(s->m->info.vocab, sizeof *logits);
     if (!logits) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the logits of %u tokens", s->m->info.vocab);
     fnd_status status = FND_OK;
@@ -210,10 +238,10 @@ fnd_status fnd_session_logits(fnd_session *s, float *logits, fnd_error *err) {
 
 uint32_t fnd_session_position(const fnd_session *s) { return s->position; }
 uint32_t fnd_session_context(const fnd_session *s) { return s->context; }
+const uint32_t *fnd_session_tokens(const fnd_session *s) { return s->tokens; }
 
-fnd_status fnd_session_truncate(fnd_session *s, uint32_t position, fnd_error *err) {
-    if (position > s->position) return fnd_fail(err, FND_ERR_USAGE, "the context holds %u tokens; it cannot be cut to %u", s->position, position);
-    s->has_logits &= position == s->position;
-    s->position = position;
-    return FND_OK;
+void fnd_session_get_stats(const fnd_session *s, fnd_session_stats *out) {
+    uint32_t usable = (uint32_t)fnd_usable(&s->k_cache[0].t) * FND_KV_BLOCK;
+    *out = (fnd_session_stats){ .computed = s->computed, .reused = s->reused, .dropped = s->dropped };
+    out->cache_bytes = 2ull * s->m->info.layers * fnd_session_cache_bytes(s, usable);
 }

@@ -3,8 +3,9 @@
 #define LM_SESSION_H
 
 #include "lm/model.h"
+#include "lm/sampler.h"
 
-enum { FND_HEAD_ROWS = 16, FND_KV_BLOCK = 16, FND_SPLITS = 8, FND_SLICES = 64 };
+enum { FND_HEAD_ROWS = 16, FND_KV_BLOCK = 16, FND_SPLITS = 8 };
 
 /* What goes into the layers and what comes out, for up to `rows` tokens: the residual stream x. */
 typedef struct fnd_activations {
@@ -23,27 +24,30 @@ struct fnd_session {
     fnd_activations  one, many;
     fnd_pooled       last;              /* [FND_HEAD_ROWS, dim]: rows for the head */
     fnd_pooled       logits;            /* [FND_HEAD_ROWS, vocab] */
-    fnd_pooled       best, best_id;     /* [1, FND_SLICES]: the greedy choice */
-    fnd_pooled       kept, kept_ids;    /* candidates of all slices */
-    fnd_pooled       near_logits, near_ids; /* [vocab]: work space */
-    fnd_pooled       chosen;            /* [1] */
     fnd_program     *decode;            /* one token: embedding to logits */
     fnd_program     *prefill;           /* up to `batch` tokens, without the head */
     fnd_program     *head;              /* one row of `last` */
     fnd_program     *heads;             /* up to FND_HEAD_ROWS rows of `last` */
-    fnd_program     *greedy, *draw;
-    uint32_t         draw_per_slice, draw_near; /* what `draw` was made for */
+    fnd_program     *shift;             /* drop positions; NULL until it is needed */
+    fnd_sampler      sampler;
+    uint32_t        *tokens;            /* [position], with room for token_room */
+    uint32_t         token_room;
     bool             has_logits;
+    float           *mark;              /* [vocab]: the logits at mark_position; NULL until it is needed */
+    uint32_t         mark_position;     /* 0: there is no mark */
+    uint32_t         kept, dropped;     /* positions dropped so far, all from `kept` on */
+    uint64_t         computed, reused;  /* tokens */
 };
-
-/* sampler.c: tensors for choosing tokens, and its programs. */
-uint64_t fnd_sampler_bytes(const fnd_session *s);
-FND_USE_RESULT fnd_status fnd_sampler_make(fnd_session *s, fnd_error *err);
 
 /* One more pooled tensor; session.c. */
 FND_USE_RESULT fnd_status fnd_session_take(fnd_session *s, fnd_format format, fnd_shape shape, fnd_pooled *out, const char *name, fnd_error *err);
+/* Room in the caches, and for the ids, for so many positions in all; session.c. */
+FND_USE_RESULT fnd_status fnd_session_grow(fnd_session *s, uint32_t positions, fnd_error *err);
+/* Bytes of a layer's keys (and of its values) that hold so many positions: whole blocks. */
+uint64_t fnd_session_cache_bytes(const fnd_session *s, uint32_t positions);
 
 /* programs.c: the model's forward pass as programs. */
 FND_USE_RESULT fnd_status fnd_session_make_programs(fnd_session *s, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_session_make_shift(fnd_session *s, fnd_error *err);
 
 #endif

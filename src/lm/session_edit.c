@@ -1,0 +1,118 @@
+/* session_edit.c - what is in the context, changed: cut, copied, continued from what is there, and with
+ * its oldest part dropped. */
+#include "base/base.h"
+#include "base/memory.h"
+#include "lm/session.h"
+
+enum { COPY_BYTES = 1 << 20 };
+
+/* ---- the mark: logits behind the prompt, so that another answer to it costs nothing ---- */
+
+static fnd_status set_mark(fnd_session *s, fnd_error *err) {
+    s->mark_position = 0;
+    if (!s->mark) s->mark = fnd_alloc_zeroed(s->m->info.vocab, sizeof *s->mark);
+    if (!s->mark) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the logits of %u tokens", s->m->info.vocab);
+    FND_TRY(fnd_session_logits(s, s->mark, err));
+    s->mark_position = s->position;
+    return FND_OK;
+}
+
+fnd_status fnd_session_truncate(fnd_session *s, uint32_t position, fnd_error *err) {
+    if (position > s->position) return fnd_fail(err, FND_ERR_USAGE, "the context holds %u tokens; it cannot be cut to %u", s->position, position);
+    s->has_logits &= position == s->position;
+    s->position = position;
+    if (position < s->mark_position) s->mark_position = 0;
+    if (position <= s->kept) s->kept = s->dropped = 0;
+    if (s->has_logits || position == 0 || position != s->mark_position) return FND_OK;
+    FND_TRY(fnd_tensor_write(s->m->f, &s->logits.t, 0, s->mark, 4ull * s->m->info.vocab, err));
+    s->has_logits = true;
+    return FND_OK;
+}
+
+/* ---- from what is there ---- */
+
+static uint32_t common_prefix(const fnd_session *s, const uint32_t *ids, size_t count) {
+    uint32_t n = 0;
+    while (n < s->position && n < count && s->tokens[n] == ids[n]) n++;
+    return n;
+}
+
+fnd_status fnd_session_prompt(fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err) {
+    if (count == 0) return fnd_fail(err, FND_ERR_USAGE, "the prompt has no tokens");
+    if (count > s->context) return fnd_fail(err, FND_ERR_LIMIT, "the prompt has %zu tokens, but the context holds %u", count, s->context);
+    for (size_t i = 0; i < count; i++) {
+        if (ids[i] >= s->m->info.vocab) return fnd_fail(err, FND_ERR_USAGE, "token %u is not in the vocabulary of %u", ids[i], s->m->info.vocab);
+    }
+    uint32_t common = common_prefix(s, ids, count);
+    bool known = common == count && (s->mark_position == common || (s->has_logits && s->position == common));
+    if (common == count && !known) common--; /* its logits are needed */
+    FND_TRY(fnd_session_truncate(s, common, err));
+    if (common < count) FND_TRY(fnd_session_eval(s, ids + common, count - common, err));
+    s->reused += common;
+    return set_mark(s, err);
+}
+
+/* ---- copies ---- */
+
+static fnd_status copy_bytes(foundry *f, const fnd_tensor *from, fnd_tensor *to, uint64_t bytes, uint8_t *block, fnd_error *err) {
+    for (uint64_t at = 0; at < bytes; at += COPY_BYTES) {
+        size_t n = bytes - at < COPY_BYTES ? (size_t)(bytes - at) : COPY_BYTES;
+        FND_TRY(fnd_tensor_read(f, from, at, block, n, err));
+        FND_TRY(fnd_tensor_write(f, to, at, block, n, err));
+    }
+    return FND_OK;
+}
+
+static fnd_status copy_state(const fnd_session *s, uint32_t position, fnd_session *to, uint8_t *block, fnd_error *err) {
+    uint64_t bytes = fnd_session_cache_bytes(s, position);
+    FND_TRY(fnd_session_grow(to, position, err));
+    for (uint32_t i = 0; i < s->m->info.layers; i++) {
+        FND_TRY(copy_bytes(s->m->f, &s->k_cache[i].t, &to->k_cache[i].t, bytes, block, err));
+        FND_TRY(copy_bytes(s->m->f, &s->v_cache[i].t, &to->v_cache[i].t, bytes, block, err));
+    }
+    to->has_logits = s->has_logits && position == s->position;
+    if (to->has_logits) FND_TRY(copy_bytes(s->m->f, &s->logits.t, &to->logits.t, 4ull * s->m->info.vocab, block, err));
+    if (position) memcpy(to->tokens, s->tokens, position * sizeof *s->tokens);
+    to->position = position;
+    to->kept = position > s->kept ? s->kept : 0;
+    to->dropped = position > s->kept ? s->dropped : 0;
+    to->reused = position;
+    return FND_OK;
+}
+
+fnd_status fnd_session_fork(const fnd_session *s, uint32_t position, fnd_session **out, fnd_error *err) {
+    *out = NULL;
+    if (position > s->position) return fnd_fail(err, FND_ERR_USAGE, "the context holds %u tokens; it cannot be branched at %u", s->position, position);
+    fnd_session *fork = NULL;
+    fnd_session_desc desc = { .context = s->context, .batch = s->batch, .progress = s->progress, .progress_ctx = s->progress_ctx, .cancel = s->cancel };
+    uint8_t *block = fnd_alloc_aligned(COPY_BYTES, 64);
+    fnd_status status = block ? fnd_session_open(s->m, &desc, &fork, err) : fnd_fail(err, FND_ERR_MEMORY, "out of memory for a session");
+    if (status == FND_OK) status = copy_state(s, position, fork, block, err);
+    fnd_free_memory(block);
+    if (status != FND_OK) {
+        fnd_session_close(fork);
+        return status;
+    }
+    *out = fork;
+    return FND_OK;
+}
+
+/* ---- dropping ---- */
+
+fnd_status fnd_session_shift(fnd_session *s, uint32_t keep, uint32_t drop, fnd_error *err) {
+    if (drop == 0 || drop % FND_SHIFT_STEP) return fnd_fail(err, FND_ERR_USAGE, "%u tokens cannot be dropped: only multiples of %d can", drop, FND_SHIFT_STEP);
+    if (keep > s->position || drop > s->position - keep) return fnd_fail(err, FND_ERR_USAGE, "%u tokens behind the first %u cannot be dropped: the context holds %u", drop, keep, s->position);
+    if (!s->shift) FND_TRY(fnd_session_make_shift(s, err));
+    if (keep + drop < s->position) {
+        FND_TRY(fnd_program_set(s->shift, "keep", keep, err));
+        FND_TRY(fnd_program_set(s->shift, "drop", drop, err));
+        FND_TRY(fnd_program_set(s->shift, "pos", s->position, err));
+        FND_TRY(fnd_program_run(s->shift, err));
+    }
+    memmove(s->tokens + keep, s->tokens + keep + drop, (s->position - keep - drop) * sizeof *s->tokens);
+    s->position -= drop;
+    s->mark_position = 0;
+    s->kept = s->dropped && s->kept < keep ? s->kept : keep;
+    s->dropped += drop;
+    return FND_OK;
+}
