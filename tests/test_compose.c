@@ -369,6 +369,18 @@ TEST(compose_folds_constants) {
     fnd_print_kernel(&variant, &text);
     CHECK_HAS(fnd_text_get(&text), "9.99999997e-07f, a.tokens, 896u)");
     CHECK(strstr(fnd_text_get(&text), "a.eps") == NULL && strstr(fnd_text_get(&text), "X(VAL, f32, eps)") == NULL);
+    static const struct {
+        uint32_t bits;
+        const char *text;
+    } numbers[] = { { 0x7f800000, "fnd_bits_f32(0x7f800000u)" }, { 0xff800000, "fnd_bits_f32(0xff800000u)" }, { 0x7fc00001, "fnd_bits_f32(0x7fc00001u)" }, { 1, "fnd_bits_f32(0x00000001u)" }, { 0x80000000, "-0.0f" }, { 0x40400000, "3.0f" }, { 0x7f7fffff, "3.40282347e+38f" }, { 0x00800000, "1.17549435e-38f" } };
+    for (size_t i = 0; i < FND_COUNT(numbers); i++) {
+        char call[64];
+        fnd_text_clear(&text);
+        variant.arg_bits[eps] = numbers[i].bits;
+        fnd_print_kernel(&variant, &text);
+        snprintf(call, sizeof call, ", %s, a.tokens, 896u)", numbers[i].text);
+        CHECK_HAS(fnd_text_get(&text), call);
+    }
     fnd_text_free(&text);
     fnd_catalog_close(catalog);
 }

@@ -400,6 +400,8 @@ TEST(compositions_fused_agree_with_unfused_on_sim) {
 typedef struct reader {
     const fnd_kernel_desc *d;
     uint32_t at;
+    const char *head; /* whose stages these are; NULL: two heads met, and no name was given yet */
+    bool mixed;       /* a stage of another head was among them */
 } reader;
 
 static bool is_one_of(const char *stage, const char *const *names, size_t count) {
@@ -411,13 +413,24 @@ static bool is_one_of(const char *stage, const char *const *names, size_t count)
 static const char *const activations[] = { "silu", "gelu", "relu", "scale" }, *const wholes[] = { "embed", "argmax_pick", "rope", "ones" };
 
 static bool next_is(const reader *r, const char *name) { return r->d->stages[r->at].stage && strcmp(r->d->stages[r->at].stage, name) == 0; }
+/* A stage with a head, or with arguments, is of the head that its main began, or two that met. */
+static void take_any(reader *r) {
+    static const char *const begin[] = { "dot", "take", "swiglu" }, *const bare[] = { "silu", "gelu", "relu", "swiglu" };
+    const fnd_stage_use *use = &r->d->stages[r->at++];
+    const char *head = use->head ? use->head : is_one_of(use->stage, bare, 4) ? NULL
+                                                                              : "";
+    if (is_one_of(use->stage, begin, 3)) r->head = head;
+    if (!head) return;
+    if (!r->head) r->head = head;
+    r->mixed |= strcmp(head, r->head) != 0;
+}
 static bool take(reader *r, const char *name) {
     bool is = next_is(r, name);
-    r->at += is;
+    if (is) take_any(r);
     return is;
 }
 static void take_activations(reader *r) {
-    while (is_one_of(r->d->stages[r->at].stage, activations, 4)) r->at++;
+    while (is_one_of(r->d->stages[r->at].stage, activations, 4)) take_any(r);
 }
 static void take_ends(reader *r) {
     take(r, "gate");
@@ -441,19 +454,19 @@ static bool is_head(reader *r, const char *main) {
 }
 
 static bool is_legal(const fnd_kernel_desc *d) {
-    reader r = { d, 0 };
+    reader r = { .d = d };
     const char *main = "take";
     if (is_one_of(d->stages[0].stage, wholes, 4)) return !d->stages[1].stage;
-    if (take(&r, "rows") || take(&r, "rmsnorm")) {
-        while (take(&r, "softmax")) {
-        }
+    if (next_is(&r, "rows") || next_is(&r, "rmsnorm")) {
+        r.at++;
+        while (next_is(&r, "softmax")) r.at++;
         if (take(&r, "put_rows")) return !d->stages[r.at].stage;
         main = "dot";
     }
     do {
         if (!is_head(&r, main)) return false;
     } while (d->stages[r.at].stage);
-    return true;
+    return !r.mixed;
 }
 
 static void mutate(fnd_kernel_desc *d, uint32_t count) {

@@ -392,6 +392,83 @@ TEST(programs_notice_tensors_that_are_gone) {
     bench_close(&b);
 }
 
+/* ---- calls that share a launch ---- */
+
+/* More tensors than one kernel can have; sim knows which memory a launch may touch. */
+TEST(programs_bind_all_tensors_of_a_launch) {
+    enum { CALLS = 50,
+           COLS = 8 };
+    kernel_bench b;
+    fnd_kernel *k;
+    fnd_program *p;
+    fnd_view x[CALLS], residual[CALLS], y[CALLS];
+    if (!bench_open(&b, &(bench_device){ "sim", NULL, false })) return;
+    bench_tensor *xs = bench_in(&b, "x", FND_F32, fnd_shape2(CALLS, COLS)), *rs = bench_in(&b, "residual", FND_F32, fnd_shape2(CALLS, COLS)), *ys = bench_out(&b, "y", FND_F32, fnd_shape2(CALLS, COLS));
+    CHECK_OK(fnd_kernel_get(b.f, "add", &k, &b.err), &b.err);
+    /* With a barrier to leave out, calls between barriers are one launch. */
+    CHECK_OK(fnd_program_begin(b.f, &(fnd_program_desc){ .name = "sums", .separate = true, .drop_barrier = 1000 }, &p, &b.err), &b.err);
+    for (uint64_t i = 0; i < CALLS; i++) {
+        fnd_cut row = { .dim = 0, .first = i, .count = 1 };
+        CHECK_OK(fnd_view_cut(&xs->t, row, &x[i], &b.err), &b.err);
+        CHECK_OK(fnd_view_cut(&rs->t, row, &residual[i], &b.err), &b.err);
+        CHECK_OK(fnd_view_cut(&ys->t, row, &y[i], &b.err), &b.err);
+        fnd_binding list[] = { fnd_bind_in("x", &x[i].t), fnd_bind_in("residual", &residual[i].t), fnd_bind_out("y", &y[i].t) };
+        CHECK_OK(fnd_program_call(p, k, list, 3, &b.err), &b.err);
+    }
+    CHECK_OK(fnd_program_finish(p, &b.err), &b.err);
+    fnd_program_info info;
+    fnd_program_get_info(p, &info);
+    CHECK(info.launches == 1 && info.barriers == 0);
+    CHECK_OK(fnd_program_run(p, &b.err), &b.err);
+    CHECK_OK(fnd_wait(b.f, &b.err), &b.err);
+    if (bench_check(&b, "sums")) {
+        for (size_t i = 0; i < CALLS * COLS; i++) CHECK(fabs(ys->v[i] - xs->v[i] - rs->v[i]) < 1e-6);
+    }
+    fnd_program_free(p);
+    bench_close(&b);
+}
+
+/* ---- folded numbers ---- */
+
+/* What cannot be written in digits reaches the kernel too. */
+TEST(programs_fold_any_number) {
+    static const uint32_t floats[] = { 0x7f800000, 0xff800000, 0x7fc00000, 0x80000000, 1, 0x7f7fffff, 0xff7fffff, 0x3eaaaaab };
+    static const bench_device devices[] = { { "cpu", NULL, false }, { "sim", NULL, false } };
+    for (size_t d = 0; d < 2; d++) {
+        kernel_bench b;
+        fnd_kernel *fill, *arange;
+        fnd_program *p;
+        float got[8][4];
+        int32_t whole[4];
+        if (!bench_open(&b, &devices[d])) continue;
+        CHECK_OK(fnd_kernel_get(b.f, "fill", &fill, &b.err), &b.err);
+        CHECK_OK(fnd_kernel_get(b.f, "arange_i32", &arange, &b.err), &b.err);
+        CHECK_OK(fnd_program_begin(b.f, &(fnd_program_desc){ .name = "fills" }, &p, &b.err), &b.err);
+        bench_tensor *y[8], *i32 = bench_out(&b, "whole", FND_I32, fnd_shape1(4));
+        for (size_t i = 0; i < 8; i++) {
+            char name[8];
+            float value;
+            snprintf(name, sizeof name, "y%zu", i);
+            memcpy(&value, &floats[i], sizeof value);
+            y[i] = bench_out(&b, name, FND_F32, fnd_shape2(1, 4));
+            fnd_binding list[] = { fnd_bind_out("y", &y[i]->t), fnd_bind_f32("value", value) };
+            CHECK_OK(fnd_program_call(p, fill, list, 2, &b.err), &b.err);
+        }
+        fnd_binding list[] = { fnd_bind_out("y", &i32->t), fnd_bind_i32("start", INT32_MIN), fnd_bind_i32("step", 1) };
+        CHECK_OK(fnd_program_call(p, arange, list, 3, &b.err), &b.err);
+        CHECK_OK(fnd_program_finish(p, &b.err), &b.err);
+        CHECK_OK(fnd_program_run(p, &b.err), &b.err);
+        for (size_t i = 0; i < 8; i++) {
+            CHECK_OK(fnd_tensor_read(b.f, &y[i]->t, 0, got[i], sizeof got[i], &b.err), &b.err);
+            CHECK_MSG(memcmp(&got[i][3], &floats[i], 4) == 0, "%s: %a instead of the bits %08x", b.label, (double)got[i][3], floats[i]);
+        }
+        CHECK_OK(fnd_tensor_read(b.f, &i32->t, 0, whole, sizeof whole, &b.err), &b.err);
+        CHECK(whole[0] == INT32_MIN && whole[3] == INT32_MIN + 3);
+        fnd_program_free(p);
+        bench_close(&b);
+    }
+}
+
 /* ---- nothing is allocated within a token ---- */
 
 TEST(programs_allocate_nothing_when_run) {

@@ -18,7 +18,8 @@ struct fnd_catalog {
     size_t stage_count;
     fnd_policy *policies[MAX_POLICIES];
     size_t policy_count;
-    void **replaced; /* declared anew; kernels made before may still refer to them */
+    size_t shipped_stages, shipped_policies; /* the first of them */
+    void **replaced;                         /* declared anew; kernels made before may still refer to them */
     size_t replaced_count;
 };
 
@@ -280,6 +281,7 @@ static fnd_status read_stage(fnd_catalog *c, const place *in, const char *at, co
         return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: stage %s: \"%s, %s, %s, %s\" is not a kind, a value taken, a value given and a reach", in->path, line, f->text[0], f->text[2], f->text[3], f->text[4], f->text[5]);
     }
     FND_TRY(copy_name(in, at, stage->name, sizeof stage->name, f->text[0], err));
+    FND_TRY(copy_name(in, at, stage->declared_in, sizeof stage->declared_in, in->path, err));
     stage->kind = (fnd_stage_kind)kind;
     stage->takes = (fnd_value_kind)takes;
     stage->gives = (fnd_value_kind)gives;
@@ -299,13 +301,24 @@ static fnd_status replace(fnd_catalog *c, void *old, fnd_error *err) {
     return FND_OK;
 }
 
+/* Something has this name already: only its own file, and no shipped one, may declare it anew. */
+static fnd_status check_anew(const place *in, const char *at, const char *what, const char *name, const char *known_in, bool shipped, fnd_error *err) {
+    if (shipped) {
+        return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: %s %s is shipped with Foundry (%s): give yours another name, or change that file in a folder of kernel texts (--kernel-dir)", in->path, line_of(in, at), what, name,
+                        known_in);
+    }
+    if (strcmp(known_in, in->path) != 0) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: %s %s is declared in %s already", in->path, line_of(in, at), what, name, known_in);
+    return FND_OK;
+}
+
 static fnd_status add_stage(fnd_catalog *c, const place *in, const char *at, const fields *f, fnd_error *err) {
     fnd_stage *stage = fnd_alloc_zeroed(1, sizeof *stage);
     if (!stage) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for stage %s", f->text[0]);
     fnd_status status = read_stage(c, in, at, f, stage, err);
     for (size_t i = 0; i < c->stage_count && status == FND_OK; i++) {
         if (strcmp(c->stages[i]->name, stage->name) != 0) continue;
-        status = replace(c, c->stages[i], err); /* declared anew: the later one counts */
+        status = check_anew(in, at, "stage", stage->name, c->stages[i]->declared_in, i < c->shipped_stages, err);
+        if (status == FND_OK) status = replace(c, c->stages[i], err);
         if (status != FND_OK) break;
         c->stages[i] = stage;
         return FND_OK;
@@ -329,15 +342,18 @@ static fnd_status add_policy(fnd_catalog *c, const place *in, const char *at, co
     fnd_status status = copy_name(in, at, policy->name, sizeof policy->name, f->text[0], err);
     if (status == FND_OK) status = copy_name(in, at, policy->file, sizeof policy->file, in->path, err);
     snprintf(policy->doc, sizeof policy->doc, "%.*s", (int)sizeof policy->doc - 1, f->text[3]);
+    size_t i = 0;
+    while (i < c->policy_count && strcmp(c->policies[i]->name, policy->name) != 0) i++;
+    if (status == FND_OK && i < c->policy_count) status = check_anew(in, at, "policy", policy->name, c->policies[i]->file, i < c->shipped_policies, err);
     fnd_format_info info = { policy->name, -1, (uint32_t)weights, (uint32_t)bytes, true };
     if (status == FND_OK) status = fnd_format_add(&info, &policy->format, err);
     if (status == FND_OK && c->policy_count == MAX_POLICIES) status = fnd_fail(err, FND_ERR_LIMIT, "more than %d policies", MAX_POLICIES);
-    for (size_t i = 0; i < c->policy_count && status == FND_OK; i++) {
-        if (strcmp(c->policies[i]->name, policy->name) != 0) continue;
+    if (status == FND_OK && i < c->policy_count) {
         status = replace(c, c->policies[i], err);
-        if (status != FND_OK) break;
-        c->policies[i] = policy;
-        return FND_OK;
+        if (status == FND_OK) {
+            c->policies[i] = policy;
+            return FND_OK;
+        }
     }
     if (status == FND_OK)
         c->policies[c->policy_count++] = policy;
@@ -386,6 +402,8 @@ fnd_status fnd_catalog_open(const char *override_dir, fnd_catalog **out, fnd_err
         fnd_catalog_close(c);
         return status;
     }
+    c->shipped_stages = c->stage_count;
+    c->shipped_policies = c->policy_count;
     *out = c;
     return FND_OK;
 }
@@ -401,6 +419,10 @@ void fnd_catalog_close(fnd_catalog *c) {
 }
 
 fnd_status fnd_catalog_add(fnd_catalog *c, const char *path, const char *text, fnd_error *err) {
+    const char *shipped = fnd_sources_shipped(path);
+    if (shipped) {
+        return fnd_fail(err, FND_ERR_COMPOSE, "%s would take the place of %s, which is shipped with Foundry: register yours under another path, or put it into a folder of kernel texts (--kernel-dir)", path, shipped);
+    }
     FND_TRY(fnd_sources_add(c->sources, path, text, err));
     const fnd_source *source = fnd_sources_find(c->sources, path, "");
     return source && is_portable(path) ? scan(c, source, err) : FND_OK;

@@ -73,6 +73,7 @@ typedef struct fnd_stage {
     fnd_reach      reach;
     char           doc[FND_DOC_BYTES];
     char           file[FND_KERNEL_PATH_BYTES]; /* what to include for its function */
+    char           declared_in[FND_KERNEL_PATH_BYTES];
     bool           by_policy;            /* its function is POLICY_<name>, its file a template */
     fnd_arg        args[FND_MAX_STAGE_ARGS];
     uint32_t       arg_count;
@@ -93,7 +94,8 @@ typedef struct fnd_catalog fnd_catalog;
 FND_USE_RESULT fnd_status fnd_catalog_open(const char *override_dir, fnd_catalog **out, fnd_error *err);
 void fnd_catalog_close(fnd_catalog *catalog);
 
-/* Add a file of the user's and read its declarations. */
+/* Add a file of the user's, or add it anew, and read its declarations. Shipped files, stages and policies
+ * cannot be replaced so (the override folder is for that), nor what another file declares. */
 FND_USE_RESULT fnd_status fnd_catalog_add(fnd_catalog *catalog, const char *path, const char *text, fnd_error *err);
 
 fnd_sources *fnd_catalog_sources(fnd_catalog *catalog);

@@ -96,6 +96,23 @@ static fnd_status flow_step(flow *f, const fnd_step *step, uint32_t at) {
     return FND_OK;
 }
 
+/* What a main gave belongs to the main's head: a stage of another would have arguments of other sizes.
+ * What two heads became may have any one name, and a stage without arguments none. */
+static fnd_status check_heads(const fnd_composition *c, fnd_error *err) {
+    const fnd_step *of = NULL; /* whose head it is; NULL: not yet said */
+    for (uint32_t i = 0; i < c->step_count; i++) {
+        const fnd_step *step = &c->steps[i];
+        bool joins = step->stage->takes == FND_VALUE_TILES2, named = step->head[0] || step->stage->arg_count;
+        if (step->stage->kind == FND_KIND_PROLOGUE) continue;
+        if (joins) of = NULL;
+        if (step->stage->kind == FND_KIND_MAIN || (named && !of)) of = step;
+        if (!named || strcmp(step->head, of->head) == 0) continue;
+        return fnd_fail(err, FND_ERR_COMPOSE, "kernel %s: stage %s has %s%s, but works on what belongs to stage %s, which has %s%s; stages of one head have its name", c->name, step->stage->name,
+                        step->head[0] ? "the head " : "no head", step->head, of->stage->name, of->head[0] ? "the head " : "no head", of->head);
+    }
+    return FND_OK;
+}
+
 static fnd_status check_flow(fnd_composition *c, fnd_error *err) {
     flow f = { .c = c, .err = err };
     for (uint32_t i = 0; i < c->step_count; i++) {
@@ -265,6 +282,7 @@ fnd_status fnd_compose(const fnd_catalog *catalog, const fnd_kernel_desc *desc, 
     }
     if (c->step_count == 0) return fnd_fail(err, FND_ERR_COMPOSE, "kernel %s has no stages", c->name);
     FND_TRY(check_flow(c, err));
+    FND_TRY(check_heads(c, err));
     mark_joined(c);
     for (uint32_t i = 0; i < c->step_count; i++) FND_TRY(merge_step(c, &c->steps[i], err));
     FND_TRY(check_names(c, err));

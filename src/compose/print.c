@@ -3,6 +3,7 @@
 #include "base/base.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 
 void fnd_variant_init(const fnd_composition *kernel, fnd_variant *out) {
@@ -227,9 +228,13 @@ static void print_number(const fnd_variant *v, uint32_t arg, fnd_text *out) {
         char digits[32];
         memcpy(&value, &v->arg_bits[arg], sizeof value);
         snprintf(digits, sizeof digits, "%.9g", (double)value);
-        fnd_text_printf(out, "%s%sf", digits, strpbrk(digits, ".en") ? "" : ".0");
+        if (isnormal(value) || value == 0.0f)
+            fnd_text_printf(out, "%s%sf", digits, strpbrk(digits, ".e") ? "" : ".0");
+        else /* inf, NaN and what is subnormal have no digits that every compiler takes */
+            fnd_text_printf(out, "fnd_bits_f32(0x%08xu)", v->arg_bits[arg]);
     } else if (strcmp(type, "i32") == 0) {
-        fnd_text_printf(out, "%d", (int32_t)v->arg_bits[arg]);
+        int32_t value = (int32_t)v->arg_bits[arg];
+        fnd_text_printf(out, value == INT32_MIN ? "(%d - 1)" : "%d", value == INT32_MIN ? value + 1 : value);
     } else {
         fnd_text_printf(out, "%uu", v->arg_bits[arg]);
     }

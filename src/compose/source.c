@@ -96,6 +96,18 @@ void fnd_sources_close(fnd_sources *s) {
     fnd_free_memory(s);
 }
 
+const char *fnd_sources_shipped(const char *path) {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *first = strchr(name, '.'), *last = strrchr(name, '.');
+    char portable[256];
+    int length = first && first != last ? snprintf(portable, sizeof portable, "%.*s%s", (int)(first - path), path, last) : 0;
+    if (length <= 0 || (size_t)length >= sizeof portable) portable[0] = '\0';
+    for (size_t i = 0; i < fnd_embedded_source_count; i++) {
+        const char *embedded = fnd_embedded_sources[i].path;
+        if (strcmp(embedded, path) == 0 || strcmp(embedded, portable) == 0) return embedded;
+    }
+    return NULL;
+}
+
 size_t fnd_sources_count(const fnd_sources *s) { return s->count; }
 const fnd_source *fnd_sources_at(const fnd_sources *s, size_t index) { return &s->list[index]; }
 

@@ -20,6 +20,10 @@ void fnd_sources_close(fnd_sources *sources);
 /* Add (or replace) a file under a path of the caller's choice. Texts are copied. */
 FND_USE_RESULT fnd_status fnd_sources_add(fnd_sources *sources, const char *path, const char *text, fnd_error *err);
 
+/* The embedded file that a file of this path would be taken instead of: the same, or that without the
+ * suffix of a machine. NULL when there is none. */
+const char *fnd_sources_shipped(const char *path);
+
 /* The file that `path` means for a machine with `suffix` ("" = portable only): "gemv/dot.h" becomes
  * "gemv/dot.cpu.h" where that exists. NULL when there is none. */
 const fnd_source *fnd_sources_find(fnd_sources *sources, const char *path, const char *suffix);

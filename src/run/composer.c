@@ -82,11 +82,26 @@ static fnd_kernel *find_kernel(fnd_composer *c, const char *name) {
     return NULL;
 }
 
+/* A kernel of a shipped name is the shipped one: models and others ask for it by that name. */
+static fnd_status check_shipped(const fnd_composer *c, const fnd_kernel *made, fnd_error *err) {
+    fnd_kernel_desc desc;
+    fnd_error ignored = { 0 };
+    const char *name = made->composition.name;
+    if (fnd_shipped_find(name, &desc, &ignored) != FND_OK) return FND_OK;
+    fnd_composition *shipped = fnd_alloc_zeroed(1, sizeof *shipped);
+    if (!shipped) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for kernel %s", name);
+    fnd_status status = fnd_compose(c->catalog, &desc, shipped, err);
+    if (status == FND_OK && !same_stages(made, shipped)) status = fnd_fail(err, FND_ERR_USAGE, "kernel %s is shipped with Foundry, of other stages: give yours another name", name);
+    fnd_free_memory(shipped);
+    return status;
+}
+
 static fnd_status make_locked(foundry *f, fnd_composer *c, const fnd_kernel_desc *desc, fnd_kernel **out, fnd_error *err) {
     fnd_kernel *k = fnd_alloc_zeroed(1, sizeof *k);
     if (!k) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for kernel %s", desc->name);
     fnd_status status = fnd_compose(c->catalog, desc, &k->composition, err);
     fnd_kernel *known = status == FND_OK ? find_kernel(c, k->composition.name) : NULL;
+    if (status == FND_OK && !known) status = check_shipped(c, k, err);
     if (known && !same_stages(known, &k->composition)) status = fnd_fail(err, FND_ERR_USAGE, "there is already a kernel %s with other stages", desc->name);
     if (known || status != FND_OK) {
         fnd_free_memory(k);

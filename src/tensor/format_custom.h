@@ -5,7 +5,7 @@
 #include "foundry/format.h"
 
 /* The name is copied. Adding the same format twice gives the same id, in every context; a known name
- * with other blocks is refused. Not thread-safe: register before use. */
+ * with other blocks is refused. From any thread. */
 FND_USE_RESULT fnd_status fnd_format_add(const fnd_format_info *info, fnd_format *out, fnd_error *err);
 
 #endif
