@@ -119,12 +119,35 @@ void toy_free(toy_model *m) {
 
 /* ---- the forward pass, one token at a time ---- */
 
+/* Values between two codes, nearly: rounding of 32 bits decides which code such a value becomes. They are
+ * known by their number among all that a token's pass turns into codes. */
+enum { TIES = 256 };
+static const double NEARLY = 2e-3; /* of the distance between two codes */
+typedef struct ties {
+    size_t met[TIES], met_count;
+    size_t other[TIES], other_count; /* these become the other code */
+} ties;
+
+static bool is_other(const ties *t, size_t index) {
+    for (size_t i = 0; i < t->other_count; i++) {
+        if (t->other[i] == index) return true;
+    }
+    return false;
+}
+
+static double code_of(double v, ties *t, size_t index) {
+    double code = nearbyint(v);
+    if (fabs(v - floor(v) - 0.5) > NEARLY) return code;
+    if (t->met_count < TIES) t->met[t->met_count++] = index;
+    return is_other(t, index) ? floor(v) + ceil(v) - code : code;
+}
+
 /* Activations as 8-bit codes with a scale for every 32. */
-static void to_codes(double *x, size_t cols) {
+static void to_codes(double *x, size_t cols, ties *t, size_t index) {
     for (size_t first = 0; first < cols; first += 32) {
         double peak = 0.0;
         for (size_t k = first; k < first + 32; k++) peak = fmax(peak, fabs(x[k]));
-        for (size_t k = first; k < first + 32 && peak > 0.0; k++) x[k] = nearbyint(x[k] * 127.0 / peak) * peak / 127.0;
+        for (size_t k = first; k < first + 32 && peak > 0.0; k++) x[k] = code_of(x[k] * 127.0 / peak, t, index + k) * peak / 127.0;
     }
 }
 
@@ -132,16 +155,25 @@ typedef struct pass {
     const toy_model *m;
     bool codes;
     double *keys[TOY_LAYERS], *values[TOY_LAYERS]; /* [positions, kv_dim] */
-    double *x, *h, *q, *a, *gate, *up, *seen;      /* of the token; seen: as a product sees it */
+    double *x, *h, *q, *a, *gate, *up, *logits;    /* of the token */
+    double *seen, *coded;                          /* what a product takes last, and as codes */
+    size_t seen_count;                             /* values that became codes */
+    ties ties;
 } pass;
 
 /* y = W x + b */
-static void multiply(const pass *p, const toy_matrix *m, const double *bias, const double *x, size_t rows, size_t cols, double *y) {
-    memcpy(p->seen, x, cols * sizeof *x);
-    if (p->codes && m->codes) to_codes(p->seen, cols);
+static void multiply(pass *p, const toy_matrix *m, const double *bias, const double *x, size_t rows, size_t cols, double *y) {
+    bool codes = p->codes && m->codes;
+    if (codes && (p->seen_count == 0 || memcmp(p->seen, x, cols * sizeof *x) != 0)) { /* once for all that take it */
+        memcpy(p->seen, x, cols * sizeof *x);
+        memcpy(p->coded, x, cols * sizeof *x);
+        to_codes(p->coded, cols, &p->ties, p->seen_count);
+        p->seen_count += cols;
+    }
+    if (codes) x = p->coded;
     for (size_t r = 0; r < rows; r++) {
         y[r] = bias ? bias[r] : 0.0;
-        for (size_t k = 0; k < cols; k++) y[r] += m->w[r * cols + k] * p->seen[k];
+        for (size_t k = 0; k < cols; k++) y[r] += m->w[r * cols + k] * x[k];
     }
 }
 
@@ -186,7 +218,7 @@ static void attend(const double *q, const double *keys, const double *values, si
     free(p);
 }
 
-static void run_layer(const pass *p, uint32_t i, size_t position) {
+static void run_layer(pass *p, uint32_t i, size_t position) {
     const toy_desc *d = &p->m->d;
     const toy_layer *l = &p->m->layers[i];
     size_t dim = d->dim, head_dim = d->head_dim, q_dim = d->heads * head_dim, kv_dim = d->kv_heads * head_dim;
@@ -212,19 +244,94 @@ static void run_layer(const pass *p, uint32_t i, size_t position) {
     for (size_t n = 0; n < dim; n++) p->x[n] += p->h[n];
 }
 
-void toy_logits(const toy_model *m, bool codes, const uint32_t *ids, size_t count, double *logits) {
+static void begin(pass *p, const toy_model *m, bool codes, size_t positions) {
     const toy_desc *d = &m->d;
-    size_t q_dim = d->heads * d->head_dim, kv_dim = d->kv_heads * d->head_dim;
-    size_t widest = d->dim + d->hidden_dim + q_dim;
-    pass p = { .m = m, .codes = codes, .seen = doubles(widest), .x = doubles(d->dim), .h = doubles(d->dim), .q = doubles(q_dim), .a = doubles(q_dim), .gate = doubles(d->hidden_dim), .up = doubles(d->hidden_dim) };
-    for (uint32_t i = 0; i < d->layers; i++) p.keys[i] = doubles(count * kv_dim), p.values[i] = doubles(count * kv_dim);
-    for (size_t n = 0; n < count; n++) {
-        memcpy(p.x, m->embedding.w + (size_t)ids[n] * d->dim, d->dim * sizeof *p.x);
-        for (uint32_t i = 0; i < d->layers; i++) run_layer(&p, i, n);
-        norm(p.x, m->output_norm, d->dim, p.h);
-        multiply(&p, &m->head, NULL, p.h, TOY_VOCAB, d->dim, logits + n * TOY_VOCAB);
-    }
-    double *const all[] = { p.x, p.h, p.q, p.a, p.gate, p.up, p.seen };
+    size_t q_dim = d->heads * d->head_dim, kv_dim = d->kv_heads * d->head_dim, widest = d->dim + d->hidden_dim + q_dim;
+    *p = (pass){ .m = m, .codes = codes, .seen = doubles(widest), .coded = doubles(widest), .x = doubles(d->dim), .h = doubles(d->dim), .q = doubles(q_dim), .a = doubles(q_dim), .gate = doubles(d->hidden_dim), .up = doubles(d->hidden_dim), .logits = doubles(TOY_VOCAB) };
+    for (uint32_t i = 0; i < d->layers; i++) p->keys[i] = doubles(positions * kv_dim), p->values[i] = doubles(positions * kv_dim);
+}
+
+static void end(pass *p) {
+    double *const all[] = { p->x, p->h, p->q, p->a, p->gate, p->up, p->logits, p->seen, p->coded };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
-    for (uint32_t i = 0; i < d->layers; i++) free(p.keys[i]), free(p.values[i]);
+    for (uint32_t i = 0; i < p->m->d.layers; i++) free(p->keys[i]), free(p->values[i]);
+}
+
+/* p->logits of a token; its keys and values are replaced when it comes again. */
+static void run_token(pass *p, size_t position, uint32_t id) {
+    const toy_desc *d = &p->m->d;
+    p->seen_count = p->ties.met_count = 0;
+    memcpy(p->x, p->m->embedding.w + (size_t)id * d->dim, d->dim * sizeof *p->x);
+    for (uint32_t i = 0; i < d->layers; i++) run_layer(p, i, position);
+    norm(p->x, p->m->output_norm, d->dim, p->h);
+    multiply(p, &p->m->head, NULL, p->h, TOY_VOCAB, d->dim, p->logits);
+}
+
+void toy_logits(const toy_model *m, const uint32_t *ids, size_t count, double *logits) {
+    pass p;
+    begin(&p, m, false, count);
+    for (size_t n = 0; n < count; n++) {
+        run_token(&p, n, ids[n]);
+        memcpy(logits + n * TOY_VOCAB, p.logits, TOY_VOCAB * sizeof *logits);
+    }
+    end(&p);
+}
+
+double toy_off_by(const float *got, const double *want) {
+    double worst = 0.0, most = 0.0;
+    for (size_t i = 0; i < TOY_VOCAB; i++) {
+        double error = fabs((double)got[i] - want[i]);
+        if (!(error <= worst)) worst = isnan(error) ? INFINITY : error;
+        most = fmax(most, fabs(want[i]));
+    }
+    return worst / most;
+}
+
+/* ---- activations of 8 bits: the codes that the tested program chose ---- */
+
+struct toy_follower {
+    pass p;
+    size_t position;
+};
+
+toy_follower *toy_follow(const toy_model *m, size_t positions) {
+    toy_follower *f = calloc(1, sizeof *f);
+    if (!f) abort();
+    begin(&f->p, m, true, positions);
+    return f;
+}
+
+void toy_follow_end(toy_follower *f) {
+    end(&f->p);
+    free(f);
+}
+
+/* How far off the logits are if tie `index` becomes the other code too. */
+static double try_other(toy_follower *f, uint32_t id, const float *got, size_t index) {
+    ties *t = &f->p.ties;
+    t->other[t->other_count++] = index;
+    run_token(&f->p, f->position, id);
+    t->other_count--;
+    return toy_off_by(got, f->p.logits);
+}
+
+double toy_follow_token(toy_follower *f, uint32_t id, const float *got, double enough, size_t *others) {
+    ties *t = &f->p.ties;
+    t->other_count = 0;
+    run_token(&f->p, f->position, id);
+    double off = toy_off_by(got, f->p.logits);
+    while (off > enough && t->other_count < TIES) {
+        size_t met[TIES], count = t->met_count, best = TIES;
+        memcpy(met, t->met, sizeof met);
+        for (size_t i = 0; i < count; i++) {
+            double changed = is_other(t, met[i]) ? off : try_other(f, id, got, met[i]);
+            if (changed < off) off = changed, best = i;
+        }
+        if (best < TIES) t->other[t->other_count++] = met[best];
+        run_token(&f->p, f->position, id); /* keys and values as chosen */
+        if (best == TIES) break;
+    }
+    f->position++;
+    *others += t->other_count;
+    return off;
 }

@@ -4,7 +4,7 @@
  *
  *     toy_model m;
  *     toy_make(&m, &(toy_desc){ .architecture = "llama", .dim = 64, ... }, "build/toy.gguf");
- *     toy_logits(&m, false, ids, count, logits);       [count, TOY_VOCAB]
+ *     toy_logits(&m, ids, count, logits);              [count, TOY_VOCAB]
  *     toy_free(&m);
  *
  * Out of memory ends the test program. */
@@ -50,8 +50,20 @@ typedef struct toy_model {
 
 void toy_make(toy_model *m, const toy_desc *d, const char *path);
 void toy_free(toy_model *m);
-/* All positions, from 0 on. Keys and values are rounded to halves, as the cache keeps them. With
- * `codes`, formats with codes multiply activations of 8 bits, a scale for every 32. */
-void toy_logits(const toy_model *m, bool codes, const uint32_t *ids, size_t count, double *logits);
+/* All positions, from 0 on. Keys and values are rounded to halves, as the cache keeps them. */
+void toy_logits(const toy_model *m, const uint32_t *ids, size_t count, double *logits);
+/* The largest difference, relative to the largest logit. */
+double toy_off_by(const float *got, const double *want);
+
+/* The same where formats with codes multiply activations of 8 bits, a scale for every 32. A value that
+ * lies between two codes, but for what rounding of 32 bits may move it, becomes one or the other, and what
+ * follows differs by as much as a code. So the reference follows the program that is tested: where its
+ * logits are off by more than `enough` they must be right with other codes for some of those values, and
+ * with none for any other value. Tokens come in order from position 0; gives how far off they are, and
+ * adds to *others how many values became the other code. */
+typedef struct toy_follower toy_follower;
+toy_follower *toy_follow(const toy_model *m, size_t positions);
+double toy_follow_token(toy_follower *f, uint32_t id, const float *got, double enough, size_t *others);
+void toy_follow_end(toy_follower *f);
 
 #endif

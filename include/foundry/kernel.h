@@ -12,7 +12,8 @@
  *                           .heads = { { "q", .bias = true }, { "k", .bias = true }, { "v", .bias = true } } };
  *
  * Heads: a stage used with head "q" has its arguments renamed, w -> w_q; the dimension `rows` is each
- * head's own (rows_q) unless an activation joins the heads (gate and up).
+ * head's own (rows_q) unless an activation joins the heads (gate and up). From a main to its store every
+ * stage that has arguments has the main's head.
  */
 #ifndef FOUNDRY_KERNEL_H
 #define FOUNDRY_KERNEL_H
