@@ -14,7 +14,7 @@ CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all 
 CFLAGS_tsan    := -O1 -g -fsanitize=thread
 CFLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 ALL_CFLAGS := -std=gnu11 -Iinclude -Isrc -Itests -fPIC -pthread -fvisibility=default $(WARNINGS) $(CFLAGS_$(config)) -MMD -MP $(CFLAGS)
-LDLIBS  := -lpcre2-8 -ljansson -lxxhash -ldl -lm -pthread
+LDLIBS  := -lpcre2-8 -ljansson -lxxhash -lutf8proc -ldl -lm -pthread
 
 LIB_SRC  := $(sort $(shell find src -name '*.c' -not -path 'src/cli/*' -not -path 'src/kernels/*' -not -path 'src/bake/*'))
 CLI_SRC  := $(sort $(wildcard src/cli/*.c))

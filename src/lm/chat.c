@@ -2,7 +2,7 @@
 #include "foundry/chat.h"
 #include "base/base.h"
 #include "base/memory.h"
-#include "lm/template.h"
+#include "lm/template_tree.h"
 
 #include <jansson.h>
 

@@ -1,16 +1,16 @@
-/* template_functions.c - arguments, global functions and tests. */
+/* template_functions.c - arguments, global functions, and finding what templates call by its name. */
 #include "base/base.h"
-#include "lm/template.h"
-#include "lm/unicode.h"
+#include "lm/template_tree.h"
 
 #include <time.h>
 
 /* ---- arguments ---- */
 
-static size_t find_parameter(const char *const *names, tpl_str name) {
-    size_t i = 0;
-    while (names[i] && !(strlen(names[i]) == name.bytes && memcmp(names[i], name.data, name.bytes) == 0)) i++;
-    return i;
+tpl_function *fnd_tpl_find_named(const tpl_named *table, size_t count, const char *name, size_t bytes) {
+    for (size_t i = 0; i < count; i++) {
+        if (strlen(table[i].name) == bytes && memcmp(table[i].name, name, bytes) == 0) return table[i].function;
+    }
+    return NULL;
 }
 
 fnd_status fnd_tpl_bind(tpl_run *r, const char *what, const tpl_args *args, const char *const *names, size_t required, tpl_value *values) {
@@ -23,7 +23,8 @@ fnd_status fnd_tpl_bind(tpl_run *r, const char *what, const tpl_args *args, cons
         given[i] = true;
     }
     for (size_t k = 0; k < args->named_count; k++) {
-        size_t i = find_parameter(names, args->names[k]);
+        size_t i = 0;
+        while (names[i] && !fnd_tpl_str_is(&args->names[k], names[i])) i++;
         if (!names[i]) return fnd_tpl_fail(r, FND_ERR_FORMAT, "%s has no argument '%.*s'", what, (int)args->names[k].bytes, args->names[k].data);
         if (given[i]) return fnd_tpl_fail(r, FND_ERR_FORMAT, "%s gets its argument '%s' twice", what, names[i]);
         values[i] = args->named[k];
@@ -35,45 +36,78 @@ fnd_status fnd_tpl_bind(tpl_run *r, const char *what, const tpl_args *args, cons
     return FND_OK;
 }
 
+fnd_status fnd_tpl_no_args(tpl_run *r, const char *what, const tpl_args *args) { return fnd_tpl_bind(r, what, args, (const char *const[]){ NULL }, 0, NULL); }
+
 fnd_status fnd_tpl_need_str(tpl_run *r, const char *what, const tpl_value *v) {
     if (v->kind == TPL_STR) return FND_OK;
     if (v->kind == TPL_UNDEFINED) return fnd_tpl_undefined_used(r, v);
     return fnd_tpl_fail(r, FND_ERR_TYPE, "%s needs a string, not %s", what, fnd_tpl_kind_name(v));
 }
 
-static fnd_status need_int(tpl_run *r, const char *what, const tpl_value *v, int64_t *out) {
+fnd_status fnd_tpl_need_int(tpl_run *r, const char *what, const tpl_value *v, int64_t *out) {
     if (v->kind == TPL_UNDEFINED) return fnd_tpl_undefined_used(r, v);
     if (v->kind != TPL_INT && v->kind != TPL_BOOL) return fnd_tpl_fail(r, FND_ERR_TYPE, "%s needs an integer, not %s", what, fnd_tpl_kind_name(v));
-    *out = v->kind == TPL_BOOL ? v->flag : v->integer;
+    *out = fnd_tpl_as_integer(v);
     return FND_OK;
+}
+
+/* ---- calling ---- */
+
+fnd_status fnd_tpl_call(tpl_run *r, const tpl_value *callable, const tpl_args *args, tpl_value *out) {
+    static const char *const names[] = { "iterable", NULL };
+    if (callable->kind == TPL_UNDEFINED) return fnd_tpl_undefined_used(r, callable);
+    FND_TRY(fnd_tpl_step(r, 4));
+    if (callable->kind == TPL_LOOP) {
+        tpl_value over;
+        FND_TRY(fnd_tpl_bind(r, "loop()", args, names, 1, &over));
+        return fnd_tpl_loop_again(r, callable->loop, &over, out);
+    }
+    if (callable->kind != TPL_CALLABLE) return fnd_tpl_fail(r, FND_ERR_TYPE, "%s cannot be called", fnd_tpl_kind_name(callable));
+    const tpl_callable *c = callable->callable;
+    return c->function ? c->function(r, &c->self, args, out) : fnd_tpl_call_macro(r, c, args, out);
+}
+
+tpl_function *fnd_tpl_find_filter(const char *name, size_t bytes) {
+    static tpl_function *(*const finders[])(const char *name, size_t bytes) = { fnd_tpl_find_text_filter, fnd_tpl_find_items_filter, fnd_tpl_find_order_filter, fnd_tpl_find_number_filter, fnd_tpl_find_layout_filter };
+    tpl_function *found = NULL;
+    for (size_t i = 0; i < FND_COUNT(finders) && !found; i++) found = finders[i](name, bytes);
+    return found;
+}
+
+fnd_status fnd_tpl_filter(tpl_run *r, const char *name, size_t name_bytes, const tpl_value *self, const tpl_args *args, tpl_value *out) {
+    tpl_function *filter = fnd_tpl_find_filter(name, name_bytes);
+    if (!filter) return fnd_tpl_fail(r, FND_ERR_UNSUPPORTED, "the filter \"%.*s\" is not known here", (int)fnd_min_size(name_bytes, 100), name);
+    FND_TRY(fnd_tpl_step(r, 4));
+    return filter(r, self, args, out);
 }
 
 /* ---- global functions ---- */
 
-static fnd_status call_range(tpl_run *r, const tpl_value *self, const tpl_args *args, tpl_value *out) {
-    static const char *const names[] = { "start", "stop", "step", NULL };
-    tpl_value v[3] = { { 0 }, { 0 }, fnd_tpl_int(1) };
-    int64_t start = 0, stop, step;
+static TPL_FUNCTION(call_range) {
+    tpl_value v[3] = { fnd_tpl_int(0), fnd_tpl_int(0), fnd_tpl_int(1) };
+    int64_t parts[3];
     (void)self;
-    FND_TRY(fnd_tpl_bind(r, "range()", args, names, 1, v));
-    FND_TRY(need_int(r, "range()", &v[args->count > 1], &stop));
-    if (args->count > 1) FND_TRY(need_int(r, "range()", &v[0], &start));
-    FND_TRY(need_int(r, "range()", &v[2], &step));
-    if (step == 0) return fnd_tpl_fail(r, FND_ERR_FORMAT, "the step of range() is zero");
-    uint64_t distance = step > 0 ? stop > start ? (uint64_t)stop - (uint64_t)start : 0 : start > stop ? (uint64_t)start - (uint64_t)stop
-                                                                                                      : 0;
-    uint64_t pace = step > 0 ? (uint64_t)step : 0 - (uint64_t)step, count = distance ? (distance - 1) / pace + 1 : 0;
-    if (count > TPL_RANGE_LIMIT) return fnd_tpl_fail(r, FND_ERR_LIMIT, "range() of %llu items is more than the %d allowed", (unsigned long long)count, TPL_RANGE_LIMIT);
-    FND_TRY(fnd_tpl_step(r, count));
-    FND_TRY(fnd_tpl_new_list(r, (size_t)count, TPL_LIST, out));
-    for (uint64_t i = 0; i < count; i++) out->list->items[i] = fnd_tpl_int((int64_t)((uint64_t)start + i * (uint64_t)step));
-    return FND_OK;
+    if (args->named_count || args->count < 1 || args->count > 3) return fnd_tpl_fail(r, FND_ERR_FORMAT, "range() takes one to three integers");
+    for (size_t i = 0; i < args->count; i++) v[args->count == 1 ? 1 : i] = args->items[i];
+    for (size_t i = 0; i < 3; i++) FND_TRY(fnd_tpl_need_int(r, "range()", &v[i], &parts[i]));
+    return fnd_tpl_new_range(r, parts[0], parts[1], parts[2], out);
 }
 
-static fnd_status make_dict(tpl_run *r, const tpl_args *args, tpl_value *out) {
+/* dict(mapping or pairs, name=value ..) */
+static TPL_FUNCTION(call_dict) {
+    (void)self;
     FND_TRY(fnd_tpl_new_dict(r, args->named_count, out));
-    if (args->count > 1 || (args->count == 1 && args->items[0].kind != TPL_DICT)) return fnd_tpl_fail(r, FND_ERR_TYPE, "this takes named arguments and at most one dict");
-    for (size_t i = 0; args->count && i < args->items[0].dict->count; i++) FND_TRY(fnd_tpl_dict_set(r, out->dict, &args->items[0].dict->keys[i], &args->items[0].dict->values[i]));
+    if (args->count > 1) return fnd_tpl_fail(r, FND_ERR_FORMAT, "this takes named arguments and at most one dict");
+    tpl_value pairs = args->count ? args->items[0] : fnd_tpl_none();
+    tpl_list items = { 0 };
+    if (pairs.kind == TPL_DICT) FND_TRY(fnd_tpl_dict_view(r, pairs.dict, TPL_ITEMS, &pairs));
+    if (args->count) FND_TRY(fnd_tpl_items(r, &pairs, &items));
+    for (size_t i = 0; i < items.count; i++) {
+        tpl_list pair;
+        FND_TRY(fnd_tpl_items(r, &items.items[i], &pair));
+        if (pair.count != 2) return fnd_tpl_fail(r, FND_ERR_TYPE, "a dict is made of pairs, not of %zu values", pair.count);
+        FND_TRY(fnd_tpl_dict_set(r, out->dict, &pair.items[0], &pair.items[1]));
+    }
     for (size_t i = 0; i < args->named_count; i++) {
         tpl_value key;
         FND_TRY(fnd_tpl_new_str(r, args->names[i], &key));
@@ -82,31 +116,23 @@ static fnd_status make_dict(tpl_run *r, const tpl_args *args, tpl_value *out) {
     return FND_OK;
 }
 
-static fnd_status call_dict(tpl_run *r, const tpl_value *self, const tpl_args *args, tpl_value *out) {
-    (void)self;
-    return make_dict(r, args, out);
-}
-
-static fnd_status call_namespace(tpl_run *r, const tpl_value *self, const tpl_args *args, tpl_value *out) {
-    (void)self;
-    FND_TRY(make_dict(r, args, out));
+static TPL_FUNCTION(call_namespace) {
+    FND_TRY(call_dict(r, self, args, out));
     out->kind = TPL_NAMESPACE;
     return FND_OK;
 }
 
-static fnd_status call_raise(tpl_run *r, const tpl_value *self, const tpl_args *args, tpl_value *out) {
+static TPL_FUNCTION(call_raise) {
     static const char *const names[] = { "message", NULL };
-    tpl_value message;
-    tpl_builder text = { 0 };
-    (void)self;
-    FND_TRY(fnd_tpl_bind(r, "raise_exception()", args, names, 1, &message));
-    FND_TRY(fnd_tpl_add_value(r, &text, &message));
-    FND_TRY(fnd_tpl_built(r, &text, out));
+    tpl_value message, text;
     char shown[400];
-    return fnd_tpl_fail(r, FND_ERR_FORMAT, "the template refuses these messages: %s", fnd_span_quote((fnd_span){ out->str->data, out->str->bytes }, shown, sizeof shown));
+    (void)self, (void)out;
+    FND_TRY(fnd_tpl_bind(r, "raise_exception()", args, names, 1, &message));
+    FND_TRY(fnd_tpl_to_str(r, &message, &text));
+    return fnd_tpl_fail(r, FND_ERR_FORMAT, "the template refuses these messages: %s", fnd_span_quote((fnd_span){ text.str->data, text.str->bytes }, shown, sizeof shown));
 }
 
-static fnd_status call_strftime_now(tpl_run *r, const tpl_value *self, const tpl_args *args, tpl_value *out) {
+static TPL_FUNCTION(call_strftime_now) {
     static const char *const names[] = { "format", NULL };
     tpl_value v;
     char format[128], text[512];
@@ -115,12 +141,51 @@ static fnd_status call_strftime_now(tpl_run *r, const tpl_value *self, const tpl
     (void)self;
     FND_TRY(fnd_tpl_bind(r, "strftime_now()", args, names, 1, &v));
     FND_TRY(fnd_tpl_need_str(r, "strftime_now()", &v));
-    if (v.str->bytes >= sizeof format || !localtime_r(&now, &parts)) return fnd_tpl_fail(r, FND_ERR_LIMIT, "the format of strftime_now() is too long");
+    if (v.str->bytes >= sizeof format || !localtime_r(&now, &parts)) return fnd_tpl_fail(r, FND_ERR_LIMIT, "the format of strftime_now() is longer than the %zu bytes allowed", sizeof format - 1);
     memcpy(format, v.str->data, v.str->bytes);
     format[v.str->bytes] = '\0';
     tpl_builder b = { 0 };
-    fnd_tpl_add(r, &b, text, strftime(text, sizeof text, format, &parts), NULL, TPL_FROM_TEMPLATE);
-    return fnd_tpl_built(r, &b, out);
+    fnd_tpl_add(r, &b, text, strftime(text, sizeof text, format, &parts), NULL, fnd_tpl_mark_of(*v.str));
+    return fnd_tpl_built(r, &b, false, out);
+}
+
+static TPL_FUNCTION(use_cycler) {
+    (void)self, (void)args, (void)out;
+    return fnd_tpl_fail(r, FND_ERR_TYPE, "a cycler cannot be called; its next() gives the next value");
+}
+
+static TPL_FUNCTION(call_cycler) {
+    tpl_value values;
+    (void)self;
+    if (args->count == 0 || args->named_count) return fnd_tpl_fail(r, FND_ERR_FORMAT, "cycler() takes one or more values");
+    FND_TRY(fnd_tpl_copy_list(r, args->items, args->count, TPL_TUPLE, &values));
+    return fnd_tpl_new_callable(r, "a cycler", use_cycler, &values, out);
+}
+
+/* self: the separator, and whether it was called before. */
+static TPL_FUNCTION(use_joiner) {
+    FND_TRY(fnd_tpl_no_args(r, "a joiner", args));
+    if (self->list->items[1].flag) {
+        *out = self->list->items[0];
+        return FND_OK;
+    }
+    self->list->items[1].flag = true;
+    return fnd_tpl_new_str(r, fnd_tpl_const_str(""), out);
+}
+
+static TPL_FUNCTION(call_joiner) {
+    static const char *const names[] = { "sep", NULL };
+    tpl_value state[2] = { { 0 }, fnd_tpl_bool(false) }, list;
+    (void)self;
+    FND_TRY(fnd_tpl_new_str(r, fnd_tpl_const_str(", "), &state[0]));
+    FND_TRY(fnd_tpl_bind(r, "joiner()", args, names, 0, state));
+    FND_TRY(fnd_tpl_copy_list(r, state, 2, TPL_LIST, &list));
+    return fnd_tpl_new_callable(r, "joiner", use_joiner, &list, out);
+}
+
+static TPL_FUNCTION(call_lipsum) {
+    (void)self, (void)args, (void)out;
+    return fnd_tpl_fail(r, FND_ERR_UNSUPPORTED, "lipsum() is not supported: a prompt is the same each time");
 }
 
 const tpl_callable *fnd_tpl_find_global(const char *name, size_t bytes) {
@@ -130,139 +195,12 @@ const tpl_callable *fnd_tpl_find_global(const char *name, size_t bytes) {
         { .name = "dict", .function = call_dict },
         { .name = "raise_exception", .function = call_raise },
         { .name = "strftime_now", .function = call_strftime_now },
+        { .name = "cycler", .function = call_cycler },
+        { .name = "joiner", .function = call_joiner },
+        { .name = "lipsum", .function = call_lipsum },
     };
     for (size_t i = 0; i < FND_COUNT(globals); i++) {
         if (strlen(globals[i].name) == bytes && memcmp(globals[i].name, name, bytes) == 0) return &globals[i];
     }
     return NULL;
-}
-
-/* ---- tests: x is name ---- */
-
-/* Tests that ask for a kind of value: the kinds, as bits. */
-#define KIND(k) (1u << (k))
-static const struct {
-    const char *name;
-    unsigned kinds;
-} kind_tests[] = {
-    { "defined", ~KIND(TPL_UNDEFINED) },
-    { "undefined", KIND(TPL_UNDEFINED) },
-    { "none", KIND(TPL_NONE) },
-    { "boolean", KIND(TPL_BOOL) },
-    { "integer", KIND(TPL_INT) },
-    { "float", KIND(TPL_FLOAT) },
-    { "number", KIND(TPL_INT) | KIND(TPL_FLOAT) | KIND(TPL_BOOL) },
-    { "string", KIND(TPL_STR) },
-    { "mapping", KIND(TPL_DICT) },
-    { "sequence", KIND(TPL_LIST) | KIND(TPL_TUPLE) | KIND(TPL_STR) | KIND(TPL_DICT) | KIND(TPL_UNDEFINED) },
-    { "iterable", KIND(TPL_LIST) | KIND(TPL_TUPLE) | KIND(TPL_STR) | KIND(TPL_DICT) | KIND(TPL_UNDEFINED) },
-    { "callable", KIND(TPL_CALLABLE) },
-};
-
-/* Tests without arguments; false when there is none of this name. */
-static bool test_kind(tpl_str name, const tpl_value *v, bool *out) {
-    for (size_t i = 0; i < FND_COUNT(kind_tests); i++) {
-        if (strlen(kind_tests[i].name) != name.bytes || memcmp(kind_tests[i].name, name.data, name.bytes) != 0) continue;
-        *out = kind_tests[i].kinds & KIND(v->kind);
-        return true;
-    }
-    static const char *const names[] = { "false", "true", NULL };
-    size_t flag = find_parameter(names, name);
-    *out = v->kind == TPL_BOOL && v->flag == (flag == 1);
-    return flag < 2;
-}
-
-/* Is the text in this case? As Python: there is a letter, and none of the other case. */
-static bool in_case(const tpl_str *s, bool upper) {
-    bool letters = false;
-    for (size_t i = 0; i < s->bytes;) {
-        size_t n = fnd_utf8_char(s->data + i, s->bytes - i);
-        uint32_t c = n ? fnd_utf8_code(s->data + i) : 0xFFFD, up = fnd_unicode_upper(c), low = fnd_unicode_lower(c);
-        if (up != low) letters = true;
-        if (up != low && c != (upper ? up : low)) return false;
-        i += n ? n : 1;
-    }
-    return letters;
-}
-
-static fnd_status test_integer(tpl_run *r, tpl_str name, const tpl_value *v, const tpl_args *args, bool *found, bool *out) {
-    static const char *const names[] = { "even", "odd", "divisibleby", NULL };
-    static const char *const parameters[] = { "num", NULL };
-    size_t which = find_parameter(names, name);
-    tpl_value by = fnd_tpl_int(2), rest;
-    *found = which < 3;
-    if (!*found) return FND_OK;
-    if (which == 2) FND_TRY(fnd_tpl_bind(r, "the test \"divisibleby\"", args, parameters, 1, &by));
-    FND_TRY(fnd_tpl_binary(r, OP_MOD, v, &by, &rest));
-    *out = fnd_tpl_truth(&rest) == (which == 1);
-    return FND_OK;
-}
-
-static fnd_status test_pair(tpl_run *r, tpl_str name, const tpl_value *v, const tpl_args *args, bool *found, bool *out) {
-    static const struct {
-        const char *name;
-        tpl_op op;
-    } tests[] = {
-        { "eq", OP_EQ },
-        { "equalto", OP_EQ },
-        { "==", OP_EQ },
-        { "sameas", OP_EQ },
-        { "ne", OP_NE },
-        { "!=", OP_NE },
-        { "lt", OP_LT },
-        { "lessthan", OP_LT },
-        { "<", OP_LT },
-        { "le", OP_LE },
-        { "<=", OP_LE },
-        { "gt", OP_GT },
-        { "greaterthan", OP_GT },
-        { ">", OP_GT },
-        { "ge", OP_GE },
-        { ">=", OP_GE },
-        { "in", OP_IN },
-    };
-    static const char *const parameters[] = { "other", NULL };
-    size_t i = 0;
-    while (i < FND_COUNT(tests) && !(strlen(tests[i].name) == name.bytes && memcmp(tests[i].name, name.data, name.bytes) == 0)) i++;
-    *found = i < FND_COUNT(tests);
-    if (!*found) return FND_OK;
-    tpl_value other;
-    int order = 0;
-    FND_TRY(fnd_tpl_bind(r, "this test", args, parameters, 1, &other));
-    if (tests[i].op == OP_IN) return fnd_tpl_contains(r, &other, v, out);
-    if (tests[i].op == OP_EQ || tests[i].op == OP_NE) {
-        FND_TRY(fnd_tpl_equal(r, v, &other, out));
-        *out = *out == (tests[i].op == OP_EQ);
-        if (tests[i].name[0] == 's') *out = *out && v->kind == other.kind; /* sameas: 1 is not true */
-        return FND_OK;
-    }
-    FND_TRY(fnd_tpl_order(r, v, &other, &order));
-    *out = tests[i].op == OP_LT ? order < 0 : tests[i].op == OP_LE ? order <= 0
-                                          : tests[i].op == OP_GT   ? order > 0
-                                                                   : order >= 0;
-    return FND_OK;
-}
-
-static fnd_status test_text(tpl_run *r, tpl_str name, const tpl_value *v, bool *found, bool *out) {
-    static const char *const names[] = { "lower", "upper", NULL };
-    size_t which = find_parameter(names, name);
-    *found = which < 2;
-    if (!*found) return FND_OK;
-    tpl_builder text = { 0 };
-    tpl_value str;
-    FND_TRY(fnd_tpl_add_value(r, &text, v));
-    FND_TRY(fnd_tpl_built(r, &text, &str));
-    *out = in_case(str.str, which == 1);
-    return FND_OK;
-}
-
-fnd_status fnd_tpl_test(tpl_run *r, const char *name, size_t name_bytes, const tpl_value *self, const tpl_args *args, bool *out) {
-    tpl_str text = { .data = name, .bytes = name_bytes };
-    bool found = test_kind(text, self, out);
-    FND_TRY(fnd_tpl_step(r, 2));
-    if (found && args->count + args->named_count) return fnd_tpl_fail(r, FND_ERR_FORMAT, "the test \"%.*s\" takes no argument", (int)name_bytes, name);
-    if (!found) FND_TRY(test_integer(r, text, self, args, &found, out));
-    if (!found) FND_TRY(test_pair(r, text, self, args, &found, out));
-    if (!found) FND_TRY(test_text(r, text, self, &found, out));
-    return found ? FND_OK : fnd_tpl_fail(r, FND_ERR_UNSUPPORTED, "the test \"%.*s\" is not known here", (int)name_bytes, name);
 }

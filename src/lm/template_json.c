@@ -90,10 +90,11 @@ static fnd_status write_key(json_writer *w, const tpl_value *key) {
 
 static fnd_status write_dict(json_writer *w, const tpl_value *dict) {
     tpl_value pairs;
-    tpl_value sensitive = fnd_tpl_bool(true);
-    tpl_args args = { .items = &sensitive, .count = w->sort_keys ? 1 : 0 };
-    const char *how = w->sort_keys ? "dictsort" : "items";
-    FND_TRY(fnd_tpl_filter(w->r, how, strlen(how), dict, &args, &pairs));
+    FND_TRY(fnd_tpl_dict_view(w->r, dict->dict, TPL_ITEMS, &pairs));
+    if (w->sort_keys) {
+        tpl_value sensitive = fnd_tpl_bool(true);
+        FND_TRY(fnd_tpl_filter(w->r, "dictsort", 8, dict, &(tpl_args){ .items = &sensitive, .count = 1 }, &pairs));
+    }
     fnd_tpl_add_text(w->r, &w->text, "{");
     w->level++;
     for (size_t i = 0; i < pairs.list->count; i++) {
@@ -116,7 +117,7 @@ static fnd_status write_any(json_writer *w, const tpl_value *v) {
         fnd_tpl_add_text(w->r, &w->text, "null");
         return FND_OK;
     case TPL_BOOL:
-        fnd_tpl_add_text(w->r, &w->text, v->flag ? "true" : "false");
+        fnd_tpl_add(w->r, &w->text, v->flag ? "true" : "false", v->flag ? 4 : 5, NULL, v->mark);
         return FND_OK;
     case TPL_INT:
         return fnd_tpl_add_value(w->r, &w->text, v);
@@ -169,5 +170,5 @@ fnd_status fnd_tpl_to_json(tpl_run *r, const tpl_value *self, const tpl_args *ar
     json_writer w = { .r = r, .indent = a[1], .ascii = fnd_tpl_truth(&a[0]), .sort_keys = fnd_tpl_truth(&a[3]) };
     FND_TRY(read_separators(&w, &a[2]));
     FND_TRY(write_value(&w, self));
-    return fnd_tpl_built(r, &w.text, out);
+    return fnd_tpl_built(r, &w.text, false, out);
 }

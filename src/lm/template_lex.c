@@ -5,8 +5,9 @@
  * space on its side, `+` none. */
 #include "base/base.h"
 #include "base/memory.h"
-#include "lm/template.h"
+#include "lm/template_tree.h"
 #include "lm/unicode.h"
+#include "lm/unicode_case.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -32,11 +33,6 @@ fnd_status fnd_tpl_fail_at(fnd_error *err, fnd_status status, uint32_t line, uin
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     return fnd_fail(err, status, "chat template, line %u, column %u: %s", line, column, text);
-}
-
-bool fnd_tpl_is_space(uint32_t c) {
-    return (c >= 9 && c <= 13) || (c >= 28 && c <= 32) || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
-           c == 0x205F || c == 0x3000;
 }
 
 /* Bytes of the white space character at `at`; 0: none there. */
@@ -222,35 +218,59 @@ static fnd_status lex_string(lexer *l) {
 }
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-static bool is_word(char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (unsigned char)c >= 0x80; }
 static char char_at(const lexer *l, size_t at) { return at < l->bytes ? l->text[at] : '\0'; }
+
+/* Bytes of the character at `at` if names may hold it; 0: they may not. */
+static size_t word_at(const lexer *l, size_t at) {
+    char c = char_at(l, at);
+    if ((unsigned char)c < 0x80) return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    size_t n = fnd_utf8_char(l->text + at, l->bytes - at);
+    return n && fnd_unicode_is_word(fnd_utf8_code(l->text + at)) ? n : 0;
+}
 
 static size_t skip_digits(const lexer *l, size_t at) {
     while (is_digit(char_at(l, at)) || (char_at(l, at) == '_' && is_digit(char_at(l, at + 1)))) at++;
     return at;
 }
 
+/* Behind the point and the exponent that digits (up to `end`) may have; `end` again: there are none. */
+static size_t skip_fraction(const lexer *l, size_t end) {
+    size_t at = end;
+    if (char_at(l, at) == '.' && is_digit(char_at(l, at + 1))) at = skip_digits(l, at + 1);
+    char sign = char_at(l, at + 1);
+    size_t exponent = at + 1 + (sign == '+' || sign == '-');
+    if ((char_at(l, at) == 'e' || char_at(l, at) == 'E') && is_digit(char_at(l, exponent))) at = skip_digits(l, exponent);
+    return at;
+}
+
+/* 0x.., 0o.., 0b..: the base, and the end of the digits; 10: none of them. */
+static int prefixed(const lexer *l, size_t start, size_t *end) {
+    char letter = (char)(char_at(l, start + 1) | 0x20);
+    int base = letter == 'x' ? 16 : letter == 'o' ? 8
+                                : letter == 'b'   ? 2
+                                                  : 10;
+    if (l->text[start] != '0' || base == 10) return 10;
+    size_t at = start + 2;
+    for (;; at++) {
+        int digit = hex_digit(char_at(l, at + (char_at(l, at) == '_')));
+        if (digit < 0 || digit >= base) break;
+        at += char_at(l, at) == '_';
+    }
+    *end = at;
+    return at > start + 2 ? base : 10;
+}
+
 static fnd_status lex_number(lexer *l) {
     size_t start = l->at, end = skip_digits(l, start);
     bool after_dot = l->out->count && l->out->items[l->out->count - 1].kind == TK_OP && l->out->items[l->out->count - 1].data[0] == '.';
-    bool is_float = false;
+    size_t fraction = after_dot ? end : skip_fraction(l, end);
+    bool is_float = fraction > end;
     int base = 10;
-    char second = char_at(l, start + 1);
-    if (l->text[start] == '0' && (second == 'x' || second == 'X' || second == 'o' || second == 'O' || second == 'b' || second == 'B')) {
-        base = second == 'x' || second == 'X' ? 16 : second == 'o' || second == 'O' ? 8
-                                                                                    : 2;
-        for (end = start + 2; (hex_digit(char_at(l, end)) >= 0 && hex_digit(char_at(l, end)) < base) || char_at(l, end) == '_';) end++;
-    } else if (!after_dot) {
-        if (char_at(l, end) == '.' && is_digit(char_at(l, end + 1))) {
-            is_float = true;
-            end = skip_digits(l, end + 1);
-        }
-        char sign = char_at(l, end + 1);
-        size_t exponent = end + 1 + (sign == '+' || sign == '-');
-        if ((char_at(l, end) == 'e' || char_at(l, end) == 'E') && is_digit(char_at(l, exponent))) {
-            is_float = true;
-            end = skip_digits(l, exponent);
-        }
+    if (is_float) {
+        end = fraction;
+    } else if (l->text[start] == '0') { /* no other digits follow a zero */
+        for (end = start + 1; char_at(l, end + (char_at(l, end) == '_')) == '0';) end += char_at(l, end) == '_' ? 2 : 1;
+        base = prefixed(l, start, &end);
     }
     char digits[64];
     size_t n = 0;
@@ -313,9 +333,9 @@ static fnd_status lex_inside(lexer *l, size_t opened, const char *close, tpl_tok
             FND_TRY(lex_string(l));
         } else if (is_digit(c)) {
             FND_TRY(lex_number(l));
-        } else if (is_word(c)) {
+        } else if (word_at(l, l->at)) {
             size_t start = l->at;
-            while (is_word(char_at(l, l->at))) l->at++;
+            for (size_t n; (n = word_at(l, l->at)) != 0;) l->at += n;
             FND_TRY(push(l, TK_NAME, start, l->text + start, l->at - start, NULL));
         } else {
             FND_TRY(lex_operator(l));

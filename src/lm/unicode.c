@@ -1,11 +1,7 @@
 /* unicode.c - well-formed UTF-8 as Unicode's table 3-7 has it: no overlong forms, no surrogates. */
-#define _GNU_SOURCE /* newlocale */
 #include "lm/unicode.h"
 
-#include <locale.h>
-#include <pthread.h>
 #include <string.h>
-#include <wctype.h>
 
 /* Length by first byte, and the range of the second byte; 0 for a byte that begins nothing. */
 static size_t sequence(unsigned char first, unsigned char *low, unsigned char *high) {
@@ -82,24 +78,6 @@ size_t fnd_utf8_valid(const char *text, size_t bytes) {
         i += n;
     }
     return i;
-}
-
-static locale_t case_locale;
-static pthread_once_t case_once = PTHREAD_ONCE_INIT;
-
-/* Lives as long as the process: it is one, and shared. */
-static void open_case_locale(void) { case_locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0); }
-
-uint32_t fnd_unicode_upper(uint32_t code) {
-    if (code < 0x80) return code >= 'a' && code <= 'z' ? code - 32 : code;
-    pthread_once(&case_once, open_case_locale);
-    return case_locale ? (uint32_t)towupper_l((wint_t)code, case_locale) : code;
-}
-
-uint32_t fnd_unicode_lower(uint32_t code) {
-    if (code < 0x80) return code >= 'A' && code <= 'Z' ? code + 32 : code;
-    pthread_once(&case_once, open_case_locale);
-    return case_locale ? (uint32_t)towlower_l((wint_t)code, case_locale) : code;
 }
 
 void fnd_byte_letters(uint16_t letters[256]) {

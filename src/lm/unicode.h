@@ -22,9 +22,4 @@ bool fnd_utf8_partial(const char *text, size_t bytes);
 enum { FND_BYTE_LETTERS = 256 + 68 };
 void fnd_byte_letters(uint16_t letters[256]);
 
-/* Simple case mapping of one character, as the C library's C.UTF-8 locale has it; ASCII only where
- * there is no such locale. */
-uint32_t fnd_unicode_upper(uint32_t code);
-uint32_t fnd_unicode_lower(uint32_t code);
-
 #endif
