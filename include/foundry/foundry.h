@@ -7,6 +7,7 @@
  *   gguf.h       model files                     tokenizer.h text to tokens and back
  *   chat.h       chat templates                  model.h     models and conversations
  *   gguf_write.h writing model files         quantize.h  weights from one format into another
+ *   synth.h      models with random weights
  */
 #ifndef FOUNDRY_FOUNDRY_H
 #define FOUNDRY_FOUNDRY_H
@@ -23,6 +24,7 @@
 #include "foundry/quantize.h"
 #include "foundry/run.h"
 #include "foundry/status.h"
+#include "foundry/synth.h"
 #include "foundry/tensor.h"
 #include "foundry/tokenizer.h"
 

@@ -26,7 +26,8 @@ typedef enum fnd_cli_kind {
     FND_CLI_NAME, /* the same, of a file, a kernel ...: not empty */
     FND_CLI_U32,  /* uint32_t, min .. max */
     FND_CLI_U64,  /* fnd_cli_u64 */
-    FND_CLI_REAL  /* double, min .. max */
+    FND_CLI_REAL, /* double, min .. max */
+    FND_CLI_LIST  /* fnd_cli_list: may be given again and again */
 } fnd_cli_kind;
 
 /* Any number, so that none can mean "not given". */
@@ -35,8 +36,14 @@ typedef struct fnd_cli_u64 {
     bool     given;
 } fnd_cli_u64;
 
+enum { FND_CLI_LIST_ITEMS = 64 };
+typedef struct fnd_cli_list {
+    const char *items[FND_CLI_LIST_ITEMS];
+    uint32_t    count;
+} fnd_cli_list;
+
 typedef struct fnd_cli_option {
-    const char  *name;   /* "max-tokens"; NULL ends a list */
+    const char  *name;   /* "max-tokens"; "o" for -o; NULL ends a list */
     fnd_cli_kind kind;
     const char  *value;  /* what help calls its value; NULL for flags */
     size_t       offset; /* of its field in the struct of options */
@@ -63,13 +70,15 @@ typedef struct fnd_cli_command {
     size_t                options_bytes;
     const char           *positional; /* name of the one argument it takes; NULL: none */
     size_t                positional_offset; /* const char * */
+    const char           *second;     /* name of the argument behind that; NULL: none */
+    size_t                second_offset; /* const char * */
     const char           *backend_words; /* what --backend may be, if not a device's name */
     fnd_cli_fn           *run;
 } fnd_cli_command;
 
 /* name  symbol of its fnd_cli_command */
 #define FND_CLI_COMMANDS(X) \
-    X(run) X(tokenize) X(perplexity) X(logits) X(inspect) X(emit) X(kernels) X(bench) X(profile) X(doctor)
+    X(run) X(tokenize) X(perplexity) X(logits) X(inspect) X(synth) X(emit) X(kernels) X(bench) X(profile) X(doctor)
 #define FND_CLI_DECLARE_(name) extern const fnd_cli_command fnd_cli_##name;
 FND_CLI_COMMANDS(FND_CLI_DECLARE_)
 #undef FND_CLI_DECLARE_
@@ -78,7 +87,7 @@ FND_CLI_COMMANDS(FND_CLI_DECLARE_)
 const fnd_cli_command *fnd_cli_find(const char *name);
 const fnd_cli_command *fnd_cli_command_at(size_t index);
 
-enum { FND_CLI_OPTIONS_BYTES = 256 }; /* of the largest struct of options */
+enum { FND_CLI_OPTIONS_BYTES = 1024 }; /* of the largest struct of options */
 
 /* Fill globals and options from the words after the command's name. A wrong word: FND_ERR_USAGE. */
 FND_USE_RESULT fnd_status fnd_cli_parse(const fnd_cli_command *command, int count, char **words, fnd_cli_globals *globals, void *options, fnd_error *err);

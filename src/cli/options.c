@@ -67,13 +67,24 @@ static fnd_status set_real(const word *w, fnd_error *err) {
     return FND_OK;
 }
 
+static const char *dashes(const fnd_cli_option *o) { return o->name[1] ? "--" : "-"; }
+
+static fnd_status add_item(const word *w, fnd_error *err) {
+    fnd_cli_list list;
+    memcpy(&list, w->field, sizeof list);
+    if (list.count == FND_CLI_LIST_ITEMS) return fnd_fail(err, FND_ERR_USAGE, "%s%s can be given %d times", dashes(w->option), w->option->name, FND_CLI_LIST_ITEMS);
+    list.items[list.count++] = w->value;
+    memcpy(w->field, &list, sizeof list);
+    return FND_OK;
+}
+
 static fnd_status set_value(const word *w, fnd_error *err) {
     switch (w->option->kind) {
     case FND_CLI_FLAG:
         memcpy(w->field, &(bool){ true }, sizeof(bool));
         return FND_OK;
     case FND_CLI_NAME:
-        if (!w->value[0]) return fnd_fail(err, FND_ERR_USAGE, "--%s needs a value that is not empty: --%s %s", w->option->name, w->option->name, w->option->value);
+        if (!w->value[0]) return fnd_fail(err, FND_ERR_USAGE, "%s%s needs a value that is not empty: %s%s %s", dashes(w->option), w->option->name, dashes(w->option), w->option->name, w->option->value);
         memcpy(w->field, &w->value, sizeof w->value);
         return FND_OK;
     case FND_CLI_TEXT:
@@ -81,6 +92,8 @@ static fnd_status set_value(const word *w, fnd_error *err) {
         return FND_OK;
     case FND_CLI_REAL:
         return set_real(w, err);
+    case FND_CLI_LIST:
+        return add_item(w, err);
     default:
         return set_whole(w, err);
     }
@@ -104,18 +117,19 @@ static fnd_status unknown_option(const fnd_cli_command *command, const char *das
     return fnd_fail(err, FND_ERR_USAGE, "%s has no option '%s'%s; `foundry %s --help` lists them", command->name, fnd_span_quote((fnd_span){ dashed, bytes }, shown, sizeof shown), fnd_cli_nearest_text(&near, "--"), command->name);
 }
 
-/* words[*at] begins with "--"; takes its value too. */
+/* words[*at] begins with "--", or is "-" and one letter; takes its value too. */
 static fnd_status parse_option(const fnd_cli_command *command, int count, char **words, int *at, fnd_cli_globals *globals, char *options, fnd_error *err) {
-    const char *name = words[*at] + 2, *equals = strchr(name, '=');
+    size_t before = strncmp(words[*at], "--", 2) == 0 ? 2 : 1;
+    const char *name = words[*at] + before, *equals = before == 2 ? strchr(name, '=') : NULL;
     size_t bytes = equals ? (size_t)(equals - name) : strlen(name);
     word w = { .option = find(command->options, name, bytes), .value = equals ? equals + 1 : NULL };
     w.field = w.option ? options + w.option->offset : NULL;
     if (!w.option && (w.option = find(global_options, name, bytes))) w.field = (char *)globals + w.option->offset;
-    if (!w.option) return unknown_option(command, words[*at], bytes + 2, err);
+    if (!w.option) return unknown_option(command, words[*at], bytes + before, err);
     if (w.option->kind == FND_CLI_FLAG) {
         if (equals) return fnd_fail(err, FND_ERR_USAGE, "--%s takes no value", w.option->name);
     } else if (!equals) {
-        if (*at + 1 >= count) return fnd_fail(err, FND_ERR_USAGE, "--%s needs a value: --%s %s", w.option->name, w.option->name, w.option->value);
+        if (*at + 1 >= count) return fnd_fail(err, FND_ERR_USAGE, "%s%s needs a value: %s%s %s", dashes(w.option), w.option->name, dashes(w.option), w.option->name, w.option->value);
         w.value = words[++*at];
     }
     return set_value(&w, err);
@@ -158,7 +172,8 @@ static fnd_status check_isa(const char *name, fnd_error *err) {
 }
 
 fnd_status fnd_cli_parse(const fnd_cli_command *command, int count, char **words, fnd_cli_globals *globals, void *options, fnd_error *err) {
-    bool only_words = false, have_positional = false;
+    bool only_words = false;
+    int positionals = 0;
     char shown[80];
     if (command->defaults) memcpy(options, command->defaults, command->options_bytes);
     for (int i = 0; i < count; i++) {
@@ -169,12 +184,15 @@ fnd_status fnd_cli_parse(const fnd_cli_command *command, int count, char **words
             FND_TRY(parse_option(command, count, words, &i, globals, options, err));
         } else if (!only_words && strcmp(text, "-h") == 0) {
             globals->help = true;
+        } else if (!only_words && text[0] == '-' && text[1] && !text[2] && find(command->options, text + 1, 1)) {
+            FND_TRY(parse_option(command, count, words, &i, globals, options, err));
         } else if (!only_words && text[0] == '-' && text[1]) {
             return unknown_option(command, text, strlen(text), err);
-        } else if (command->positional && !have_positional) {
+        } else if (positionals == 0 ? command->positional : positionals == 1 ? command->second
+                                                                             : NULL) {
             if (!text[0]) return fnd_fail(err, FND_ERR_USAGE, "%s needs the name of a file, not ''", command->name);
-            memcpy((char *)options + command->positional_offset, &text, sizeof text);
-            have_positional = true;
+            memcpy((char *)options + (positionals == 0 ? command->positional_offset : command->second_offset), &text, sizeof text);
+            positionals++;
         } else {
             return fnd_fail(err, FND_ERR_USAGE, "%s does not know what to do with '%s'; `foundry %s --help` shows what it takes", command->name, quoted(text, shown, sizeof shown), command->name);
         }
@@ -194,7 +212,7 @@ fnd_status fnd_cli_need(const fnd_cli_command *command, const char *option, cons
 static void print_options(const fnd_cli_option *list, FILE *to) {
     for (; list->name; list++) {
         char left[64];
-        snprintf(left, sizeof left, "--%s%s%s", list->name, list->value ? " " : "", list->value ? list->value : "");
+        snprintf(left, sizeof left, "%s%s%s%s", dashes(list), list->name, list->value ? " " : "", list->value ? list->value : "");
         fprintf(to, "  %-22s %s\n", left, list->doc);
     }
 }

@@ -1,0 +1,203 @@
+/* synth_vocab.c - a byte-level BPE made up, not trained: pairs of letters in the order of their
+ * frequency in English, then what pairs make up, as far as the vocabulary goes. */
+#include "base/base.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "lm/gguf_text.h"
+#include "lm/synth.h"
+#include "lm/tokenizer.h"
+#include "lm/unicode.h"
+
+enum { LETTERS = 26,
+       PAIRS = LETTERS * LETTERS };
+
+typedef struct family {
+    const char *pre, *chat_template, *bos, *eos;
+    const char *control[8];
+} family;
+
+#define CHATML_TEMPLATE \
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}" \
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+#define CHATML_CONTROL \
+    { "<|endoftext|>", "<|im_start|>", "<|im_end|>" }
+
+static const family families[] = {
+    [FND_SYNTH_QWEN] = { "qwen2", CHATML_TEMPLATE, NULL, "<|im_end|>", CHATML_CONTROL },
+    [FND_SYNTH_SMOLLM] = { "smollm", CHATML_TEMPLATE, NULL, "<|im_end|>", CHATML_CONTROL },
+    [FND_SYNTH_LLAMA3] = {
+        "llama-bpe",
+        "{{ bos_token }}{% for message in messages %}{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + "
+        "message['content'] | trim + '<|eot_id|>' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}",
+        "<|begin_of_text|>",
+        "<|eot_id|>",
+        { "<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>" },
+    },
+    [FND_SYNTH_PHI3] = {
+        "gpt-2",
+        "{% for message in messages %}{{ '<|' + message['role'] + '|>\\n' + message['content'] + '<|end|>\\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}",
+        NULL,
+        "<|end|>",
+        { "<unk>", "<s>", "</s>", "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>" },
+    },
+};
+
+typedef struct vocab {
+    uint16_t letters[256];
+    fnd_text tokens, merges;         /* texts, one behind the other */
+    fnd_text token_ends, merge_ends; /* size_t each */
+    uint32_t count, most;
+} vocab;
+
+/* As byte-level vocabularies spell it. */
+static size_t spell(const vocab *v, const char *bytes, char *out) {
+    size_t n = 0;
+    for (; *bytes; bytes++) n += fnd_utf8_put(v->letters[(uint8_t)*bytes], out + n);
+    return n;
+}
+
+static void end(fnd_text *ends, const fnd_text *texts) { fnd_text_add(ends, (const char *)&texts->bytes, sizeof texts->bytes); }
+
+static void add_token(vocab *v, const char *text, size_t bytes) {
+    fnd_text_add(&v->tokens, text, bytes);
+    end(&v->token_ends, &v->tokens);
+    v->count++;
+}
+
+/* The token left + right, and the merge that makes it; both are tokens already. Nothing when the vocabulary is full. */
+static void merge(vocab *v, const char *left, const char *right) {
+    char text[64];
+    if (v->count >= v->most) return;
+    size_t n = spell(v, left, text), all = n + spell(v, right, text + n);
+    add_token(v, text, all);
+    fnd_text_add(&v->merges, text, n);
+    fnd_text_str(&v->merges, " ");
+    fnd_text_add(&v->merges, text + n, all - n);
+    end(&v->merge_ends, &v->merges);
+}
+
+static const char by_frequency[] = "etaoinshrdlucmfwypvbgkjqxz";
+
+/* Number k of the pairs, the most frequent first: those of letters whose ranks add up to less. */
+static void make_pairs(char pairs[PAIRS][3]) {
+    int k = 0;
+    for (int sum = 0; sum <= 2 * (LETTERS - 1); sum++) {
+        for (int i = 0; i <= sum; i++) {
+            if (i >= LETTERS || sum - i >= LETTERS) continue;
+            pairs[k][0] = by_frequency[i];
+            pairs[k][1] = by_frequency[sum - i];
+            pairs[k++][2] = '\0';
+        }
+    }
+}
+
+static void prefixed(char out[8], const char *text) {
+    out[0] = ' ';
+    memcpy(out + 1, text, strlen(text) + 1);
+}
+
+/* Words' beginnings, capitals, indentation, and the letters of two bytes in UTF-8. */
+static void merge_short(vocab *v, char pairs[PAIRS][3]) {
+    static const char *const runs[][2] = { { " ", " " }, { "  ", "  " }, { "    ", "    " }, { "\n", "\n" }, { "\t", "\t" }, { "\r", "\n" } };
+    for (int k = 0; k < PAIRS; k++) merge(v, (char[]){ pairs[k][0], 0 }, (char[]){ pairs[k][1], 0 });
+    for (int i = 0; i < LETTERS; i++) merge(v, " ", (char[]){ by_frequency[i], 0 });
+    for (int k = 0; k < PAIRS; k++) merge(v, " ", pairs[k]);
+    for (size_t i = 0; i < FND_COUNT(runs); i++) merge(v, runs[i][0], runs[i][1]);
+    for (int k = 0; k < PAIRS; k++) merge(v, (char[]){ (char)(pairs[k][0] - 'a' + 'A'), 0 }, (char[]){ pairs[k][1], 0 });
+    for (int i = 0; i < LETTERS; i++) merge(v, " ", (char[]){ (char)(by_frequency[i] - 'a' + 'A'), 0 });
+    for (int first = 0xC2; first <= 0xDF; first++) {
+        for (int second = 0x80; second <= 0xBF; second++) merge(v, (char[]){ (char)first, 0 }, (char[]){ (char)second, 0 });
+    }
+}
+
+/* Three letters and four, each also behind a space: almost a million. */
+static void merge_long(vocab *v, char pairs[PAIRS][3]) {
+    char spaced[8];
+    for (int sum = 0; sum < PAIRS + LETTERS && v->count < v->most; sum++) {
+        for (int i = 0; i < LETTERS && i <= sum; i++) {
+            if (sum - i >= PAIRS) continue;
+            prefixed(spaced, pairs[sum - i]);
+            merge(v, pairs[sum - i], (char[]){ by_frequency[i], 0 });
+            merge(v, spaced, (char[]){ by_frequency[i], 0 });
+        }
+    }
+    for (int sum = 0; sum <= 2 * (PAIRS - 1) && v->count < v->most; sum++) {
+        for (int i = 0; i <= sum; i++) {
+            if (i >= PAIRS || sum - i >= PAIRS) continue;
+            prefixed(spaced, pairs[i]);
+            merge(v, pairs[i], pairs[sum - i]);
+            merge(v, spaced, pairs[sum - i]);
+        }
+    }
+}
+
+/* The texts as spans; free with fnd_free_memory. NULL: out of memory. */
+static fnd_span *spans_of(const fnd_text *texts, const fnd_text *ends, size_t *count) {
+    *count = ends->bytes / sizeof(size_t);
+    fnd_span *spans = texts->failed || ends->failed ? NULL : fnd_alloc_zeroed(*count + 1, sizeof *spans);
+    size_t from = 0;
+    for (size_t i = 0; spans && i < *count; i++) {
+        size_t to;
+        memcpy(&to, ends->data + i * sizeof to, sizeof to);
+        spans[i] = (fnd_span){ texts->data + from, to - from };
+        from = to;
+    }
+    return spans;
+}
+
+static void put_special(fnd_gguf_writer *w, const family *f, uint32_t first) {
+    for (uint32_t i = 0; i < FND_COUNT(f->control) && f->control[i]; i++) {
+        if (f->bos && strcmp(f->bos, f->control[i]) == 0) fnd_gguf_put_u32(w, "tokenizer.ggml.bos_token_id", first + i);
+        if (strcmp(f->eos, f->control[i]) == 0) fnd_gguf_put_u32(w, "tokenizer.ggml.eos_token_id", first + i);
+    }
+    fnd_gguf_put_u32(w, "tokenizer.ggml.padding_token_id", first);
+    fnd_gguf_put_bool(w, "tokenizer.ggml.add_bos_token", f->bos != NULL);
+    fnd_gguf_put_str(w, "tokenizer.chat_template", f->chat_template);
+}
+
+fnd_status fnd_synth_put_tokenizer(fnd_gguf_writer *w, fnd_synth_family which, uint32_t count, fnd_error *err) {
+    const family *f = &families[which];
+    uint32_t controls = 0;
+    char pairs[PAIRS][3];
+    vocab v = { 0 };
+    while (controls < FND_COUNT(f->control) && f->control[controls]) controls++;
+    if (count < 256 + controls) return fnd_fail(err, FND_ERR_LIMIT, "a vocabulary of %u tokens has no room for all bytes", count);
+    fnd_byte_letters(v.letters);
+    v.most = count - controls;
+    for (int b = 0; b < 256; b++) {
+        char letter[4];
+        add_token(&v, letter, fnd_utf8_put(v.letters[b], letter));
+    }
+    make_pairs(pairs);
+    merge_short(&v, pairs);
+    merge_long(&v, pairs);
+    uint32_t normal = v.count;
+    for (uint32_t i = 0; i < controls; i++) add_token(&v, f->control[i], strlen(f->control[i]));
+    size_t tokens = 0, merges = 0;
+    fnd_span *token_spans = spans_of(&v.tokens, &v.token_ends, &tokens), *merge_spans = spans_of(&v.merges, &v.merge_ends, &merges);
+    int32_t *types = fnd_alloc_zeroed(tokens + 1, sizeof *types);
+    fnd_status status = FND_OK;
+    if (!token_spans || !merge_spans || !types)
+        status = fnd_fail(err, FND_ERR_MEMORY, "out of memory for a vocabulary of %u tokens", count);
+    else if (tokens != count)
+        status = fnd_fail(err, FND_ERR_LIMIT, "a vocabulary of %u tokens cannot be made, only one of %zu", count, tokens);
+    if (status == FND_OK) {
+        for (size_t i = 0; i < tokens; i++) types[i] = i < normal ? FND_TOKEN_NORMAL : FND_TOKEN_CONTROL;
+        fnd_gguf_put_str(w, "tokenizer.ggml.model", "gpt2");
+        fnd_gguf_put_str(w, "tokenizer.ggml.pre", f->pre);
+        fnd_gguf_put_strs(w, "tokenizer.ggml.tokens", token_spans, tokens);
+        fnd_gguf_put_i32s(w, "tokenizer.ggml.token_type", types, tokens);
+        fnd_gguf_put_strs(w, "tokenizer.ggml.merges", merge_spans, merges);
+        put_special(w, f, normal);
+    }
+    fnd_free_memory(token_spans);
+    fnd_free_memory(merge_spans);
+    fnd_free_memory(types);
+    fnd_text_free(&v.tokens);
+    fnd_text_free(&v.merges);
+    fnd_text_free(&v.token_ends);
+    fnd_text_free(&v.merge_ends);
+    return status;
+}
