@@ -117,7 +117,8 @@ FND_USE_RESULT fnd_status fnd_program_call(fnd_program *p, fnd_kernel *kernel, c
 FND_USE_RESULT fnd_status fnd_program_call_conditional(fnd_program *p, fnd_conditional *c, const fnd_binding *bindings, size_t count, fnd_error *err);
 /* Derive barriers, print, compile. Tensors must keep their place from here on. */
 FND_USE_RESULT fnd_status fnd_program_finish(fnd_program *p, fnd_error *err);
-/* A variable's value for the runs that follow. A dimension may not exceed what was bound. */
+/* A variable's value for the runs that follow. A dimension may not exceed what was bound; what kernels need
+ * to hold between several numbers (docs/kernels.md, rules) is checked by the next run, when all are set. */
 FND_USE_RESULT fnd_status fnd_program_set(fnd_program *p, const char *variable, uint32_t value, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_program_run(fnd_program *p, fnd_error *err);
 void fnd_program_free(fnd_program *p);

@@ -249,7 +249,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
 
 const fnd_cli_command fnd_cli_kernels = {
     .name = "kernels",
-    .doc = "all kernels, stages and policies with their arguments",
+    .doc = "all kernels, stages and policies with their arguments and rules",
     .usage = "[--json | --markdown]",
     .example = "  foundry kernels | less",
     .options = options_list,

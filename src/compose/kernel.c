@@ -263,6 +263,12 @@ static fnd_status gather_rules(fnd_composition *c, fnd_error *err) {
         int dim = fnd_arg_is_tensor(&c->args[i]) ? fnd_dims_find(&c->dims, c->args[i].shape.dim[0]) : -1;
         if (dim >= 0) c->outermost[dim] |= 1u << i;
     }
+    for (uint32_t r = 0; r < c->rule_count; r++) {
+        for (uint32_t i = 0; i < c->rules[r].op_count; i++) {
+            const fnd_rule_op *op = &c->rules[r].ops[i];
+            if (op->op == 'v' && op->operand < FND_SLOT_ARG) c->limited |= c->outermost[op->operand];
+        }
+    }
     return FND_OK;
 }
 

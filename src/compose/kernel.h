@@ -36,6 +36,7 @@ struct fnd_composition {
     fnd_arg  args[FND_MAX_ARGS]; /* merged: tensors in order of appearance, then numbers, then group memory */
     fnd_dims dims;               /* names */
     uint32_t outermost[FND_MAX_DIMS]; /* bit i: the dimension is argument i's outermost, alone */
+    uint32_t limited;                 /* bit i: a rule names argument i's outermost dimension */
     uint32_t rule_count;
     fnd_rule rules[FND_MAX_RULES]; /* of all stages, each once */
 };

@@ -54,7 +54,7 @@ uint64_t fnd_session_cache_bytes(const fnd_session *s, uint32_t positions) {
 
 static fnd_status grow_tokens(fnd_session *s, uint32_t positions, fnd_error *err) {
     if (positions <= s->token_room) return FND_OK;
-    size_t room = fnd_min_size(fnd_max_size(positions, 2 * (size_t)s->token_room), s->context);
+    size_t room = fnd_min_size(fnd_max_size(positions, fnd_max_size(1024, 2 * (size_t)s->token_room)), s->context);
     uint32_t *tokens = fnd_alloc_resized(s->tokens, room, sizeof *tokens);
     if (!tokens) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %zu tokens", room);
     s->tokens = tokens;

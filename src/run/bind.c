@@ -197,10 +197,7 @@ fnd_status fnd_bind(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings,
 static fnd_status check_grown(const fnd_bound *b, uint32_t arg, const fnd_storage_ref *ref, fnd_error *err) {
     const fnd_composition *c = &b->kernel->composition;
     const fnd_tensor *t = &b->tensors[arg];
-    if (!ref->partial) return FND_OK;
-    for (uint32_t d = 0; d < c->dims.count; d++) {
-        if (c->outermost[d] >> arg & 1 && fnd_bound_rules_of(b, d)) return FND_OK;
-    }
+    if (!ref->partial || c->limited >> arg & 1) return FND_OK;
     char text[192];
     return fnd_fail(err, FND_ERR_LIMIT, "kernel %s: argument %s: %s has grown to %llu of its outermost dimension only", c->name, c->args[arg].name, fnd_tensor_describe(t, text, sizeof text),
                     (unsigned long long)fnd_usable(t));

@@ -14,7 +14,7 @@ static uint64_t dim_value(const present *p, uint32_t dim) {
     const fnd_bound *b = p->b;
     uint64_t value = b->dims.value[dim];
     uint32_t outermost = p->grown ? b->kernel->composition.outermost[dim] : 0;
-    for (uint32_t i = 0; outermost >> i; i++) {
+    for (uint32_t i = 0; i < FND_MAX_ARGS && outermost >> i; i++) {
         uint64_t usable = outermost >> i & 1 ? fnd_usable(&b->tensors[i]) : value;
         if (usable < value) value = usable;
     }
