@@ -182,6 +182,13 @@ bench-cpu: setup
 	+@$(BUILD) -s $(ROOT)/foundry
 	@bench/bench-cpu.py --foundry $(ROOT)/foundry --peer "$$(bench/peer-llama.sh)" $(BENCH_ARGS)
 
+## bench-tokenizer: MB/s of a tokenizer, BENCH_ARGS="MODEL TEXT": a model file and a file of prose
+bench-tokenizer: setup
+	+@$(BUILD) -s $(ROOT)/bench-tokenizer
+	@$(ROOT)/bench-tokenizer $(BENCH_ARGS)
+$(ROOT)/bench-tokenizer: bench/bench-tokenizer.c $(ROOT)/libfoundry.a
+	@echo "  cc $<"; $(CC) $(ALL_CFLAGS) $^ $(LDLIBS) -o $@
+
 ## clean: remove build/
 clean:
 	rm -rf build
@@ -191,4 +198,4 @@ help:
 
 -include $(LIB_OBJ:.o=.d) $(BAKE_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(KERNELS_CHECK_OBJ:.o=.d)
 .PHONY: all clean help setup demo test test-models check setup-checks check-scripts check-layers \
-    check-style check-headers check-warnings check-asan check-fuzz everything kernels snapshots format fuzz fuzz-targets bench-cpu examples bind-header reference
+    check-style check-headers check-warnings check-asan check-fuzz everything kernels snapshots format fuzz fuzz-targets bench-cpu bench-tokenizer examples bind-header reference

@@ -2,25 +2,13 @@
 #include "base/base.h"
 #include "base/memory.h"
 #include "foundry/tokenizer.h"
-#include "gguf_writer.h"
 #include "golden.h"
+#include "lm/tokenizer.h"
 #include "lm/unicode.h"
 #include "test.h"
+#include "tokenizer_cases.h"
 
 #include <pthread.h>
-
-static fnd_tokenizer *open_tokenizer(const gguf_writer *w, fnd_error *err) {
-    size_t bytes;
-    uint8_t *file = gguf_finish(w, &bytes);
-    fnd_gguf *g = NULL;
-    fnd_tokenizer *t = NULL;
-    *err = (fnd_error){ 0 };
-    if (fnd_gguf_open_memory(file, bytes, "test.gguf", FND_GGUF_METADATA_ONLY, &g, err) == FND_OK && fnd_tokenizer_open(g, &t, err) != FND_OK) CHECK(t == NULL);
-    fnd_gguf_close(g);
-    memset(file, 0xee, bytes); /* the tokenizer must not look back into the file */
-    fnd_free_memory(file);
-    return t;
-}
 
 static fnd_tokenizer *byte_tokenizer(const char *pre) {
     gguf_writer w = { 0 };
@@ -42,18 +30,6 @@ static void check_ids(const fnd_tokenizer *t, const char *text, size_t bytes, un
 }
 #define CHECK_IDS(t, text, flags, ...) \
     check_ids(t, text, sizeof(text) - 1, flags, (const uint32_t[]){ __VA_ARGS__ }, sizeof((const uint32_t[]){ __VA_ARGS__ }) / 4)
-
-static void check_round_trip(const fnd_tokenizer *t, const char *text, size_t bytes, unsigned flags) {
-    fnd_ids ids = { 0 };
-    fnd_error err = { 0 };
-    char *back = NULL;
-    size_t back_bytes = 0;
-    CHECK_OK(fnd_tokenize(t, text, bytes, flags, &ids, &err), &err);
-    CHECK_OK(fnd_detokenize(t, ids.data, ids.count, &back, &back_bytes, &err), &err);
-    CHECK_MSG(back_bytes == bytes && memcmp(back, text, bytes) == 0, "\"%.*s\" does not come back", (int)bytes, text);
-    fnd_text_release(back);
-    fnd_ids_free(&ids);
-}
 
 /* ---- the recorded ids ---- */
 
@@ -184,37 +160,16 @@ TEST(tokenizer_longest_special_and_user_defined) {
     fnd_tokenizer_close(t);
 }
 
-/* Deterministic noise: texts of random bytes, random characters and much white space. */
-static uint32_t noise(uint32_t *state) { return *state = *state * 1664525u + 1013904223u, *state >> 8; }
-
 TEST(tokenizer_keeps_every_byte_of_anything) {
-    static const char *const pres[] = { "qwen2", "smollm" };
-    for (size_t p = 0; p < 2; p++) {
-        fnd_tokenizer *t = byte_tokenizer(pres[p]);
+    const fnd_pretokenizer *kind;
+    for (size_t p = 0; (kind = fnd_pretokenizer_at(p)); p++) {
+        fnd_tokenizer *t = byte_tokenizer(kind->names[0]);
         REQUIRE(t);
-        uint32_t state = 7;
-        char text[400];
-        for (int round = 0; round < 2000; round++) {
-            size_t n = 0, length = noise(&state) % 300;
-            while (n < length) {
-                switch (noise(&state) % 5) {
-                case 0:
-                    text[n++] = (char)noise(&state);
-                    break;
-                case 1:
-                    text[n++] = " \n\t\r  "[noise(&state) % 6];
-                    break;
-                case 2:
-                    text[n++] = "helo wrd<|>"[noise(&state) % 11];
-                    break;
-                case 3:
-                    n += fnd_utf8_put(0x80 + noise(&state) % 0x700, text + n);
-                    break;
-                default:
-                    n += fnd_utf8_put(0xE000 + noise(&state) % 0x12000, text + n);
-                }
-            }
-            check_round_trip(t, text, n, round & 1 ? FND_TOKENIZE_SPECIAL : 0);
+        uint32_t state = 7 + (uint32_t)p;
+        char text[304];
+        for (int round = 0; round < 400; round++) {
+            size_t bytes = noise_text(&state, text, sizeof text);
+            check_round_trip(t, text, bytes, round & 1 ? FND_TOKENIZE_SPECIAL : 0);
         }
         fnd_tokenizer_close(t);
     }
@@ -248,52 +203,63 @@ TEST(tokenizer_long_words_merge_like_short_ones) {
     fnd_tokenizer_close(t);
 }
 
+/* Steps in heaps and merges for `bytes` of one letter. */
+static double steps_of(const fnd_tokenizer *t, char letter, size_t bytes, size_t *count) {
+    char *text = fnd_alloc_resized(NULL, bytes, 1);
+    fnd_ids ids = { 0 };
+    fnd_error err = { 0 };
+    if (!text) abort();
+    memset(text, letter, bytes);
+    fnd_bpe_scratch *scratch = fnd_bpe_scratch_take(t);
+    uint64_t before = fnd_bpe_scratch_steps(scratch);
+    fnd_bpe_scratch_give(t, scratch);
+    CHECK_OK(fnd_tokenize(t, text, bytes, 0, &ids, &err), &err);
+    scratch = fnd_bpe_scratch_take(t);
+    uint64_t after = fnd_bpe_scratch_steps(scratch);
+    fnd_bpe_scratch_give(t, scratch);
+    *count = ids.count;
+    fnd_ids_free(&ids);
+    fnd_free_memory(text);
+    return (double)(after - before);
+}
+
+/* n log n: eight times the text may take a little more than eight times the steps; n * n would take 64
+ * times as many. */
+static void check_steps(const fnd_tokenizer *t, const char *letters) {
+    for (; *letters; letters++) {
+        size_t few, many;
+        double less = steps_of(t, *letters, 40000, &few), more = steps_of(t, *letters, 320000, &many);
+        CHECK_MSG(more <= 11 * less + 100, "letter 0x%02x: %.0f and %.0f steps", (unsigned char)*letters, less, more);
+        CHECK_MSG(more < 40.0 * 320000, "letter 0x%02x: %.0f steps", (unsigned char)*letters, more);
+        CHECK_MSG(many >= 7 * few && many <= 9 * few, "letter 0x%02x: %zu and %zu ids", (unsigned char)*letters, few, many);
+    }
+}
+
+TEST(tokenizer_takes_n_log_n_steps_for_one_letter) {
+    const fnd_pretokenizer *kind;
+    for (size_t i = 0; (kind = fnd_pretokenizer_at(i)); i++) {
+        fnd_tokenizer *t = byte_tokenizer(kind->names[0]);
+        REQUIRE(t);
+        check_steps(t, i == 3 ? "a z\n.7\xff" : "aA ");
+        fnd_tokenizer_close(t);
+    }
+    for (size_t which = 0; which < 2; which++) {
+        gguf_writer w = { 0 };
+        tokenizer_cases_spm(&w, which, false);
+        fnd_tokenizer *t = tokenizer_cases_open(&w);
+        REQUIRE(t);
+        check_steps(t, "aet \n\xff");
+        fnd_tokenizer_close(t);
+    }
+}
+
 TEST(tokenizer_ten_megabytes_of_one_letter) {
     fnd_tokenizer *t = byte_tokenizer("qwen2");
     REQUIRE(t);
-    size_t bytes = 10000000;
-    char *text = fnd_alloc_resized(NULL, bytes, 1);
-    REQUIRE(text);
-    static const char letters[] = { 'a', ' ', 'z', '\n', (char)0xff };
-    for (size_t k = 0; k < sizeof letters; k++) {
-        memset(text, letters[k], bytes);
-        fnd_ids ids = { 0 };
-        fnd_error err = { 0 };
-        uint64_t start = fnd_now_ns();
-        CHECK_OK(fnd_tokenize(t, text, bytes, 0, &ids, &err), &err);
-        double seconds = 1e-9 * (double)(fnd_now_ns() - start);
-        CHECK(ids.count == (k == 0 ? bytes / 4 : k == 1 ? bytes / 2
-                                                        : bytes));
-        CHECK_MSG(seconds < 30, "letter %zu: %.1f s", k, seconds);
-        if (getenv("FOUNDRY_TEST_VERBOSE")) printf("     10 MB of 0x%02x: %.2f s\n", (unsigned char)letters[k], seconds);
-        fnd_ids_free(&ids);
-    }
-    fnd_free_memory(text);
+    size_t count;
+    steps_of(t, 'a', 10000000, &count);
+    CHECK(count == 2500000);
     fnd_tokenizer_close(t);
-}
-
-TEST(tokenizer_speed_on_prose) {
-    char why[256];
-    for (int model = 0; model < 2; model++) {
-        fnd_tokenizer *t = golden_tokenizer(model, why);
-        NEED(t, why);
-        size_t bytes;
-        char *text = golden_text("text-a.txt", &bytes);
-        REQUIRE(text);
-        size_t copies = 1000;
-        char *prose = fnd_alloc_resized(NULL, bytes * copies, 1);
-        REQUIRE(prose);
-        for (size_t i = 0; i < copies; i++) memcpy(prose + i * bytes, text, bytes);
-        fnd_ids ids = { 0 };
-        fnd_error err = { 0 };
-        uint64_t start = fnd_now_ns();
-        CHECK_OK(fnd_tokenize(t, prose, bytes * copies, FND_TOKENIZE_SPECIAL, &ids, &err), &err);
-        if (getenv("FOUNDRY_TEST_VERBOSE")) printf("     model %d: %.1f MB/s\n", model, 1e3 * (double)(bytes * copies) / (double)(fnd_now_ns() - start));
-        fnd_ids_free(&ids);
-        fnd_free_memory(prose);
-        fnd_free_memory(text);
-        fnd_tokenizer_close(t);
-    }
 }
 
 static void *tokenize_often(void *user) {
@@ -409,6 +375,9 @@ typedef struct bad_case {
 TEST(tokenizer_refuses_bad_metadata) {
     static const bad_case cases[] = {
         { "bert", "qwen2", { "a", "b", "ab", "c" }, "a b", { 1, 1, 1, 1 }, 4, 0, "tokenizer model \"bert\"" },
+        { "gpt2", "martian", { "a", "b", "ab", "c" }, "a b", { 1, 1, 1, 1 }, 4, 0, "supported are: default, gpt-2, llama-bpe, llama3, llama-v3, qwen2" },
+        { "bert", "qwen2", { "a", "b", "ab", "c" }, "a b", { 1, 1, 1, 1 }, 4, 0, "supported are: gpt2 (byte-level BPE), llama (SentencePiece)" },
+        { "gpt2", "qwen2", { "a", "b", "ab", "\xC3" }, "a b", { 1, 1, 1, 1 }, 4, 0, "tokens[3] is \"\\xc3\", which is not UTF-8 at byte 0" },
         { "gpt2", "martian", { "a", "b", "ab", "c" }, "a b", { 1, 1, 1, 1 }, 4, 0, "pre-tokenizer \"martian\"" },
         { "gpt2", "qwen2", { "a", "b", "ab", "ab" }, "a b", { 1, 1, 1, 1 }, 4, 0, "the token \"ab\" twice, as 2 and 3" },
         { "gpt2", "qwen2", { "a", "b", "ab", "c" }, "a x", { 1, 1, 1, 1 }, 4, 0, "merges[0] names \"x\"" },
@@ -439,6 +408,55 @@ TEST(tokenizer_refuses_bad_metadata) {
     }
 }
 
+/* Some vocabularies list letters of the byte alphabet as user-defined tokens: those are text. A token
+ * with a NUL in it is one like others; so are holes. */
+TEST(tokenizer_accepts_strange_tokens) {
+    static const fnd_span tokens[] = { { "a", 1 }, { "\xC3\xB8", 2 }, { "\0", 1 }, { "", 0 }, { "", 0 } };
+    static const int32_t types[] = { 1, 4, 1, 1, 5 };
+    gguf_writer w = { 0 };
+    gguf_add_str(&w, "tokenizer.ggml.model", "gpt2");
+    gguf_add_spans(&w, "tokenizer.ggml.tokens", tokens, 5);
+    gguf_add_i32s(&w, "tokenizer.ggml.token_type", types, 5);
+    gguf_add_strs(&w, "tokenizer.ggml.merges", NULL, 0);
+    fnd_tokenizer *t = tokenizer_cases_open(&w);
+    REQUIRE(t);
+    CHECK_STR(fnd_tokenizer_get_info(t)->pre, "default");
+    CHECK_IDS(t, "a\xC3\xB8"
+                 "a",
+              0, 0, 1, 0);
+    fnd_ids ids = { 0 };
+    fnd_error err = { 0 };
+    CHECK(fnd_tokenize(t, "a\xF8", 2, 0, &ids, &err) == FND_ERR_UNSUPPORTED);
+    CHECK_HAS(err.text, "0xf8 at offset 1");
+    CHECK(fnd_tokenize(t, "\0", 1, 0, &ids, &err) == FND_ERR_UNSUPPORTED); /* NUL is spelt U+0100 */
+    CHECK(fnd_token_text(t, 2).bytes == 1 && fnd_token_text(t, 3).bytes == 0);
+    fnd_ids_free(&ids);
+    fnd_tokenizer_close(t);
+}
+
+/* Models that want BOS where their files say nothing, and may not have any. */
+TEST(tokenizer_adds_bos_by_kind_and_file) {
+    static const struct {
+        const char *pre;
+        int told; /* -1: nothing */
+        bool adds;
+    } cases[] = { { "llama-bpe", -1, true }, { "llama3", -1, true }, { "llama-v3", -1, true }, { "tekken", -1, true }, { "llama-bpe", 0, false }, { "qwen2", -1, false }, { "qwen2", 1, true } };
+    for (size_t i = 0; i < FND_COUNT(cases); i++) {
+        gguf_writer w = { 0 };
+        gguf_add_byte_tokenizer(&w, cases[i].pre);
+        if (cases[i].told >= 0) gguf_add_bool(&w, "tokenizer.ggml.add_bos_token", cases[i].told);
+        fnd_tokenizer *t = tokenizer_cases_open(&w);
+        REQUIRE(t);
+        CHECK_MSG(fnd_tokenizer_get_info(t)->add_bos == cases[i].adds, "case %zu", i);
+        fnd_tokenizer_close(t);
+    }
+    gguf_writer w = { 0 };
+    tokenizer_cases_bpe(&w, "llama3"); /* without special tokens */
+    fnd_tokenizer *t = tokenizer_cases_open(&w);
+    CHECK(t && !fnd_tokenizer_get_info(t)->add_bos);
+    fnd_tokenizer_close(t);
+}
+
 TEST(tokenizer_refuses_missing_and_mistyped_keys) {
     static const char *const tokens[] = { "a", "b" };
     static const char *const keys[] = { "tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.token_type", "tokenizer.ggml.add_bos_token" };
@@ -466,7 +484,7 @@ TEST(tokenizer_refuses_missing_and_mistyped_keys) {
     gguf_add_str(&w, "tokenizer.ggml.model", "gpt2");
     fnd_error err;
     CHECK(open_tokenizer(&w, &err) == NULL);
-    CHECK_HAS(err.text, "\"default\"");
+    CHECK_HAS(err.text, "tokenizer.ggml.tokens"); /* without `pre` it is "default" */
     gguf_free(&w);
 }
 

@@ -8,7 +8,7 @@
  *     fnd_tokenizer_close(t);
  *
  * A tokenizer keeps its own copies: the file may be closed after fnd_tokenizer_open. Several threads
- * may use one tokenizer. Text is bytes; what is not UTF-8 is kept byte for byte.
+ * may use one tokenizer. Text is bytes; what is not UTF-8 is kept byte for byte. Nothing is normalised.
  */
 #ifndef FOUNDRY_TOKENIZER_H
 #define FOUNDRY_TOKENIZER_H
@@ -39,15 +39,16 @@ typedef struct fnd_tokenizer_info {
     uint32_t token_count;
     int32_t  bos, eos, eot, unknown, padding;
     bool     add_bos, add_eos; /* what the file says should be put round a text */
-    char     model[32];        /* "gpt2": byte-level BPE */
-    char     pre[32];          /* the pre-tokenizer, "qwen2" */
+    char     model[32];        /* "gpt2": byte-level BPE; "llama": SentencePiece */
+    char     pre[32];          /* the pre-tokenizer, "qwen2"; empty with SentencePiece, which has none */
 } fnd_tokenizer_info;
 const fnd_tokenizer_info *fnd_tokenizer_get_info(const fnd_tokenizer *t);
 
 enum {
     FND_TOKENIZE_SPECIAL = 1, /* text of control tokens is the token; without it, it is only text */
     FND_TOKENIZE_ADD_BOS = 2, /* begin with the BOS token if (and only if) the file says so */
-    FND_TOKENIZE_LOSSY   = 4  /* leave out bytes that the vocabulary has no token for */
+    FND_TOKENIZE_LOSSY   = 4, /* leave out bytes that the vocabulary has no token for */
+    FND_TOKENIZE_ADD_EOS = 8  /* end with the EOS token if (and only if) the file says so */
 };
 /* Appends to *ids. A byte that the vocabulary cannot express (some lack rare bytes) is
  * FND_ERR_UNSUPPORTED, unless LOSSY. On failure *ids is as before. */
@@ -69,14 +70,17 @@ bool fnd_token_is_end(const fnd_tokenizer *t, uint32_t id);
 /* The control or user-defined token with exactly this text; -1: none. */
 int32_t fnd_token_find(const fnd_tokenizer *t, fnd_span text);
 
-/* The exact bytes of a list of ids, in a block to be freed with fnd_text_release. An id out of range
- * is an error. NUL-terminated; *bytes does not count the NUL. */
+/* The exact text of a list of ids: for the ids of a text, that text. (Of SentencePiece: the space that
+ * was put before it is left out; U+2581 comes back as a space.) It comes in a block to be freed with
+ * fnd_text_release. An id out of range is an error. NUL-terminated; *bytes does not count the NUL. */
 FND_USE_RESULT fnd_status fnd_detokenize(const fnd_tokenizer *t, const uint32_t *ids, size_t count, char **text, size_t *bytes, fnd_error *err);
 void fnd_text_release(char *text);
 
 /* Text for showing while it is generated: always whole UTF-8 characters. Characters may span tokens:
  * the beginning of one is held back until the rest comes. Bytes that are no UTF-8 become U+FFFD.
- * Nothing is allocated after the open. The tokenizer must outlive the decoder. */
+ * The space that SentencePiece puts before a text shows nothing; to go on after a prompt, push the
+ * prompt's last token first and show nothing of it. Nothing is allocated after the open. The tokenizer
+ * must outlive the decoder. */
 typedef struct fnd_decoder fnd_decoder;
 enum {
     FND_DECODE_CONTROL = 1 /* show control tokens by their text; without it they show nothing */

@@ -16,7 +16,7 @@ static const fnd_cli_option options_list[] = {
     { "model", FND_CLI_NAME, "F", FIELD(model), "model file; its tensors may be missing", 0, 0 },
     { "text", FND_CLI_TEXT, "T", FIELD(text), "the text, or", 0, 0 },
     { "file", FND_CLI_NAME, "F", FIELD(file), "a file with the text; - is standard input", 0, 0 },
-    { "plain", FND_CLI_FLAG, NULL, FIELD(plain), "text of control tokens is only text, and no BOS is added", 0, 0 },
+    { "plain", FND_CLI_FLAG, NULL, FIELD(plain), "text of control tokens is only text; no BOS and EOS are added", 0, 0 },
     { "json", FND_CLI_FLAG, NULL, FIELD(json), "print {\"ids\": [...]}", 0, 0 },
     { NULL, FND_CLI_FLAG, NULL, 0, NULL, 0, 0 },
 };
@@ -43,7 +43,7 @@ static fnd_status tokenize(const fnd_tokenizer *t, const tokenize_options *o, fn
     fnd_ids ids = { 0 };
     fnd_text out = { 0 };
     FND_TRY(fnd_cli_read_text(o->text, o->file, &data, &bytes, err));
-    fnd_status status = fnd_tokenize(t, data, bytes, o->plain ? 0 : FND_TOKENIZE_SPECIAL | FND_TOKENIZE_ADD_BOS, &ids, err);
+    fnd_status status = fnd_tokenize(t, data, bytes, o->plain ? 0 : FND_TOKENIZE_SPECIAL | FND_TOKENIZE_ADD_BOS | FND_TOKENIZE_ADD_EOS, &ids, err);
     fnd_free_memory(data);
     if (status == FND_OK) {
         print_ids(t, &ids, o->json, &out);
@@ -73,8 +73,8 @@ const fnd_cli_command fnd_cli_tokenize = {
     .name = "tokenize",
     .doc = "text to token ids",
     .usage = "--model F (--text T | --file F) [--plain] [--json]",
-    .more = "Without --json a line for each token: its id and its text. BOS is put before the text if the\n"
-            "model's file says so.",
+    .more = "Without --json a line for each token: its id and its text. BOS is put before the text and EOS\n"
+            "behind it if the model's file says so.",
     .example = "  foundry tokenize --model model.gguf --text 'Hello <|im_end|>' --json",
     .options = options_list,
     .options_bytes = sizeof(tokenize_options),

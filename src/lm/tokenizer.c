@@ -1,9 +1,12 @@
 /* tokenizer.c - opening a tokenizer, special tokens, and the whole of a text. */
+#define _GNU_SOURCE /* strcasestr */
 #include "lm/tokenizer.h"
 #include "base/base.h"
 #include "base/memory.h"
+#include "lm/unicode.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 
 /* Positions are 32 bits wide. */
 static const size_t TEXT_BYTES_LIMIT = (size_t)1 << 31;
@@ -45,6 +48,26 @@ static fnd_status read_id(const fnd_tokenizer *t, const fnd_gguf *g, const char 
     return FND_OK;
 }
 
+/* The ids of SentencePiece's own tokens, for files that do not name them. */
+static void default_ids(fnd_tokenizer *t) {
+    int32_t *ids[] = { &t->info.unknown, &t->info.bos, &t->info.eos };
+    for (uint32_t id = 0; id < FND_COUNT(ids) && id < t->info.token_count; id++) {
+        bool own = t->types[id] == FND_TOKEN_CONTROL || t->types[id] == FND_TOKEN_UNKNOWN;
+        if (*ids[id] < 0 && own) *ids[id] = (int32_t)id;
+    }
+}
+
+/* add_bos and add_eos: as the file says, else as its kind of vocabulary has it, where the token exists. */
+static fnd_status read_addition(const fnd_gguf *g, const char *flag, const char *id_key, int32_t id, bool *add, fnd_error *err) {
+    if (!fnd_gguf_find(g, flag)) {
+        *add = *add && id >= 0;
+        return FND_OK;
+    }
+    FND_TRY(fnd_gguf_get_bool(g, flag, add, err));
+    if (*add && id < 0) return fnd_fail(err, FND_ERR_FORMAT, "%s: %s is true, but %s is missing", fnd_gguf_path(g), flag, id_key);
+    return FND_OK;
+}
+
 static fnd_status read_ids(fnd_tokenizer *t, const fnd_gguf *g, fnd_error *err) {
     fnd_tokenizer_info *info = &t->info;
     int32_t message_end;
@@ -54,11 +77,9 @@ static fnd_status read_ids(fnd_tokenizer *t, const fnd_gguf *g, fnd_error *err) 
     FND_TRY(read_id(t, g, "tokenizer.ggml.eom_token_id", &message_end, err));
     FND_TRY(read_id(t, g, "tokenizer.ggml.unknown_token_id", &info->unknown, err));
     FND_TRY(read_id(t, g, "tokenizer.ggml.padding_token_id", &info->padding, err));
-    FND_TRY(fnd_gguf_maybe_bool(g, "tokenizer.ggml.add_bos_token", &info->add_bos, err));
-    FND_TRY(fnd_gguf_maybe_bool(g, "tokenizer.ggml.add_eos_token", &info->add_eos, err));
-    if (info->add_bos && info->bos < 0) {
-        return fnd_fail(err, FND_ERR_FORMAT, "%s: tokenizer.ggml.add_bos_token is true, but tokenizer.ggml.bos_token_id is missing", fnd_gguf_path(g));
-    }
+    if (t->bpe.spm) default_ids(t);
+    FND_TRY(read_addition(g, "tokenizer.ggml.add_bos_token", "tokenizer.ggml.bos_token_id", info->bos, &info->add_bos, err));
+    FND_TRY(read_addition(g, "tokenizer.ggml.add_eos_token", "tokenizer.ggml.eos_token_id", info->eos, &info->add_eos, err));
     t->ends = fnd_alloc_zeroed(info->token_count, 1);
     if (!t->ends) return no_memory(err);
     const int32_t ends[] = { info->eos, info->eot, message_end };
@@ -80,8 +101,6 @@ static void mark_ends(fnd_tokenizer *t) {
     }
 }
 
-static bool is_special(uint8_t type) { return type == FND_TOKEN_CONTROL || type == FND_TOKEN_USER || type == FND_TOKEN_UNKNOWN; }
-
 static int compare_spans(fnd_span a, fnd_span b) {
     int order = memcmp(a.data, b.data, fnd_min_size(a.bytes, b.bytes));
     return order ? order : a.bytes < b.bytes ? -1
@@ -97,7 +116,7 @@ static int by_text(const void *a, const void *b) { return compare_spans(((const 
 
 static fnd_status sort_specials(fnd_tokenizer *t, fnd_error *err) {
     size_t count = 0;
-    for (uint32_t id = 0; id < t->info.token_count; id++) count += is_special(t->types[id]) && fnd_token_text(t, id).bytes;
+    for (uint32_t id = 0; id < t->info.token_count; id++) count += fnd_token_is_special(t->types[id]) && fnd_token_text(t, id).bytes;
     special_text *sorted = fnd_alloc_zeroed(count, sizeof *sorted);
     t->specials = fnd_alloc_zeroed(count, sizeof *t->specials);
     if (!sorted || !t->specials) {
@@ -106,7 +125,7 @@ static fnd_status sort_specials(fnd_tokenizer *t, fnd_error *err) {
     }
     for (uint32_t id = 0; id < t->info.token_count; id++) {
         fnd_span text = fnd_token_text(t, id);
-        if (!is_special(t->types[id]) || !text.bytes) continue;
+        if (!fnd_token_is_special(t->types[id]) || !text.bytes) continue;
         sorted[t->special_count++] = (special_text){ text, id };
         t->first[(unsigned char)text.data[0]] |= t->types[id] == FND_TOKEN_USER ? FND_FIRST_USER : FND_FIRST_CONTROL;
     }
@@ -116,23 +135,81 @@ static fnd_status sort_specials(fnd_tokenizer *t, fnd_error *err) {
     return FND_OK;
 }
 
+/* ---- the two kinds ---- */
+
+static fnd_status load_bpe(fnd_tokenizer *t, const fnd_gguf *g, fnd_error *err) {
+    fnd_span pre = { "default", 7 };
+    FND_TRY(fnd_gguf_maybe_str(g, "tokenizer.ggml.pre", &pre, err));
+    FND_TRY(fnd_pretokenizer_find(pre, &t->pre, err));
+    copy_text(t->info.pre, sizeof t->info.pre, pre);
+    t->info.add_bos = t->pre->adds_bos;
+    FND_TRY(fnd_splitter_open(t->pre, &t->splitter, err));
+    return fnd_bpe_load(t, g, err);
+}
+
+static fnd_status load_spm(fnd_tokenizer *t, const fnd_gguf *g, fnd_error *err) {
+    t->info.add_bos = true;
+    t->space_prefix = true;
+    FND_TRY(fnd_gguf_maybe_bool(g, "tokenizer.ggml.add_space_prefix", &t->space_prefix, err));
+    return fnd_spm_load(t, g, err);
+}
+
+static const struct {
+    const char *name, *doc;
+    fnd_status (*load)(fnd_tokenizer *t, const fnd_gguf *g, fnd_error *err);
+} vocabularies[] = {
+    { "gpt2", "byte-level BPE", load_bpe },
+    { "llama", "SentencePiece", load_spm },
+};
+
+static fnd_status load(fnd_tokenizer *t, const fnd_gguf *g, fnd_error *err) {
+    fnd_span model = { 0 };
+    char shown[64], known[128] = "";
+    size_t used = 0;
+    FND_TRY(fnd_gguf_get_str(g, "tokenizer.ggml.model", &model, err));
+    for (size_t i = 0; i < FND_COUNT(vocabularies); i++) {
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s (%s)", used ? ", " : "", vocabularies[i].name, vocabularies[i].doc);
+        if (!fnd_span_equal(model, vocabularies[i].name)) continue;
+        copy_text(t->info.model, sizeof t->info.model, model);
+        return vocabularies[i].load(t, g, err);
+    }
+    return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s: the tokenizer model \"%s\" (tokenizer.ggml.model) is not supported; supported are: %s", fnd_gguf_path(g), fnd_span_quote(model, shown, sizeof shown), known);
+}
+
+/* ---- Phi-3 ---- */
+
+static bool names_phi3(const fnd_gguf *g) {
+    const fnd_gguf_value *architecture = fnd_gguf_find(g, "general.architecture"), *name = fnd_gguf_find(g, "general.name");
+    if (architecture && architecture->type == FND_GGUF_STRING && fnd_span_equal(fnd_gguf_string(architecture), "phi3")) return true;
+    char text[128];
+    if (!name || name->type != FND_GGUF_STRING) return false;
+    copy_text(text, sizeof text, fnd_gguf_string(name));
+    return strcasestr(text, "phi3") || strcasestr(text, "phi-3");
+}
+
+/* The special tokens of Phi-3's SentencePiece vocabulary take the white space behind them along, in
+ * its tokenizer.json ("rstrip"); model files do not say so. */
+static fnd_status mark_strips(fnd_tokenizer *t, const fnd_gguf *g, fnd_error *err) {
+    static const char *const exceptions[] = { "<unk>", "<s>", "<|endoftext|>" };
+    if (!t->bpe.spm || !names_phi3(g)) return FND_OK;
+    t->strips = fnd_alloc_zeroed(t->info.token_count, 1);
+    if (!t->strips) return no_memory(err);
+    for (uint32_t id = 0; id < t->info.token_count; id++) {
+        t->strips[id] = fnd_token_is_special(t->types[id]);
+        for (size_t i = 0; i < FND_COUNT(exceptions); i++) {
+            if (fnd_span_equal(fnd_token_text(t, id), exceptions[i])) t->strips[id] = 0;
+        }
+    }
+    return FND_OK;
+}
+
 static fnd_status open_parts(fnd_tokenizer *t, const fnd_gguf *g, fnd_error *err) {
-    fnd_span model = { 0 }, pre = { "default", 7 };
     t->spare = fnd_alloc_zeroed(1, sizeof *t->spare);
     if (!t->spare) return no_memory(err);
-    FND_TRY(fnd_gguf_get_str(g, "tokenizer.ggml.model", &model, err));
-    if (!fnd_span_equal(model, "gpt2")) {
-        char shown[64];
-        return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s: the tokenizer model \"%s\" (tokenizer.ggml.model) is not supported; supported is: gpt2 (byte-level BPE)",
-                        fnd_gguf_path(g), fnd_span_quote(model, shown, sizeof shown));
-    }
-    FND_TRY(fnd_gguf_maybe_str(g, "tokenizer.ggml.pre", &pre, err));
-    FND_TRY(fnd_splitter_open(pre, &t->splitter, &t->info.add_bos, err));
-    copy_text(t->info.model, sizeof t->info.model, model);
-    copy_text(t->info.pre, sizeof t->info.pre, pre);
-    FND_TRY(fnd_bpe_load(t, g, err));
+    FND_TRY(load(t, g, err));
     FND_TRY(read_ids(t, g, err));
     mark_ends(t);
+    FND_TRY(mark_strips(t, g, err));
     return sort_specials(t, err);
 }
 
@@ -154,7 +231,10 @@ void fnd_tokenizer_close(fnd_tokenizer *t) {
     if (t->spare) fnd_bpe_scratch_close(atomic_load(&t->spare->scratch));
     fnd_free_memory(t->spare);
     fnd_splitter_close(t->splitter);
+    fnd_spm_close(t->bpe.spm);
+    fnd_index_free(&t->bpe.words);
     fnd_free_memory(t->bpe.merges);
+    fnd_free_memory(t->strips);
     fnd_free_memory(t->specials);
     fnd_free_memory(t->ends);
     fnd_free_memory(t->types);
@@ -258,7 +338,9 @@ static fnd_status run(walk *w, fnd_bpe_call *call, fnd_error *err) {
         }
         FND_TRY(fnd_bpe_encode(call, w->text + start, at - start, err));
         FND_TRY(fnd_ids_add(call->ids, id, err));
-        at = start = at + fnd_token_text(w->t, id).bytes;
+        at += fnd_token_text(w->t, id).bytes;
+        if (w->t->strips && w->t->strips[id]) at += fnd_unicode_spaces(w->text + at, w->bytes - at);
+        start = at;
     }
     return fnd_bpe_encode(call, w->text + start, at - start, err);
 }
@@ -267,11 +349,12 @@ static fnd_status tokenize(walk *w, unsigned flags, fnd_ids *ids, fnd_error *err
     if (w->bytes > TEXT_BYTES_LIMIT) return fnd_fail(err, FND_ERR_LIMIT, "the text has %zu bytes; at most %zu can be tokenized at once", w->bytes, TEXT_BYTES_LIMIT);
     fnd_bpe_scratch *scratch = fnd_bpe_scratch_take(w->t);
     if (!scratch) return fnd_fail(err, FND_ERR_MEMORY, "out of memory while tokenizing");
-    fnd_bpe_call call = { .t = w->t, .scratch = scratch, .text = w->text, .ids = ids, .lossy = flags & FND_TOKENIZE_LOSSY };
+    fnd_bpe_call call = { .t = w->t, .scratch = scratch, .base = w->text, .ids = ids, .lossy = flags & FND_TOKENIZE_LOSSY };
     size_t before = ids->count;
     fnd_status status = FND_OK;
     if (flags & FND_TOKENIZE_ADD_BOS && w->t->info.add_bos) status = fnd_ids_add(ids, (uint32_t)w->t->info.bos, err);
     if (status == FND_OK) status = run(w, &call, err);
+    if (status == FND_OK && flags & FND_TOKENIZE_ADD_EOS && w->t->info.add_eos) status = fnd_ids_add(ids, (uint32_t)w->t->info.eos, err);
     if (status != FND_OK) ids->count = before;
     fnd_bpe_scratch_give(w->t, scratch);
     return status;

@@ -11,7 +11,10 @@
 /* tokenizer.ggml.token_type */
 enum { FND_TOKEN_NORMAL = 1, FND_TOKEN_UNKNOWN = 2, FND_TOKEN_CONTROL = 3, FND_TOKEN_USER = 4, FND_TOKEN_UNUSED = 5, FND_TOKEN_BYTE = 6 };
 
-/* One merge: the pair of ids, its rank (lower goes first) and what it makes. */
+/* Tokens that are found in a text as they stand, before anything is merged. */
+static inline bool fnd_token_is_special(uint8_t type) { return type == FND_TOKEN_CONTROL || type == FND_TOKEN_USER || type == FND_TOKEN_UNKNOWN; }
+
+/* One merge: the pair of symbols, its rank (lower goes first) and what it makes. */
 typedef struct fnd_merge {
     uint64_t pair; /* left << 32 | right; UINT64_MAX: empty slot */
     uint32_t rank, merged;
@@ -19,10 +22,15 @@ typedef struct fnd_merge {
 
 enum { FND_FIRST_USER = 1, FND_FIRST_CONTROL = 2 };
 
+typedef struct fnd_spm fnd_spm;
+
+/* Symbols are what merges: tokens; with SentencePiece also characters that are no tokens. */
 typedef struct fnd_bpe {
     uint32_t   byte_ids[256]; /* FND_TOKEN_NONE: the vocabulary lacks the byte */
     fnd_merge *merges;        /* open addressing, at most 5/8 full */
     size_t     mask;
+    fnd_index  words;         /* of texts, where whole words are looked up first; else empty */
+    fnd_spm   *spm;           /* SentencePiece: symbols begin as characters; NULL: as bytes */
 } fnd_bpe;
 
 /* What one running call needs. One is kept between calls, with its cache of words; a call that finds
@@ -38,17 +46,23 @@ struct fnd_tokenizer {
     size_t            *starts;  /* [token_count + 1] in pool */
     uint8_t           *types;   /* [token_count] */
     uint8_t           *ends;    /* [token_count] 1: generation stops here */
+    uint8_t           *strips;  /* [token_count] 1: takes white space behind it along; NULL: none does */
     size_t             longest; /* bytes of the longest text */
     uint32_t          *specials; /* ids of control, unknown and user-defined tokens, by text */
     size_t             special_count;
     uint8_t            first[256]; /* which kinds of specials begin with the byte: FND_FIRST_* */
+    bool               space_prefix; /* a space is put before a text and behind a special token */
     fnd_bpe            bpe;
+    const fnd_pretokenizer *pre; /* NULL with SentencePiece */
     fnd_splitter      *splitter;
     fnd_bpe_spare     *spare;
 };
 
-/* Fills texts, types, bytes and merges from the file (byte-level BPE, model "gpt2"). */
+/* Fill texts, types, bytes and merges from the file: byte-level BPE (model "gpt2", needs t->pre) or
+ * SentencePiece (model "llama"). */
 FND_USE_RESULT fnd_status fnd_bpe_load(fnd_tokenizer *t, const fnd_gguf *g, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_spm_load(fnd_tokenizer *t, const fnd_gguf *g, fnd_error *err);
+void fnd_spm_close(fnd_spm *spm);
 
 /* The slot of a pair, or the empty slot where it belongs. */
 static inline size_t fnd_bpe_slot(const fnd_bpe *bpe, uint64_t pair) {
@@ -57,18 +71,30 @@ static inline size_t fnd_bpe_slot(const fnd_bpe *bpe, uint64_t pair) {
     return slot;
 }
 
+/* The token that is a whole word, whatever the merges say; FND_TOKEN_NONE: there is none. */
+uint32_t fnd_bpe_whole_word(const fnd_tokenizer *t, const char *piece, size_t bytes);
+
 fnd_bpe_scratch *fnd_bpe_scratch_take(const fnd_tokenizer *t); /* NULL: out of memory */
 void fnd_bpe_scratch_give(const fnd_tokenizer *t, fnd_bpe_scratch *scratch);
 void fnd_bpe_scratch_close(fnd_bpe_scratch *scratch);
+/* Moves in heaps and looked-up merges of long pieces, of all calls that gave this scratch back: what
+ * the time of a call grows with. */
+uint64_t fnd_bpe_scratch_steps(const fnd_bpe_scratch *scratch);
 
 typedef struct fnd_bpe_call {
     const fnd_tokenizer *t;
     fnd_bpe_scratch     *scratch;
-    const char          *text; /* the whole text, for offsets in messages */
+    const char          *base; /* pieces lie behind it, base_offset bytes into the text: for messages */
+    size_t               base_offset;
     fnd_ids             *ids;
     bool                 lossy;
 } fnd_bpe_call;
-/* Ids of a part of the text that holds no special tokens. */
+/* Ids of a part of the text that holds no special tokens; it begins the text or follows a special token. */
 FND_USE_RESULT fnd_status fnd_bpe_encode(fnd_bpe_call *call, const char *part, size_t bytes, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_spm_encode(fnd_bpe_call *call, const char *part, size_t bytes, fnd_error *err);
+/* Ids of one piece, which nothing merges out of; the same with a space before it. With bytes as
+ * symbols any piece will do, with characters one of UTF-8 or of one byte. */
+FND_USE_RESULT fnd_status fnd_bpe_encode_piece(void *call, const char *piece, size_t bytes, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_bpe_encode_prefixed(fnd_bpe_call *call, const char *piece, size_t bytes, fnd_error *err);
 
 #endif

@@ -1,13 +1,12 @@
 /* tokenizer_bpe.c - byte-pair merging.
  *
- * A piece of text becomes a list of symbols, one per byte; of all neighbours that may merge those of
- * the lowest rank do, the leftmost first, until none may. Short pieces (words) search the list for
- * the lowest rank; long ones keep a heap, so that time is n log n for any text. Words that were seen
- * before come out of a cache. */
+ * A piece of text becomes a list of symbols, one per byte (SentencePiece: per character); of all
+ * neighbours that may merge those of the lowest rank do, the leftmost first, until none may. Short
+ * pieces (words) search the list for the lowest rank; long ones keep a heap, so that time is n log n
+ * for any text. Words that were seen before come out of a cache. */
 #include "base/base.h"
 #include "base/memory.h"
-#include "lm/tokenizer.h"
-#include "lm/unicode.h"
+#include "lm/tokenizer_spm.h"
 
 #include <stdatomic.h>
 #include <xxhash.h>
@@ -24,7 +23,7 @@ typedef struct cached_word { /* one cache line */
     uint32_t ids[CACHE_IDS];
 } cached_word;
 
-typedef struct symbol {
+typedef struct symbol {  /* at the offset of its first byte in the piece */
     uint32_t prev, next; /* NO_SYMBOL at the ends */
     uint32_t id, rank;   /* rank of the merge with the next symbol; NO_RANK: none */
 } symbol;
@@ -38,6 +37,9 @@ struct fnd_bpe_scratch {
     symbol *symbols;
     uint64_t *heap; /* rank << 32 | position: the least is the leftmost of the lowest rank */
     size_t symbol_capacity, heap_count, heap_capacity;
+    char *prefixed; /* a piece with a space before it */
+    size_t prefixed_capacity;
+    uint64_t steps;
 };
 
 /* ---- the scratch ---- */
@@ -48,17 +50,20 @@ void fnd_bpe_scratch_close(fnd_bpe_scratch *s) {
     fnd_free_memory(s->cache);
     fnd_free_memory(s->symbols);
     fnd_free_memory(s->heap);
+    fnd_free_memory(s->prefixed);
     fnd_free_memory(s);
 }
+
+uint64_t fnd_bpe_scratch_steps(const fnd_bpe_scratch *s) { return s->steps; }
 
 fnd_bpe_scratch *fnd_bpe_scratch_take(const fnd_tokenizer *t) {
     fnd_bpe_scratch *s = atomic_exchange(&t->spare->scratch, NULL);
     if (s) return s;
     s = fnd_alloc_zeroed(1, sizeof *s);
     if (!s) return NULL;
-    s->split = fnd_split_state_open(t->splitter);
+    if (t->splitter) s->split = fnd_split_state_open(t->splitter);
     s->cache = fnd_alloc_zeroed(CACHE_SLOTS, sizeof *s->cache);
-    if (s->split && s->cache) return s;
+    if (s->cache && (s->split || !t->splitter)) return s;
     fnd_bpe_scratch_close(s);
     return NULL;
 }
@@ -70,6 +75,11 @@ void fnd_bpe_scratch_give(const fnd_tokenizer *t, fnd_bpe_scratch *s) {
         s->symbols = NULL;
         s->heap = NULL;
         s->symbol_capacity = s->heap_capacity = 0;
+    }
+    if (s->prefixed_capacity > KEEP_SYMBOLS) {
+        fnd_free_memory(s->prefixed);
+        s->prefixed = NULL;
+        s->prefixed_capacity = 0;
     }
     fnd_bpe_scratch_close(atomic_exchange(&t->spare->scratch, s));
 }
@@ -95,12 +105,31 @@ void fnd_ids_free(fnd_ids *ids) {
     *ids = (fnd_ids){ 0 };
 }
 
-/* `at` points at the byte that the symbol begins with. */
-static fnd_status put_id(fnd_bpe_call *call, uint32_t id, const char *at, fnd_error *err) {
-    if (id != FND_TOKEN_NONE) return fnd_ids_add(call->ids, id, err);
-    if (call->lossy) return FND_OK;
-    return fnd_fail(err, FND_ERR_UNSUPPORTED, "the byte 0x%02x at offset %zu of the text has no token in this model's vocabulary; remove it",
-                    (unsigned char)*at, (size_t)(at - call->text));
+/* A symbol that begins at `at` and covers `bytes` of the text: its token, or those of its bytes. */
+static fnd_status put_symbol(fnd_bpe_call *call, uint32_t which, const char *at, size_t bytes, fnd_error *err) {
+    const fnd_tokenizer *t = call->t;
+    if (which < t->info.token_count) return fnd_ids_add(call->ids, which, err);
+    for (size_t i = 0; i < bytes; i++) {
+        uint32_t id = t->bpe.byte_ids[(unsigned char)at[i]];
+        if (id != FND_TOKEN_NONE) {
+            FND_TRY(fnd_ids_add(call->ids, id, err));
+        } else if (!call->lossy) {
+            size_t offset = call->base_offset + (at + i < call->base ? 0 : (size_t)(at + i - call->base));
+            return fnd_fail(err, FND_ERR_UNSUPPORTED, "the byte 0x%02x at offset %zu of the text has no token in this model's vocabulary; remove it", (unsigned char)at[i], offset);
+        }
+    }
+    return FND_OK;
+}
+
+/* The symbol that the piece begins with, and its bytes. */
+static inline uint32_t first_symbol(const fnd_bpe *bpe, const char *piece, size_t bytes, size_t *length) {
+    *length = 1;
+    if (!bpe->spm) return bpe->byte_ids[(unsigned char)*piece];
+    if ((unsigned char)*piece < 128) return fnd_spm_symbol(bpe->spm, (unsigned char)*piece);
+    size_t n = fnd_utf8_char(piece, bytes);
+    if (!n) return FND_TOKEN_NONE;
+    *length = n;
+    return fnd_spm_symbol(bpe->spm, fnd_spm_code(piece));
 }
 
 static inline const fnd_merge *find_merge(const fnd_bpe *bpe, uint32_t left, uint32_t right) {
@@ -139,16 +168,23 @@ static size_t merge_short(const fnd_bpe *bpe, uint32_t *ids, uint8_t *starts, si
     return n;
 }
 
+static uint32_t whole_word(const fnd_tokenizer *t, const char *piece, size_t bytes) {
+    return t->bpe.words.slots && bytes <= t->longest ? fnd_bpe_whole_word(t, piece, bytes) : FND_TOKEN_NONE;
+}
+
 static fnd_status encode_short(fnd_bpe_call *call, const char *piece, size_t bytes, fnd_error *err) {
     const fnd_bpe *bpe = &call->t->bpe;
+    uint32_t whole = whole_word(call->t, piece, bytes);
+    if (whole != FND_TOKEN_NONE) return fnd_ids_add(call->ids, whole, err);
     uint32_t ids[SHORT_PIECE];
     uint8_t starts[SHORT_PIECE];
-    for (size_t i = 0; i < bytes; i++) {
-        ids[i] = bpe->byte_ids[(unsigned char)piece[i]];
-        starts[i] = (uint8_t)i;
+    size_t n = 0, length;
+    for (size_t i = 0; i < bytes; i += length, n++) {
+        ids[n] = first_symbol(bpe, piece + i, bytes - i, &length);
+        starts[n] = (uint8_t)i;
     }
-    size_t n = merge_short(bpe, ids, starts, bytes);
-    for (size_t i = 0; i < n; i++) FND_TRY(put_id(call, ids[i], piece + starts[i], err));
+    n = merge_short(bpe, ids, starts, n);
+    for (size_t i = 0; i < n; i++) FND_TRY(put_symbol(call, ids[i], piece + starts[i], (i + 1 < n ? starts[i + 1] : bytes) - starts[i], err));
     return FND_OK;
 }
 
@@ -184,6 +220,7 @@ static void heap_sink(fnd_bpe_scratch *s, size_t i) {
         if (entry <= s->heap[least]) break;
         s->heap[i] = s->heap[least];
         i = least;
+        s->steps++;
     }
     s->heap[i] = entry;
 }
@@ -208,7 +245,7 @@ static fnd_status heap_reserve(fnd_bpe_scratch *s, size_t count, fnd_error *err)
 static fnd_status heap_push(fnd_bpe_scratch *s, uint64_t entry, fnd_error *err) {
     FND_TRY(heap_reserve(s, s->heap_count + 1, err));
     size_t i = s->heap_count++;
-    for (; i > 0 && entry < s->heap[(i - 1) / 4]; i = (i - 1) / 4) s->heap[i] = s->heap[(i - 1) / 4];
+    for (; i > 0 && entry < s->heap[(i - 1) / 4]; i = (i - 1) / 4, s->steps++) s->heap[i] = s->heap[(i - 1) / 4];
     s->heap[i] = entry;
     return FND_OK;
 }
@@ -224,13 +261,20 @@ static fnd_status start_symbols(fnd_bpe_call *call, const char *piece, size_t by
     }
     FND_TRY(heap_reserve(s, bytes, err));
     s->heap_count = 0;
-    for (size_t i = 0; i < bytes; i++) {
-        uint32_t id = bpe->byte_ids[(unsigned char)piece[i]];
-        uint32_t right = i + 1 < bytes ? bpe->byte_ids[(unsigned char)piece[i + 1]] : FND_TOKEN_NONE;
-        uint32_t rank = rank_of(bpe, id, right);
-        s->symbols[i] = (symbol){ .prev = i ? (uint32_t)i - 1 : (uint32_t)NO_SYMBOL, .next = i + 1 < bytes ? (uint32_t)i + 1 : (uint32_t)NO_SYMBOL, .id = id, .rank = rank };
-        if (rank != (uint32_t)NO_RANK) s->heap[s->heap_count++] = (uint64_t)rank << 32 | i;
+    uint32_t before = (uint32_t)NO_SYMBOL;
+    size_t length;
+    for (size_t i = 0; i < bytes; i += length) {
+        uint32_t id = first_symbol(bpe, piece + i, bytes - i, &length);
+        s->symbols[i] = (symbol){ .prev = before, .next = (uint32_t)NO_SYMBOL, .id = id, .rank = (uint32_t)NO_RANK };
+        if (before != (uint32_t)NO_SYMBOL) {
+            symbol *left = &s->symbols[before];
+            left->next = (uint32_t)i;
+            left->rank = rank_of(bpe, left->id, id);
+            if (left->rank != (uint32_t)NO_RANK) s->heap[s->heap_count++] = (uint64_t)left->rank << 32 | before;
+        }
+        before = (uint32_t)i;
     }
+    s->steps += bytes;
     if (s->heap_count > 1) {
         for (size_t i = (s->heap_count - 2) / 4 + 1; i-- > 0;) heap_sink(s, i);
     }
@@ -240,12 +284,15 @@ static fnd_status start_symbols(fnd_bpe_call *call, const char *piece, size_t by
 /* The rank of the pair that begins at symbol i, after one of the two changed. */
 static fnd_status renew_rank(fnd_bpe_call *call, uint32_t i, fnd_error *err) {
     symbol *at = &call->scratch->symbols[i];
+    call->scratch->steps++;
     at->rank = at->next == (uint32_t)NO_SYMBOL ? (uint32_t)NO_RANK : rank_of(&call->t->bpe, at->id, call->scratch->symbols[at->next].id);
     return at->rank == (uint32_t)NO_RANK ? FND_OK : heap_push(call->scratch, (uint64_t)at->rank << 32 | i, err);
 }
 
 static fnd_status encode_long(fnd_bpe_call *call, const char *piece, size_t bytes, fnd_error *err) {
     fnd_bpe_scratch *s = call->scratch;
+    uint32_t whole = whole_word(call->t, piece, bytes);
+    if (whole != FND_TOKEN_NONE) return fnd_ids_add(call->ids, whole, err);
     FND_TRY(start_symbols(call, piece, bytes, err));
     while (s->heap_count) {
         uint64_t entry = heap_pop(s);
@@ -260,28 +307,49 @@ static fnd_status encode_long(fnd_bpe_call *call, const char *piece, size_t byte
         FND_TRY(renew_rank(call, i, err));
         if (left->prev != (uint32_t)NO_SYMBOL) FND_TRY(renew_rank(call, left->prev, err));
     }
-    for (uint32_t i = 0; i != (uint32_t)NO_SYMBOL; i = s->symbols[i].next) FND_TRY(put_id(call, s->symbols[i].id, piece + i, err));
+    for (uint32_t i = 0, next; i != (uint32_t)NO_SYMBOL; i = next) {
+        next = s->symbols[i].next;
+        FND_TRY(put_symbol(call, s->symbols[i].id, piece + i, (next == (uint32_t)NO_SYMBOL ? bytes : next) - i, err));
+    }
     return FND_OK;
 }
 
 /* ---- parts of a text ---- */
 
-static fnd_status encode_piece(void *user, const char *piece, size_t bytes, fnd_error *err) {
+fnd_status fnd_bpe_encode_piece(void *user, const char *piece, size_t bytes, fnd_error *err) {
     fnd_bpe_call *call = user;
-    if (bytes == 1) return put_id(call, call->t->bpe.byte_ids[(unsigned char)*piece], piece, err);
+    size_t length;
+    if (bytes == 1) return put_symbol(call, first_symbol(&call->t->bpe, piece, 1, &length), piece, 1, err);
     if (bytes <= SHORT_PIECE) return encode_word(call, piece, bytes, err);
     return encode_long(call, piece, bytes, err);
 }
 
+fnd_status fnd_bpe_encode_prefixed(fnd_bpe_call *call, const char *piece, size_t bytes, fnd_error *err) {
+    fnd_bpe_scratch *s = call->scratch;
+    if (s->prefixed_capacity <= bytes) {
+        char *prefixed = fnd_alloc_resized(s->prefixed, bytes + 64, 1);
+        if (!prefixed) return no_memory(err);
+        s->prefixed = prefixed;
+        s->prefixed_capacity = bytes + 64;
+    }
+    s->prefixed[0] = ' ';
+    if (bytes) memcpy(s->prefixed + 1, piece, bytes);
+    fnd_bpe_call copied = *call;
+    copied.base_offset += (size_t)(piece - call->base);
+    copied.base = s->prefixed + 1;
+    return fnd_bpe_encode_piece(&copied, s->prefixed, bytes + 1, err);
+}
+
 fnd_status fnd_bpe_encode(fnd_bpe_call *call, const char *part, size_t bytes, fnd_error *err) {
+    if (call->t->bpe.spm) return fnd_spm_encode(call, part, bytes, err);
     while (bytes) {
         size_t valid = fnd_utf8_valid(part, bytes);
-        if (valid) FND_TRY(fnd_splitter_run(call->t->splitter, call->scratch->split, part, valid, encode_piece, call, err));
+        if (valid) FND_TRY(fnd_splitter_run(call->t->splitter, call->scratch->split, part, valid, fnd_bpe_encode_piece, call, err));
         part += valid;
         bytes -= valid;
         if (!bytes) break;
         /* No character: a piece of its own, one byte long. */
-        FND_TRY(encode_piece(call, part, 1, err));
+        FND_TRY(fnd_bpe_encode_piece(call, part, 1, err));
         part++;
         bytes--;
     }

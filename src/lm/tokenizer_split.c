@@ -1,49 +1,24 @@
-/* tokenizer_split.c - the pre-tokenizers, as the regular expressions of their published definitions.
+/* tokenizer_split.c - cutting text by the steps of a pre-tokenizer, with PCRE2.
  *
- * A pre-tokenizer is a list of steps. Each step cuts every piece of the step before: what its
- * expression matches is a piece, and so is what lies between two matches. An expression sees one
- * piece only, so that "end of text" in a lookahead means the end of the piece.
- *
- * Classes follow the Unicode version of the PCRE2 library (10.42: Unicode 14). White space is spelt
- * out because PCRE2's \s contains U+180E, which is no white space since Unicode 6.3. */
-#include "lm/tokenizer_split.h"
+ * Classes of characters follow the Unicode version of the PCRE2 library (10.42: Unicode 14). */
 #include "base/base.h"
 #include "base/memory.h"
+#include "lm/tokenizer_split.h"
 
-#include <stdio.h>
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#define WS "\\t-\\r\\x{85}\\p{Z}"
-
-enum { STEPS_LIMIT = 8 };
-
-typedef struct pretokenizer {
-    const char *name;
-    bool adds_bos;
-    const char *steps[STEPS_LIMIT + 1]; /* NULL-terminated */
-} pretokenizer;
-
-#define DIGIT_STEP "\\p{N}"
-#define GPT2_STEP  "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" WS "\\p{L}\\p{N}]+|[" WS "]+(?![^" WS "])|[" WS "]+"
-#define QWEN2_STEP "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^" WS "\\p{L}\\p{N}]+[\\r\\n]*|[" WS "]*[\\r\\n]+|[" WS "]+(?![^" WS "])|[" WS "]+"
-
-static const pretokenizer pretokenizers[] = {
-    { .name = "qwen2", .steps = { QWEN2_STEP } },
-    { .name = "smollm", .steps = { DIGIT_STEP, GPT2_STEP } },
-};
-
 struct fnd_splitter {
-    const pretokenizer *kind;
+    const fnd_pretokenizer *kind;
     pcre2_general_context *memory;
     pcre2_match_context *match;
-    pcre2_code *codes[STEPS_LIMIT];
-    bool jit[STEPS_LIMIT];
+    pcre2_code *codes[FND_SPLIT_STEPS];
+    bool jit[FND_SPLIT_STEPS];
     int step_count;
 };
 
 struct fnd_split_state {
-    pcre2_match_data *data[STEPS_LIMIT];
+    pcre2_match_data *data[FND_SPLIT_STEPS];
     int step_count;
 };
 
@@ -60,40 +35,21 @@ static void pcre_free(void *block, void *unused) {
 static fnd_status compile_step(fnd_splitter *s, int i, fnd_error *err) {
     int number;
     size_t offset;
-    s->codes[i] = pcre2_compile((PCRE2_SPTR)s->kind->steps[i], PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &number, &offset, NULL);
+    const fnd_split_step *step = &s->kind->steps[i];
+    s->codes[i] = pcre2_compile((PCRE2_SPTR)step->pattern, PCRE2_ZERO_TERMINATED, step->bytes ? 0 : PCRE2_UTF | PCRE2_UCP, &number, &offset, NULL);
     if (!s->codes[i]) {
         char text[128];
         pcre2_get_error_message(number, (PCRE2_UCHAR *)text, sizeof text);
         return fnd_fail(err, number == PCRE2_ERROR_NOMEMORY ? FND_ERR_MEMORY : FND_ERR_COMPILE,
-                        "step %d of the pre-tokenizer \"%s\" did not compile at offset %zu: %s", i, s->kind->name, offset, text);
+                        "step %d of the pre-tokenizer \"%s\" did not compile at offset %zu: %s", i, s->kind->names[0], offset, text);
     }
     /* Where pages may not be made executable PCRE2 interprets: slower, the same result. */
     s->jit[i] = pcre2_jit_compile(s->codes[i], PCRE2_JIT_COMPLETE) == 0;
     return FND_OK;
 }
 
-static const pretokenizer *find_pretokenizer(fnd_span name) {
-    for (size_t i = 0; i < FND_COUNT(pretokenizers); i++) {
-        if (fnd_span_equal(name, pretokenizers[i].name)) return &pretokenizers[i];
-    }
-    return NULL;
-}
-
-static fnd_status unknown_pretokenizer(fnd_span name, fnd_error *err) {
-    char shown[64], known[256];
-    size_t used = 0;
-    for (size_t i = 0; i < FND_COUNT(pretokenizers) && used < sizeof known - 40; i++) {
-        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", pretokenizers[i].name);
-    }
-    return fnd_fail(err, FND_ERR_UNSUPPORTED, "the pre-tokenizer \"%s\" (tokenizer.ggml.pre) is not supported; supported are: %s",
-                    fnd_span_quote(name, shown, sizeof shown), known);
-}
-
-fnd_status fnd_splitter_open(fnd_span name, fnd_splitter **out, bool *adds_bos, fnd_error *err) {
+fnd_status fnd_splitter_open(const fnd_pretokenizer *kind, fnd_splitter **out, fnd_error *err) {
     *out = NULL;
-    const pretokenizer *kind = find_pretokenizer(name);
-    if (!kind) return unknown_pretokenizer(name, err);
-    *adds_bos = kind->adds_bos;
     fnd_splitter *s = fnd_alloc_zeroed(1, sizeof *s);
     if (!s) return fnd_fail(err, FND_ERR_MEMORY, "out of memory while opening the tokenizer");
     s->kind = kind;
@@ -101,7 +57,7 @@ fnd_status fnd_splitter_open(fnd_span name, fnd_splitter **out, bool *adds_bos, 
     s->match = s->memory ? pcre2_match_context_create(s->memory) : NULL;
     fnd_status status = s->match ? FND_OK : fnd_fail(err, FND_ERR_MEMORY, "out of memory while opening the tokenizer");
     if (s->match) pcre2_set_match_limit(s->match, UINT32_MAX);
-    for (; status == FND_OK && kind->steps[s->step_count]; s->step_count++) status = compile_step(s, s->step_count, err);
+    for (; status == FND_OK && kind->steps[s->step_count].pattern; s->step_count++) status = compile_step(s, s->step_count, err);
     if (status != FND_OK) {
         fnd_splitter_close(s);
         return status;
@@ -112,7 +68,7 @@ fnd_status fnd_splitter_open(fnd_span name, fnd_splitter **out, bool *adds_bos, 
 
 void fnd_splitter_close(fnd_splitter *s) {
     if (!s) return;
-    for (int i = 0; i < STEPS_LIMIT; i++) pcre2_code_free(s->codes[i]);
+    for (int i = 0; i < FND_SPLIT_STEPS; i++) pcre2_code_free(s->codes[i]);
     pcre2_match_context_free(s->match);
     pcre2_general_context_free(s->memory);
     fnd_free_memory(s);
@@ -156,7 +112,7 @@ static fnd_status next_match(const split_run *r, int step, const char *text, siz
     if (n < 0) {
         char why[128];
         pcre2_get_error_message(n, (PCRE2_UCHAR *)why, sizeof why);
-        return fnd_fail(r->err, n == PCRE2_ERROR_NOMEMORY ? FND_ERR_MEMORY : FND_ERR_LIMIT, "the pre-tokenizer \"%s\" failed on the text: %s", s->kind->name, why);
+        return fnd_fail(r->err, n == PCRE2_ERROR_NOMEMORY ? FND_ERR_MEMORY : FND_ERR_LIMIT, "the pre-tokenizer \"%s\" failed on the text: %s", s->kind->names[0], why);
     }
     const size_t *range = pcre2_get_ovector_pointer(data);
     match[0] = range[0];

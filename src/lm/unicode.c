@@ -80,6 +80,17 @@ size_t fnd_utf8_valid(const char *text, size_t bytes) {
     return i;
 }
 
+static bool is_space(uint32_t code) {
+    return (code >= 9 && code <= 13) || code == ' ' || code == 0x85 || code == 0xA0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 || code == 0x202F ||
+           code == 0x205F || code == 0x3000;
+}
+
+size_t fnd_unicode_spaces(const char *text, size_t bytes) {
+    size_t i = 0, n;
+    while ((n = fnd_utf8_char(text + i, bytes - i)) > 0 && is_space(fnd_utf8_code(text + i))) i += n;
+    return i;
+}
+
 void fnd_byte_letters(uint16_t letters[256]) {
     unsigned next = 256;
     for (unsigned b = 0; b < 256; b++) {

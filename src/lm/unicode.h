@@ -17,6 +17,9 @@ size_t fnd_utf8_valid(const char *text, size_t bytes);
 /* Is the whole text (1..3 bytes) the beginning of a character whose rest may still come? */
 bool fnd_utf8_partial(const char *text, size_t bytes);
 
+/* Bytes of white space (Unicode's White_Space) that text begins with. */
+size_t fnd_unicode_spaces(const char *text, size_t bytes);
+
 /* The alphabet in which byte-level vocabularies spell bytes: the 188 printable bytes of Latin-1 are
  * themselves, the other 68 are U+0100, U+0101 ... in order. */
 enum { FND_BYTE_LETTERS = 256 + 68 };
