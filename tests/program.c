@@ -1,4 +1,7 @@
 /* program.c - running the program beside the tests. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* posix_openpt */
+#endif
 #include "program.h"
 #include "base/process.h"
 #include "test.h"
@@ -10,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -63,9 +67,38 @@ static void set_environment(void) {
     setenv("FOUNDRY_CACHE_DIR", program_temp("cache"), 1);
 }
 
-static int open_output(program_output output, FILE *kept) {
+/* A terminal of our own: what the program writes to one end is read from the other. */
+typedef struct terminal {
+    int ours, its;
+} terminal;
+
+static bool open_terminal(terminal *t) {
+    struct termios raw;
+    t->ours = posix_openpt(O_RDWR | O_NOCTTY);
+    if (t->ours < 0 || grantpt(t->ours) != 0 || unlockpt(t->ours) != 0) return false;
+    t->its = open(ptsname(t->ours), O_RDWR | O_NOCTTY);
+    if (t->its < 0 || tcgetattr(t->its, &raw) != 0) return false;
+    cfmakeraw(&raw);
+    return tcsetattr(t->its, TCSANOW, &raw) == 0 && fcntl(t->ours, F_SETFL, O_NONBLOCK) == 0;
+}
+
+static void close_terminal(terminal *t) {
+    if (t->ours >= 0) close(t->ours);
+    if (t->its >= 0) close(t->its);
+}
+
+static void read_terminal(const terminal *t, FILE *to) {
+    char block[4096];
+    ssize_t n;
+    while (t->ours >= 0 && (n = read(t->ours, block, sizeof block)) > 0) fwrite(block, 1, (size_t)n, to);
+    fflush(to);
+}
+
+static int open_output(program_output output, const terminal *t, FILE *kept) {
     int ends[2];
     switch (output) {
+    case PROGRAM_TERMINAL:
+        return t->its;
     case PROGRAM_FULL:
         return open("/dev/full", O_WRONLY);
     case PROGRAM_NO_READER:
@@ -77,7 +110,7 @@ static int open_output(program_output output, FILE *kept) {
     }
 }
 
-static void be_the_program(const program_desc *desc, FILE *in, FILE *out, FILE *err) {
+static void be_the_program(const program_desc *desc, const terminal *t, FILE *in, FILE *out, FILE *err) {
     char *argv[MAX_WORDS + 2] = { "foundry" };
     size_t count = 1;
     for (size_t i = 0; desc->words[i] && count <= MAX_WORDS; i++) {
@@ -88,8 +121,9 @@ static void be_the_program(const program_desc *desc, FILE *in, FILE *out, FILE *
     if (desc->file_limit) setrlimit(RLIMIT_FSIZE, &(struct rlimit){ desc->file_limit, desc->file_limit });
     if (desc->path) setenv("PATH", desc->path, 1);
     signal(SIGINT, SIG_DFL);
-    int to = open_output(desc->output, out);
-    if (dup2(fileno(in), 0) < 0 || dup2(to, 1) < 0 || dup2(desc->output == PROGRAM_BOTH ? to : fileno(err), 2) < 0) _exit(126);
+    int to = open_output(desc->output, t, out);
+    bool both = desc->output == PROGRAM_BOTH || desc->output == PROGRAM_TERMINAL;
+    if (dup2(fileno(in), 0) < 0 || dup2(to, 1) < 0 || dup2(both ? to : fileno(err), 2) < 0) _exit(126);
     if (desc->output == PROGRAM_CLOSED) close(1);
     execv(program_path(), argv);
     _exit(127);
@@ -102,13 +136,14 @@ static bool is_empty(FILE *file) {
     return fstat(fileno(file), &st) != 0 || st.st_size == 0;
 }
 
-static int wait_for(pid_t child, const program_desc *desc, FILE *out) {
+static int wait_for(pid_t child, const program_desc *desc, const terminal *t, FILE *out) {
     struct timespec start, now, nap = { 0, 1000000 };
     bool interrupt = desc->interrupt, timed = desc->interrupt_ms != 0;
     int status;
     clock_gettime(CLOCK_MONOTONIC, &start);
     for (;;) {
         pid_t done = waitpid(child, &status, WNOHANG);
+        read_terminal(t, out);
         if (done == child) return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
         if (done < 0 && errno != EINTR) return -1;
         if (interrupt && !is_empty(out)) {
@@ -142,14 +177,17 @@ static char *read_all(FILE *file, size_t *bytes) {
 void program_run_desc(program_result *r, const program_desc *desc) {
     FILE *in = tmpfile(), *out = tmpfile(), *err = tmpfile();
     size_t err_bytes;
+    terminal t = { -1, -1 };
+    if (desc->output == PROGRAM_TERMINAL && !open_terminal(&t)) fnd_test_failed(__FILE__, __LINE__, "no terminal could be made: %s", strerror(errno));
     if (!in || !out || !err) abort();
     program_temp("cache"); /* make the folder here: the child would remove it */
     if (desc->input) fputs(desc->input, in);
     rewind(in);
     fflush(NULL);
     pid_t child = fork();
-    if (child == 0) be_the_program(desc, in, out, err);
-    r->exit_code = child < 0 ? -1 : wait_for(child, desc, out);
+    if (child == 0) be_the_program(desc, &t, in, out, err);
+    r->exit_code = child < 0 ? -1 : wait_for(child, desc, &t, out);
+    close_terminal(&t);
     r->out = read_all(out, &r->out_bytes);
     r->err = read_all(err, &err_bytes);
     fclose(in);

@@ -13,8 +13,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* PROGRAM_BOTH: standard error goes where standard output does. */
-typedef enum program_output { PROGRAM_KEEP, PROGRAM_BOTH, PROGRAM_CLOSED, PROGRAM_FULL, PROGRAM_NO_READER } program_output;
+/* PROGRAM_BOTH: standard error goes where standard output does; PROGRAM_TERMINAL: both to a terminal,
+ * which changes nothing. */
+typedef enum program_output { PROGRAM_KEEP, PROGRAM_BOTH, PROGRAM_TERMINAL, PROGRAM_CLOSED, PROGRAM_FULL, PROGRAM_NO_READER } program_output;
 
 typedef struct program_desc {
     const char *const *words;     /* behind the program's name; ends with NULL */

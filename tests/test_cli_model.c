@@ -62,6 +62,25 @@ TEST(cli_run_notes_stand_on_lines_of_their_own) {
     program_free(&both);
 }
 
+/* On a terminal progress is one line that is taken away again, and the answer ends its line. */
+TEST(cli_run_on_a_terminal) {
+    NEED(program_there(), not_built);
+    program_result apart, r;
+    const char *words[] = { "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "8", NULL };
+    program_run_desc(&apart, &(program_desc){ .words = words });
+    program_run_desc(&r, &(program_desc){ .words = words, .output = PROGRAM_TERMINAL });
+    CHECK_MSG(r.exit_code == 0, "%d: %s", r.exit_code, r.out);
+    const char *progress = strstr(r.out, "\r\033[Kreading"), *answer = strstr(r.out, apart.out);
+    CHECK_MSG(progress != NULL, "no line of progress: %s", r.out);
+    REQUIRE(answer != NULL);
+    CHECK(progress < answer && !strstr(answer, "reading"));
+    CHECK_MSG(answer >= r.out + 4 && memcmp(answer - 4, "\r\033[K", 4) == 0, "the line of progress was left behind: %s", r.out);
+    CHECK_MSG(answer[apart.out_bytes] == '\n' && strstr(answer, "\nfoundry: "), "notes do not begin a line of their own: %s", answer);
+    CHECK(!strstr(r.out, "foundry: reading")); /* no plain lines */
+    program_free(&apart);
+    program_free(&r);
+}
+
 TEST(cli_run_reads_the_prompt_from_a_file) {
     NEED(program_there(), not_built);
     program_result a, b;

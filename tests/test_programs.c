@@ -486,17 +486,17 @@ TEST(programs_allocate_nothing_when_run) {
     user_close(&u);
 }
 
-static void check_token_allocations(fnd_session *s, fnd_error *err) {
+static void check_token_allocations(fnd_session *s, const fnd_sampling *sampling, fnd_error *err) {
     uint32_t id = 3;
     fnd_status status = FND_OK;
     for (int i = 0; i < 3 && status == FND_OK; i++) { /* kernels of sampling are found on first use */
         status = fnd_session_eval(s, &id, 1, err);
-        if (status == FND_OK) status = fnd_session_sample(s, &(fnd_sampling){ 0 }, &id, err);
+        if (status == FND_OK) status = fnd_session_sample(s, sampling, &id, err);
     }
     uint64_t before = fnd_memory_allocations();
     for (int i = 0; i < 10 && status == FND_OK; i++) {
         status = fnd_session_eval(s, &id, 1, err);
-        if (status == FND_OK) status = fnd_session_sample(s, &(fnd_sampling){ 0 }, &id, err);
+        if (status == FND_OK) status = fnd_session_sample(s, sampling, &id, err);
     }
     CHECK_MSG(status == FND_OK, "%s", err->text);
     CHECK_MSG(fnd_memory_allocations() == before, "%llu allocations in 10 tokens", (unsigned long long)(fnd_memory_allocations() - before));
@@ -518,7 +518,8 @@ TEST(programs_allocate_nothing_in_a_token) {
         if (status == FND_OK) status = fnd_model_load(f, &(fnd_model_desc){ .path = path }, &m, &err);
         if (status == FND_OK) status = fnd_session_open(m, &(fnd_session_desc){ .batch = 16 }, &s, &err);
         CHECK_MSG(status == FND_OK, "%s", err.text);
-        if (status == FND_OK) check_token_allocations(s, &err);
+        if (status == FND_OK) check_token_allocations(s, &(fnd_sampling){ 0 }, &err);
+        if (status == FND_OK) check_token_allocations(s, &(fnd_sampling){ .temperature = 1, .top_k = 40, .top_p = 0.9f, .min_p = 0.01f, .seed = 5 }, &err);
         fnd_session_close(s);
         fnd_model_free(m);
         if (f) CHECK_OK(fnd_close(f, &err), &err);
