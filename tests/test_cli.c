@@ -279,6 +279,8 @@ TEST(cli_files_that_are_no_models) {
     fnd_error err = { 0 };
     refuse_everywhere(program_temp("missing.gguf"), "missing.gguf");
     refuse_everywhere("/", "/");
+    CHECK(mkfifo(program_temp("pipe.gguf"), 0600) == 0);
+    refuse_everywhere(program_temp("pipe.gguf"), "pipe.gguf is not a regular file");
     CHECK_OK(fnd_file_write(program_temp("empty.gguf"), "", 0, &err), &err);
     refuse_everywhere(program_temp("empty.gguf"), "empty.gguf");
     CHECK_OK(fnd_file_write(program_temp("text.gguf"), "this is a text, not a model\n", 28, &err), &err);

@@ -1,6 +1,7 @@
 /* test_cli_model.c - the program with a model: what it prints, and what ends it. */
 #include "base/base.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "program.h"
 #include "test.h"
 #include "tiny_model.h"
@@ -106,6 +107,20 @@ TEST(cli_run_seed_repeats) {
     RUN(&a, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "4", "--temperature", "1");
     CHECK_HAS(a.err, "--seed");
     program_free(&a);
+}
+
+/* The smallest --top-p leaves the most likely token, as --top-k 1 does. */
+TEST(cli_run_top_p_of_nothing) {
+    NEED(program_there(), not_built);
+    program_result greedy, r;
+    RUN(&greedy, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "8");
+    RUN(&r, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "8", "--temperature", "5", "--top-p", "0");
+    CHECK_STR(r.out, greedy.out);
+    program_free(&r);
+    RUN(&r, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "8", "--temperature", "5", "--top-k", "1");
+    CHECK_STR(r.out, greedy.out);
+    program_free(&r);
+    program_free(&greedy);
 }
 
 TEST(cli_run_context_ends) {
@@ -298,7 +313,24 @@ TEST(cli_profile) {
     CHECK_MSG(trace != NULL, "%s", where.text);
     json_decref(trace);
     program_free(&r);
-    PROGRAM_REFUSED(1, "no/such/folder", "profile", "--model", tiny_model(), "--prompt-tokens", "8", "--tokens", "2", "--trace", "no/such/folder/t.json");
+    PROGRAM_REFUSED(1, "no/such/folder", "profile", "--model", "no-model", "--trace", "no/such/folder/t.json"); /* before anything else */
+    PROGRAM_REFUSED(1, "cannot write /: it is a folder", "profile", "--model", "no-model", "--lines", "/");
+    PROGRAM_REFUSED(2, "each needs its own", "profile", "--model", "no-model", "--lines", "x.json", "--trace", "x.json");
+    RUN(&r, "profile", "--model", tiny_model(), "--prompt-tokens", "8", "--tokens", "2", "--lines", program_temp("lines.json"));
+    CHECK_MSG(r.exit_code == 0, "%s", r.err);
+    char *lines = NULL;
+    size_t bytes = 0;
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_file_read(program_temp("lines.json"), 1 << 24, &lines, &bytes, &err), &err);
+    size_t count = 0;
+    for (char *line = lines ? strtok(lines, "\n") : NULL; line; line = strtok(NULL, "\n"), count++) {
+        json_t *record = json_loads(line, 0, &where);
+        CHECK_MSG(record != NULL, "%s: %s", where.text, line);
+        json_decref(record);
+    }
+    CHECK(count > 10);
+    fnd_free_memory(lines);
+    program_free(&r);
 }
 
 /* ---- options of every command ---- */

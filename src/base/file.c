@@ -19,7 +19,7 @@ uint64_t fnd_now_ns(void) {
 
 fnd_status fnd_map_open(const char *path, fnd_map *out, fnd_error *err) {
     *out = (fnd_map){ 0 };
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer is no file, and not to be waited for */
     if (fd < 0) return fnd_fail(err, FND_ERR_FILE, "cannot open %s: %s", path, strerror(errno));
     struct stat st;
     fnd_status status = FND_OK;

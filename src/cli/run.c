@@ -5,6 +5,7 @@
 #include "foundry/chat.h"
 #include "foundry/profile.h"
 
+#include <float.h>
 #include <stddef.h>
 #include <time.h>
 #include <unistd.h>
@@ -163,7 +164,7 @@ static void set_sampling(const run_options *o, fnd_sampling *out) {
     *out = (fnd_sampling){
         .temperature = (float)o->temperature,
         .top_k = o->top_k,
-        .top_p = (float)o->top_p,
+        .top_p = o->top_p > 0 ? (float)o->top_p : FLT_MIN, /* of nothing there is still the first; 0 would mean all */
         .min_p = (float)o->min_p,
         .seed = o->seed.given ? o->seed.value : fnd_now_ns() ^ (uint64_t)time(NULL) << 32,
     };

@@ -4,6 +4,10 @@
 #include "base/memory.h"
 #include "lm/unicode.h"
 
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 enum { TEXT_LIMIT_BYTES = 256 << 20 };
 
 fnd_status fnd_cli_one_of(const char *command, const char *first, const void *a, const char *second, const void *b, fnd_error *err) {
@@ -26,5 +30,21 @@ fnd_status fnd_cli_read_text(const char *text, const char *file, char **data, si
         FND_TRY(fnd_file_read(file, TEXT_LIMIT_BYTES, data, bytes, err));
     }
     fnd_cli_note_utf8("the text", *data, *bytes);
+    return FND_OK;
+}
+
+fnd_status fnd_cli_check_writable(const char *path, fnd_error *err) {
+    char folder[FND_PATH_BYTES];
+    struct stat st;
+    if (!path) return FND_OK;
+    bool there = stat(path, &st) == 0;
+    if (there && S_ISDIR(st.st_mode)) return fnd_fail(err, FND_ERR_FILE, "cannot write %s: it is a folder", path);
+    if (there && access(path, W_OK) != 0) return fnd_fail(err, FND_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
+    if (there) return FND_OK;
+    const char *slash = strrchr(path, '/');
+    size_t bytes = slash ? fnd_max_size((size_t)(slash - path), 1) : 1;
+    if (bytes >= sizeof folder) return fnd_fail(err, FND_ERR_FILE, "cannot write a file with a name of %zu bytes", strlen(path));
+    snprintf(folder, sizeof folder, "%.*s", (int)bytes, slash ? path : ".");
+    if (access(folder, W_OK) != 0) return fnd_fail(err, FND_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
     return FND_OK;
 }

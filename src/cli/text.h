@@ -11,6 +11,9 @@ FND_USE_RESULT fnd_status fnd_cli_one_of(const char *command, const char *first,
  * noted. Free with fnd_free_memory. */
 FND_USE_RESULT fnd_status fnd_cli_read_text(const char *text, const char *file, char **data, size_t *bytes, fnd_error *err);
 
+/* Found out before the work begins: FND_ERR_FILE when no file can be written at this path. NULL is fine. */
+FND_USE_RESULT fnd_status fnd_cli_check_writable(const char *path, fnd_error *err);
+
 /* A note when it is not UTF-8. */
 void fnd_cli_note_utf8(const char *what, const char *text, size_t bytes);
 

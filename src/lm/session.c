@@ -36,6 +36,8 @@ static fnd_status make_caches(fnd_session *s, fnd_error *err) {
     s->k_cache = fnd_alloc_zeroed(m->layers, sizeof *s->k_cache);
     s->v_cache = fnd_alloc_zeroed(m->layers, sizeof *s->v_cache);
     if (!s->k_cache || !s->v_cache) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the caches of %u layers", m->layers);
+    s->tokens = fnd_alloc_zeroed(s->context, sizeof *s->tokens); /* pages that are not yet used take no memory */
+    if (!s->tokens) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the ids of %u tokens", s->context);
     for (uint32_t i = 0; i < m->layers; i++) {
         FND_TRY(fnd_reserve(s->m->f, FND_F16, fnd_shape4(blocks, m->kv_heads, m->head_dim, FND_KV_BLOCK), &s->k_cache[i], err));
         FND_TRY(fnd_reserve(s->m->f, FND_F16, fnd_shape4(blocks, m->kv_heads, FND_KV_BLOCK, m->head_dim), &s->v_cache[i], err));
@@ -52,20 +54,9 @@ uint64_t fnd_session_cache_bytes(const fnd_session *s, uint32_t positions) {
     return blocks_of(positions) * (fnd_tensor_bytes(t) / t->shape[0]);
 }
 
-static fnd_status grow_tokens(fnd_session *s, uint32_t positions, fnd_error *err) {
-    if (positions <= s->token_room) return FND_OK;
-    size_t room = fnd_min_size(fnd_max_size(positions, fnd_max_size(1024, 2 * (size_t)s->token_room)), s->context);
-    uint32_t *tokens = fnd_alloc_resized(s->tokens, room, sizeof *tokens);
-    if (!tokens) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %zu tokens", room);
-    s->tokens = tokens;
-    s->token_room = (uint32_t)room;
-    return FND_OK;
-}
-
 /* Doubles, so most tokens find room. */
 fnd_status fnd_session_grow(fnd_session *s, uint32_t positions, fnd_error *err) {
     uint64_t blocks = blocks_of(positions);
-    FND_TRY(grow_tokens(s, positions, err));
     if (blocks <= fnd_usable(&s->k_cache[s->m->info.layers - 1].t)) return FND_OK;
     for (uint32_t i = 0; i < s->m->info.layers; i++) {
         FND_TRY(fnd_grow(s->m->f, &s->k_cache[i], blocks, err));

@@ -30,8 +30,7 @@ struct fnd_session {
     fnd_program     *heads;             /* up to FND_HEAD_ROWS rows of `last` */
     fnd_program     *shift;             /* drop positions; NULL until it is needed */
     fnd_sampler      sampler;
-    uint32_t        *tokens;            /* [position], with room for token_room */
-    uint32_t         token_room;
+    uint32_t        *tokens;            /* [position] of [context] */
     bool             has_logits;
     float           *mark;              /* [vocab]: the logits at mark_position; NULL until it is needed */
     uint32_t         mark_position;     /* 0: there is no mark */
