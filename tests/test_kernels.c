@@ -676,6 +676,28 @@ TEST(kernels_argmax) {
     }
 }
 
+/* ---- heads ---- */
+
+/* A head is a row of its own. */
+static void check_head_norm(kernel_bench *b, uint64_t tokens, uint64_t heads, uint64_t head_dim) {
+    bench_tensor *x = bench_inout(b, "x", FND_F32, fnd_shape3(tokens, heads, head_dim));
+    bench_tensor *gamma = bench_in(b, "gamma", FND_F32, fnd_shape1(head_dim));
+    bench_f32(b, "eps", 1e-6f);
+    ref_val *want = rmsnorm_ref(x->v, gamma->v, (double)1e-6f, tokens * heads, head_dim);
+    if (bench_run(b, "head_norm")) bench_compare(b, x, want, "head_norm");
+    free(want);
+    bench_clear(b);
+}
+
+TEST(kernels_head_norm) {
+    ON_EVERY_DEVICE(b) {
+        check_head_norm(&b, 1, 1, 16);
+        check_head_norm(&b, 1, 5, 128);
+        check_head_norm(&b, 7, 3, 80);
+        check_head_norm(&b, 3, 2, 33);
+    }
+}
+
 /* ---- what cannot be written ---- */
 
 TEST(kernels_refuse_single_values_in_blocks) {
@@ -707,7 +729,7 @@ TEST(kernels_refuse_single_values_in_blocks) {
 /* ---- nothing is forgotten ---- */
 
 TEST(kernels_all_shipped_are_tested) {
-    static const char *const others[] = { "rmsnorm", "copy", "softmax", "silu", "gelu", "add", "swiglu", "embed", "repack", "kv_write", "attention", "attention_decode", "rope", "argmax_partial", "argmax_pick",
+    static const char *const others[] = { "rmsnorm", "head_norm", "copy", "softmax", "silu", "gelu", "add", "swiglu", "embed", "repack", "kv_write", "attention", "attention_decode", "rope", "argmax_partial", "argmax_pick",
                                           /* test_kernels_create.c */ "arange", "arange_i32", "fill", "ones", "random_uniform", "kv_rearrange", "sample_partial", "sample_pick", "sample_penalize", "sample_typical", "kv_shift" };
     for (size_t i = 0; i < fnd_shipped_count(); i++) {
         bool tested = false;

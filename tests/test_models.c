@@ -1,5 +1,5 @@
-/* test_models.c - toy models of both architectures, fused, unfused, portable and simulated, against a
- * forward pass in f64 (toy_model.c). */
+/* test_models.c - toy models of every architecture, with every scaling of RoPE, fused, unfused, portable and
+ * simulated, against a forward pass in f64 (toy_model.c). */
 #include "base/process.h"
 #include "foundry/model.h"
 #include "kernel_bench.h"
@@ -20,6 +20,33 @@ static const toy_desc models[] = {
 enum { MODELS = sizeof models / sizeof *models,
        IDS = 45 };
 
+/* What the architectures beside those have of their own: heads that are normalised, with a head_dim that is
+ * not dim / heads; joined tensors, a part of each head that RoPE leaves alone. */
+static const toy_desc other_models[] = {
+    { .architecture = "qwen3", .layers = 2, .dim = 64, .hidden_dim = 96, .heads = 4, .kv_heads = 2, .head_dim = 32, .context = 128 },
+    { .architecture = "phi3", .layers = 2, .dim = 64, .hidden_dim = 72, .heads = 2, .kv_heads = 1, .context = 128, .rope_dim = 24, .bias = true, .untied = true },
+    { .architecture = "phi3", .layers = 2, .dim = 256, .hidden_dim = 256, .heads = 4, .kv_heads = 2, .context = 128, .untied = true, .embedding = FND_Q4_K, .head = FND_Q6_K, .matrices = FND_Q4_K, .down = FND_Q6_K },
+};
+enum { OTHERS = sizeof other_models / sizeof *other_models };
+
+/* Every scaling of RoPE that there are files of, always beyond the original context, but for one. */
+#define SHAPE .layers = 2, .dim = 64, .hidden_dim = 64, .heads = 2, .kv_heads = 1, .context = 128
+static const toy_desc scalings[] = {
+    { .architecture = "llama", SHAPE, .scaling = TOY_LINEAR, .factor = 3.0 },
+    { .architecture = "llama", SHAPE, .scaling = TOY_LINEAR, .factor = 2.5, .scaling_untold = true },
+    { .architecture = "llama", SHAPE, .scaling = TOY_YARN, .factor = 4.0, .original = 32 },
+    { .architecture = "llama", SHAPE, .scaling = TOY_LLAMA3, .factor = 8.0, .original = 32 },
+    { .architecture = "qwen2", SHAPE, .scaling = TOY_LINEAR, .factor = 3.0, .bias = true },
+    { .architecture = "qwen2", SHAPE, .scaling = TOY_YARN, .factor = 4.0, .original = 32, .bias = true },
+    { .architecture = "qwen3", SHAPE, .scaling = TOY_LINEAR, .factor = 3.0 },
+    { .architecture = "qwen3", SHAPE, .scaling = TOY_YARN, .factor = 4.0, .original = 32 },
+    { .architecture = "phi3", SHAPE, .scaling = TOY_LONGROPE, .original = 32 },
+    { .architecture = "phi3", SHAPE, .scaling = TOY_LONGROPE, .original = 64, .rope_dim = 24, .scaling_untold = true, .session = 65 },
+    { .architecture = "phi3", SHAPE, .scaling = TOY_LONGROPE, .original = 64, .session = 64 },
+};
+#undef SHAPE
+enum { SCALINGS = sizeof scalings / sizeof *scalings };
+
 typedef struct toy {
     toy_model m;
     char dir[FND_PROCESS_PATH_BYTES], path[FND_PROCESS_PATH_BYTES + 16];
@@ -27,14 +54,14 @@ typedef struct toy {
     double *want; /* [IDS, TOY_VOCAB] */
 } toy;
 
-static bool toy_open(toy *t, size_t index) {
+static bool toy_open(toy *t, const toy_desc *desc, uint32_t seed) {
     fnd_error err = { 0 };
     *t = (toy){ .dir = "" };
     CHECK_OK(fnd_process_temp_dir(t->dir, &err), &err);
     if (err.status != FND_OK) return false;
     snprintf(t->path, sizeof t->path, "%s/toy.gguf", t->dir);
-    bench_seed(index + 1);
-    toy_make(&t->m, &models[index], t->path);
+    bench_seed(seed);
+    toy_make(&t->m, desc, t->path);
     for (size_t i = 0; i < IDS; i++) t->ids[i] = bench_below(TOY_VOCAB);
     t->want = calloc((size_t)IDS * TOY_VOCAB, sizeof(double));
     if (!t->want) abort();
@@ -122,7 +149,7 @@ static fnd_status look(void *ctx, size_t index, const float *logits, fnd_error *
 static void check_logits(const toy *t, const way *w, size_t many, size_t ones) {
     runner r;
     float logits[TOY_VOCAB];
-    if (!runner_open(&r, w, t->path, &(fnd_session_desc){ .batch = 16 })) return;
+    if (!runner_open(&r, w, t->path, &(fnd_session_desc){ .batch = 16, .context = t->m.d.session })) return;
     bool codes = r.codes && t->m.layers[0].q.codes;
     judge j = { .t = t, .codes = codes ? toy_follow(&t->m, IDS) : NULL };
     fnd_status status = fnd_session_eval_each(r.s, t->ids, many, look, &j, &r.err);
@@ -152,7 +179,7 @@ static const way cpu_ways[] = {
 TEST(models_match_the_reference_on_cpu) {
     for (size_t i = 0; i < MODELS; i++) {
         toy t;
-        if (!toy_open(&t, i)) return;
+        if (!toy_open(&t, &models[i], (uint32_t)i + 1)) return;
         for (size_t w = 0; w < sizeof cpu_ways / sizeof *cpu_ways; w++) {
             if (i % 2 && cpu_ways[w].no_fuse) continue; /* compiling many small kernels takes its time */
             check_logits(&t, &cpu_ways[w], 33, IDS - 33);
@@ -161,10 +188,33 @@ TEST(models_match_the_reference_on_cpu) {
     }
 }
 
+/* Compiling takes its time: nothing twice that the scalings below run too. */
+TEST(models_of_other_architectures_match_the_reference) {
+    static const way cpu = { .backend = "cpu" }, baked = { .backend = "cpu", .baked = true }, plain = { .backend = "cpu", .isa = "generic", .no_fuse = true }, sim = { .backend = "sim" };
+    for (size_t i = 0; i < OTHERS; i++) {
+        toy t;
+        if (!toy_open(&t, &other_models[i], (uint32_t)i + 11)) return;
+        if (i != 1) check_logits(&t, &cpu, 33, IDS - 33);
+        if (i != 1) check_logits(&t, &baked, 33, IDS - 33);
+        if (i != 2) check_logits(&t, &plain, 33, IDS - 33);
+        if (i != 2) check_logits(&t, &sim, 5, 2);
+        toy_close(&t);
+    }
+}
+
+TEST(models_scale_rope) {
+    for (size_t i = 0; i < SCALINGS; i++) {
+        toy t;
+        if (!toy_open(&t, &scalings[i], (uint32_t)i + 51)) return;
+        check_logits(&t, &(way){ .backend = "cpu", .isa = "generic" }, 38, IDS - 38);
+        toy_close(&t);
+    }
+}
+
 TEST(models_match_the_reference_on_sim) {
     for (size_t i = 0; i < MODELS; i++) {
         toy t;
-        if (!toy_open(&t, i)) return;
+        if (!toy_open(&t, &models[i], (uint32_t)i + 1)) return;
         check_logits(&t, &(way){ .backend = "sim" }, 18, 2);
         if (i < 2) check_logits(&t, &(way){ .backend = "sim", .no_fuse = true }, 5, 1);
         toy_close(&t);
@@ -196,7 +246,7 @@ TEST(models_choose_the_same_tokens_in_any_chunks) {
     for (size_t i = 0; i < MODELS; i++) {
         toy t;
         uint32_t want[TOKENS], got[TOKENS];
-        if (!toy_open(&t, i)) return;
+        if (!toy_open(&t, &models[i], (uint32_t)i + 1)) return;
         generate(&t, &(way){ .backend = "cpu", .threads = 2 }, false, want, TOKENS);
         for (uint32_t run = 0; run < 6; run++) {
             memset(got, 0xff, sizeof got);
@@ -221,7 +271,7 @@ TEST(models_refuse_what_does_not_fit) {
     float logits[TOY_VOCAB];
     uint32_t wrong[3] = { 1, TOY_VOCAB, 2 }, id;
     fnd_session *s;
-    if (!toy_open(&t, 0)) return;
+    if (!toy_open(&t, &models[0], 1)) return;
     if (runner_open(&r, &(way){ .backend = "cpu" }, t.path, &(fnd_session_desc){ .context = 40, .batch = 16 })) {
         CHECK(fnd_session_context(r.s) == 40);
         check_refused(&r, fnd_session_logits(r.s, logits, &r.err), FND_ERR_USAGE, "no token was evaluated");
@@ -250,7 +300,7 @@ TEST(models_truncate) {
     float logits[TOY_VOCAB];
     uint32_t others[30];
     for (size_t i = 0; i < 30; i++) others[i] = (uint32_t)i;
-    if (!toy_open(&t, 1)) return;
+    if (!toy_open(&t, &models[1], 2)) return;
     if (runner_open(&r, &(way){ .backend = "cpu" }, t.path, &(fnd_session_desc){ .batch = 16 })) {
         CHECK_OK(fnd_session_eval(r.s, t.ids, 20, &r.err), &r.err);
         CHECK_OK(fnd_session_eval(r.s, others, 30, &r.err), &r.err);
@@ -276,7 +326,7 @@ TEST(models_have_sessions_of_their_own) {
     runner r;
     fnd_session *other;
     float logits[TOY_VOCAB];
-    if (!toy_open(&t, 2)) return;
+    if (!toy_open(&t, &models[2], 3)) return;
     if (runner_open(&r, &(way){ .backend = "cpu", .isa = "generic" }, t.path, &(fnd_session_desc){ .batch = 16 })) {
         CHECK_OK(fnd_session_open(r.m, &(fnd_session_desc){ .batch = 32 }, &other, &r.err), &r.err);
         for (size_t i = 0; i < IDS && other; i++) {

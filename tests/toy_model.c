@@ -50,23 +50,44 @@ static const char *layer_name(char text[64], uint32_t layer, const char *what) {
 static fnd_format first_of(fnd_format a, fnd_format b, fnd_format c) { return a ? a : b ? b
                                                                                         : c; }
 
+static bool is(const toy_desc *d, const char *architecture) { return strcmp(d->architecture, architecture) == 0; }
+
+static toy_matrix rows_from(toy_matrix m, size_t row, size_t cols) { return (toy_matrix){ m.w + row * cols, m.codes }; }
+
 static void add_layer(gguf_writer *w, toy_model *m, uint32_t i) {
     const toy_desc *d = &m->d;
     toy_layer *l = &m->layers[i];
     char name[64];
-    bool last = i + 1 == d->layers;
+    bool last = i + 1 == d->layers, joined = is(d, "phi3");
     uint64_t q_dim = (uint64_t)d->heads * d->head_dim, kv_dim = (uint64_t)d->kv_heads * d->head_dim;
     fnd_format v = first_of(last ? d->last_v : FND_FORMAT_NONE, d->v, d->matrices), down = first_of(last ? d->last_down : FND_FORMAT_NONE, d->down, d->matrices);
     l->attn_norm = add_vector(w, layer_name(name, i, "attn_norm.weight"), d->dim, 1.0f, 0.3f);
     l->ffn_norm = add_vector(w, layer_name(name, i, "ffn_norm.weight"), d->dim, 1.0f, 0.3f);
-    l->q = add_matrix(w, layer_name(name, i, "attn_q.weight"), d->matrices, q_dim, d->dim);
-    l->k = add_matrix(w, layer_name(name, i, "attn_k.weight"), d->matrices, kv_dim, d->dim);
-    l->v = add_matrix(w, layer_name(name, i, "attn_v.weight"), v, kv_dim, d->dim);
+    if (joined) {
+        l->q = add_matrix(w, layer_name(name, i, "attn_qkv.weight"), d->matrices, q_dim + 2 * kv_dim, d->dim);
+        l->k = rows_from(l->q, q_dim, d->dim);
+        l->v = rows_from(l->k, kv_dim, d->dim);
+    } else {
+        l->q = add_matrix(w, layer_name(name, i, "attn_q.weight"), d->matrices, q_dim, d->dim);
+        l->k = add_matrix(w, layer_name(name, i, "attn_k.weight"), d->matrices, kv_dim, d->dim);
+        l->v = add_matrix(w, layer_name(name, i, "attn_v.weight"), v, kv_dim, d->dim);
+    }
     l->o = add_matrix(w, layer_name(name, i, "attn_output.weight"), d->matrices, d->dim, q_dim);
-    l->gate = add_matrix(w, layer_name(name, i, "ffn_gate.weight"), d->matrices, d->hidden_dim, d->dim);
-    l->up = add_matrix(w, layer_name(name, i, "ffn_up.weight"), d->matrices, d->hidden_dim, d->dim);
+    if (!joined) l->gate = add_matrix(w, layer_name(name, i, "ffn_gate.weight"), d->matrices, d->hidden_dim, d->dim);
+    l->up = add_matrix(w, layer_name(name, i, "ffn_up.weight"), d->matrices, (joined ? 2 : 1) * d->hidden_dim, d->dim);
+    if (joined) l->gate = l->up, l->up = rows_from(l->gate, d->hidden_dim, d->dim);
     l->down = add_matrix(w, layer_name(name, i, "ffn_down.weight"), down, d->dim, d->hidden_dim);
+    if (is(d, "qwen3")) {
+        l->q_norm = add_vector(w, layer_name(name, i, "attn_q_norm.weight"), d->head_dim, 1.0f, 0.3f);
+        l->k_norm = add_vector(w, layer_name(name, i, "attn_k_norm.weight"), d->head_dim, 1.0f, 0.3f);
+    }
     if (!d->bias) return;
+    if (joined) {
+        l->q_bias = add_vector(w, layer_name(name, i, "attn_qkv.bias"), q_dim + 2 * kv_dim, 0.0f, 0.5f);
+        l->k_bias = l->q_bias + q_dim;
+        l->v_bias = l->k_bias + kv_dim;
+        return;
+    }
     l->q_bias = add_vector(w, layer_name(name, i, "attn_q.bias"), q_dim, 0.0f, 0.5f);
     l->k_bias = add_vector(w, layer_name(name, i, "attn_k.bias"), kv_dim, 0.0f, 0.5f);
     l->v_bias = add_vector(w, layer_name(name, i, "attn_v.bias"), kv_dim, 0.0f, 0.5f);
@@ -87,8 +108,16 @@ static void add_hyper(gguf_writer *w, const toy_desc *d, bool own_head_dim) {
     gguf_add_f32(w, key, EPS);
     snprintf(key, sizeof key, "%s.attention.key_length", d->architecture);
     if (own_head_dim) gguf_add_u32(w, key, d->head_dim);
-    snprintf(key, sizeof key, "%s.rope.freq_base", d->architecture);
-    gguf_add_f32(w, key, (float)ROPE_BASE);
+}
+
+/* Divisors as LongRoPE has them: about 1 for the short, growing with the wavelength for the long. */
+static void make_rope(toy_model *m) {
+    const toy_desc *d = &m->d;
+    m->rope = (toy_rope){ .scaling = d->scaling, .dim = d->rope_dim ? d->rope_dim : d->head_dim, .base = ROPE_BASE, .factor = d->factor, .original = d->original, .context = d->context, .untold = d->scaling_untold };
+    for (uint32_t i = 0; i < m->rope.dim / 2 && d->scaling == TOY_LONGROPE; i++) {
+        m->rope.short_divisor[i] = 1.1f + 0.1f * bench_uniform();
+        m->rope.long_divisor[i] = 1.3f + 0.2f * bench_uniform() + 8.0f * (float)i / (float)m->rope.dim;
+    }
 }
 
 void toy_make(toy_model *m, const toy_desc *d, const char *path) {
@@ -96,6 +125,8 @@ void toy_make(toy_model *m, const toy_desc *d, const char *path) {
     *m = (toy_model){ .d = *d };
     if (!d->head_dim) m->d.head_dim = d->dim / d->heads;
     add_hyper(&w, &m->d, d->head_dim != 0);
+    make_rope(m);
+    toy_rope_write(&m->rope, d->architecture, &w);
     gguf_add_byte_tokenizer(&w, "qwen2");
     m->embedding = add_matrix(&w, "token_embd.weight", d->embedding, TOY_VOCAB, d->dim);
     m->output_norm = add_vector(&w, "output_norm.weight", d->dim, 1.0f, 0.3f);
@@ -108,7 +139,8 @@ void toy_make(toy_model *m, const toy_desc *d, const char *path) {
 void toy_free(toy_model *m) {
     for (uint32_t i = 0; i < m->d.layers; i++) {
         toy_layer *l = &m->layers[i];
-        double *const all[] = { l->attn_norm, l->ffn_norm, l->q.w, l->k.w, l->v.w, l->o.w, l->gate.w, l->up.w, l->down.w, l->q_bias, l->k_bias, l->v_bias };
+        bool joined = is(&m->d, "phi3");
+        double *const all[] = { l->attn_norm, l->ffn_norm, l->q.w, joined ? NULL : l->k.w, joined ? NULL : l->v.w, l->o.w, l->gate.w, joined ? NULL : l->up.w, l->down.w, l->q_bias, joined ? NULL : l->k_bias, joined ? NULL : l->v_bias, l->q_norm, l->k_norm };
         for (size_t k = 0; k < sizeof all / sizeof *all; k++) free(all[k]);
     }
     if (m->head.w != m->embedding.w) free(m->head.w);
@@ -159,6 +191,7 @@ typedef struct pass {
     double *seen, *coded;                          /* what a product takes last, and as codes */
     size_t seen_count;                             /* values that became codes */
     ties ties;
+    double frequencies[TOY_ROPE_PAIRS], mscale;    /* of RoPE */
 } pass;
 
 /* y = W x + b */
@@ -192,14 +225,13 @@ static double half(double v) {
     return nearbyint(v / unit) * unit;
 }
 
-static void rotate(const toy_desc *d, double *head, size_t position) {
-    size_t dim = d->head_dim, pairs = dim / 2;
-    bool split = strcmp(d->architecture, "qwen2") == 0;
-    for (size_t i = 0; i < pairs; i++) {
-        double angle = (double)position * pow(ROPE_BASE, -2.0 * (double)i / (double)dim);
-        double *a = head + (split ? i : 2 * i), *b = head + (split ? i + pairs : 2 * i + 1), x = *a, y = *b;
-        *a = x * cos(angle) - y * sin(angle);
-        *b = x * sin(angle) + y * cos(angle);
+/* Heads of one token: normalised, each by itself, if there is a weight for it; then turned. */
+static void turn_heads(const pass *p, double *x, size_t heads, const double *gamma, size_t position) {
+    const toy_desc *d = &p->m->d;
+    for (size_t n = 0; n < heads; n++) {
+        double *head = x + n * d->head_dim;
+        if (gamma) norm(head, gamma, d->head_dim, head);
+        toy_rope_turn(p->frequencies, p->mscale, p->m->rope.dim, !is(d, "llama"), head, position);
     }
 }
 
@@ -227,8 +259,8 @@ static void run_layer(pass *p, uint32_t i, size_t position) {
     multiply(p, &l->q, l->q_bias, p->h, q_dim, dim, p->q);
     multiply(p, &l->k, l->k_bias, p->h, kv_dim, dim, k);
     multiply(p, &l->v, l->v_bias, p->h, kv_dim, dim, v);
-    for (size_t head = 0; head < d->heads; head++) rotate(d, p->q + head * head_dim, position);
-    for (size_t head = 0; head < d->kv_heads; head++) rotate(d, k + head * head_dim, position);
+    turn_heads(p, p->q, d->heads, l->q_norm, position);
+    turn_heads(p, k, d->kv_heads, l->k_norm, position);
     for (size_t n = 0; n < kv_dim; n++) k[n] = half(k[n]), v[n] = half(v[n]);
     for (size_t head = 0; head < d->heads; head++) {
         size_t at = head / (d->heads / d->kv_heads) * head_dim;
@@ -248,6 +280,7 @@ static void begin(pass *p, const toy_model *m, bool codes, size_t positions) {
     const toy_desc *d = &m->d;
     size_t q_dim = d->heads * d->head_dim, kv_dim = d->kv_heads * d->head_dim, widest = d->dim + d->hidden_dim + q_dim;
     *p = (pass){ .m = m, .codes = codes, .seen = doubles(widest), .coded = doubles(widest), .x = doubles(d->dim), .h = doubles(d->dim), .q = doubles(q_dim), .a = doubles(q_dim), .gate = doubles(d->hidden_dim), .up = doubles(d->hidden_dim), .logits = doubles(TOY_VOCAB) };
+    p->mscale = toy_rope_frequencies(&m->rope, d->session ? d->session : d->context, p->frequencies);
     for (uint32_t i = 0; i < d->layers; i++) p->keys[i] = doubles(positions * kv_dim), p->values[i] = doubles(positions * kv_dim);
 }
 

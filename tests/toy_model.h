@@ -12,6 +12,7 @@
 #define TESTS_TOY_MODEL_H
 
 #include "foundry/format.h"
+#include "toy_rope.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,10 +21,15 @@ enum { TOY_VOCAB = 270, /* GGUF_BYTE_TOKENS */
        TOY_LAYERS = 4 };
 
 typedef struct toy_desc {
-    const char *architecture;        /* "llama": adjacent pairs; "qwen2": half-split */
+    const char *architecture;        /* "llama": adjacent pairs; others: half-split. "qwen3": norms of heads; "phi3": joined tensors */
     uint32_t layers, dim, hidden_dim, heads, kv_heads;
     uint32_t head_dim;               /* 0: dim / heads; else written as attention.key_length */
     uint32_t context;
+    toy_scaling scaling;             /* of RoPE, with these (0: none) */
+    double factor;
+    uint32_t original, rope_dim;     /* (0: none; the whole head) */
+    uint32_t session;                /* context of the session whose logits are wanted (0: context) */
+    bool scaling_untold;             /* see toy_rope.h */
     bool bias, untied;
     fnd_format embedding, head;      /* 0: F32 */
     fnd_format matrices;             /* of every layer, but */
@@ -37,12 +43,13 @@ typedef struct toy_matrix {
 } toy_matrix;
 
 typedef struct toy_layer {
-    double *attn_norm, *ffn_norm, *q_bias, *k_bias, *v_bias;
-    toy_matrix q, k, v, o, gate, up, down;
+    double *attn_norm, *ffn_norm, *q_bias, *k_bias, *v_bias, *q_norm, *k_norm;
+    toy_matrix q, k, v, o, gate, up, down; /* joined ones follow each other in memory */
 } toy_layer;
 
 typedef struct toy_model {
     toy_desc d;
+    toy_rope rope;
     double *output_norm;
     toy_matrix embedding, head; /* head.w == embedding.w when tied */
     toy_layer layers[TOY_LAYERS];

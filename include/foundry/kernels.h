@@ -40,6 +40,7 @@ extern "C" {
     X(kv_shift) \
     X(attention) \
     X(attention_decode) \
+    X(head_norm) \
     X(repack) \
     X(argmax_partial) \
     X(argmax_pick) \

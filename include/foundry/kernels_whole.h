@@ -95,6 +95,14 @@ typedef struct fnd_attention_decode_bind {
     float mscale;               /* RoPE: multiplies sine and cosine */
 } fnd_attention_decode_bind;
 
+/* normalise heads, in place. Must hold:
+ *     tokens*heads <= 2147483648 */
+typedef struct fnd_head_norm_bind {
+    fnd_tensor *x;           /* [tokens, heads, head_dim] f32: heads to normalise */
+    const fnd_tensor *gamma; /* [head_dim] f32: weight of the norm */
+    float eps;               /* added to the mean square */
+} fnd_head_norm_bind;
+
 /* weights into the layout of this device's matrix kernels. Must hold:
  *     bytes >= bytes(w) */
 typedef struct fnd_repack_bind {

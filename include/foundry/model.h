@@ -43,8 +43,8 @@ typedef struct fnd_model_desc {
     void            *before_weights_ctx;
 } fnd_model_desc;
 
-/* Opens, checks and prepares the file. Unsupported architecture, format or tokenizer:
- * FND_ERR_UNSUPPORTED naming it. */
+/* Opens, checks and prepares the file. Unsupported architecture, RoPE scaling, tensor, format or
+ * tokenizer: FND_ERR_UNSUPPORTED naming it. */
 FND_USE_RESULT fnd_status fnd_model_load(foundry *f, const fnd_model_desc *desc, fnd_model **out, fnd_error *err);
 /* After its sessions. NULL is fine. */
 void fnd_model_free(fnd_model *m);
@@ -55,6 +55,11 @@ typedef struct fnd_model_info {
     uint32_t    layers, dim, hidden_dim, heads, kv_heads, head_dim, vocab, context_length;
     float       rope_base, norm_eps;
     uint32_t    rope_pairing;        /* 0: adjacent pairs, 1: half-split */
+    uint32_t    rope_dim;            /* values of a head that RoPE turns; the others stay as they are */
+    const char *rope_scaling;        /* "none", "linear", "yarn", "longrope" or "llama3" (by rope_freqs.weight) */
+    float       rope_factor;         /* of linear and yarn; else 1 */
+    uint32_t    original_context;    /* tokens of the training before RoPE was scaled; 0: not told */
+    uint32_t    sliding_window;      /* 0: none; else context_length ends there, as attention is full */
     bool        tied_head, qkv_bias;
     uint64_t    weight_bytes;        /* tensors in the file */
     uint64_t    bytes_per_token;     /* weights read for one token of decode */
@@ -77,7 +82,9 @@ typedef struct fnd_session_desc {
     const volatile bool *cancel; /* checked between batches; may be NULL: FND_ERR_CANCELLED */
 } fnd_session_desc;
 
-/* desc may be NULL. Compiles the programs, or finds them in the cache. */
+/* desc may be NULL. Compiles the programs, or finds them in the cache. A model with LongRoPE (phi3) has two
+ * sets of frequencies: a session whose context is at most info.original_context has the short ones, a
+ * longer one has the long ones, from its first token on. */
 FND_USE_RESULT fnd_status fnd_session_open(fnd_model *m, const fnd_session_desc *desc, fnd_session **out, fnd_error *err);
 void fnd_session_close(fnd_session *s);
 

@@ -146,8 +146,14 @@ static void text_info(const fnd_model_info *m, fnd_text *out) {
     fnd_text_printf(out, "layers            %u\nwidth             %u\nhidden width      %u\n", m->layers, m->dim, m->hidden_dim);
     fnd_text_printf(out, "heads             %u, for keys and values %u, of %u\n", m->heads, m->kv_heads, m->head_dim);
     fnd_text_printf(out, "vocabulary        %u%s\n", m->vocab, m->tied_head ? ", head tied to the embedding" : "");
-    fnd_text_printf(out, "context           %u\n", m->context_length);
-    fnd_text_printf(out, "rope              base %g, %s pairs\n", (double)m->rope_base, m->rope_pairing ? "half-split" : "adjacent");
+    fnd_text_printf(out, "context           %u", m->context_length);
+    if (m->sliding_window) fnd_text_str(out, ", where the sliding window of attention would begin");
+    if (m->original_context) fnd_text_printf(out, ", before scaling %u", m->original_context);
+    fnd_text_printf(out, "\nrope              base %g, %s pairs", (double)m->rope_base, m->rope_pairing ? "half-split" : "adjacent");
+    if (m->rope_dim != m->head_dim) fnd_text_printf(out, " of %u values", m->rope_dim);
+    fnd_text_printf(out, "\nrope scaling      %s", m->rope_scaling);
+    if (m->rope_factor != 1.0f) fnd_text_printf(out, " by %g", (double)m->rope_factor);
+    fnd_text_str(out, "\n");
     fnd_text_printf(out, "norm epsilon      %g\n", (double)m->norm_eps);
     fnd_text_printf(out, "q, k, v biases    %s\n", m->qkv_bias ? "yes" : "no");
 }
@@ -183,7 +189,9 @@ static void json_info(const fnd_model_info *m, fnd_text *out) {
     fnd_text_printf(out, ",\n  \"layers\": %u, \"dim\": %u, \"hidden_dim\": %u, \"heads\": %u, \"kv_heads\": %u, \"head_dim\": %u,\n", m->layers, m->dim, m->hidden_dim, m->heads, m->kv_heads, m->head_dim);
     fnd_text_printf(out, "  \"vocab\": %u, \"context_length\": %u, \"rope_base\": ", m->vocab, m->context_length);
     fnd_cli_json_float(out, m->rope_base);
-    fnd_text_printf(out, ", \"rope_pairing\": \"%s\", \"norm_eps\": ", m->rope_pairing ? "half" : "adjacent");
+    fnd_text_printf(out, ", \"rope_pairing\": \"%s\", \"rope_dim\": %u, \"rope_scaling\": \"%s\", \"rope_factor\": ", m->rope_pairing ? "half" : "adjacent", m->rope_dim, m->rope_scaling);
+    fnd_cli_json_float(out, m->rope_factor);
+    fnd_text_printf(out, ", \"original_context\": %u, \"sliding_window\": %u, \"norm_eps\": ", m->original_context, m->sliding_window);
     fnd_cli_json_float(out, m->norm_eps);
     fnd_text_printf(out, ",\n  \"tied_head\": %s, \"qkv_bias\": %s,\n", m->tied_head ? "true" : "false", m->qkv_bias ? "true" : "false");
 }

@@ -33,6 +33,7 @@ static const shipped list[] = {
     { "drop positions from the cache and move later ones down", { 0 }, { .name = "kv_shift", .stages = { { "kv_shift", NULL } } } },
     { "attention of many tokens over the cache", { 0 }, { .name = "attention", .stages = { { "attention", NULL } } } },
     { "one token: rotate, write to the cache, attend, split over keys", { 0 }, { .name = "attention_decode", .stages = { { "attention_decode", NULL } } } },
+    { "normalise heads, in place", { 0 }, { .name = "head_norm", .stages = { { "head_norm", NULL } } } },
     { "weights into the layout of this device's matrix kernels", { 0 }, { .name = "repack", .stages = { { "repack", NULL } } } },
     { "the best of every slice of the logits", { 0 }, { .name = "argmax_partial", .stages = { { "argmax_partial", NULL } } } },
     { "the best of the slices", { 0 }, { .name = "argmax_pick", .stages = { { "argmax_pick", NULL } } } },

@@ -34,23 +34,61 @@ static fnd_status call(const writer *w, const char *name, const fnd_binding *b, 
 
 /* ---- pieces ---- */
 
+/* What an architecture's call binds by name; `view` is room for heads of their own dimension. */
+static fnd_status resolve(writer *w, const char *argument, const char *value, fnd_view *view, fnd_binding *out) {
+    const fnd_model_info *m = &w->s->m->info;
+    const fnd_layer_vector *vectors = w->s->m->architecture->vectors;
+    const struct {
+        const char *name;
+        fnd_tensor *t;
+        uint32_t heads;
+    } heads[] = { { "q", &w->t.q, m->heads }, { "k", &w->t.k, m->kv_heads }, { "v", &w->t.v, m->kv_heads } };
+    for (size_t i = 0; i < FND_COUNT(heads); i++) {
+        if (strcmp(value, heads[i].name) != 0) continue;
+        FND_TRY(fnd_view_shape(heads[i].t, fnd_shape3(w->a->rows, heads[i].heads, m->head_dim), view, w->err));
+        *out = fnd_bind_out(argument, &view->t);
+        return FND_OK;
+    }
+    for (size_t i = 0; i < FND_LAYER_VECTORS && vectors[i].name; i++) {
+        if (strcmp(value, vectors[i].name) != 0) continue;
+        *out = fnd_bind_in(argument, &w->w->vectors[i]);
+        return FND_OK;
+    }
+    if (strcmp(value, "norm_eps") != 0) return fnd_fail(w->err, FND_ERR_USAGE, "architecture %s binds %s, which there is not", m->architecture, value);
+    *out = fnd_bind_f32(argument, m->norm_eps);
+    return FND_OK;
+}
+
+/* What the architecture does to heads between the projections and attention. */
+static fnd_status head_calls(writer *w) {
+    const fnd_head_call *calls = w->s->m->architecture->head_calls;
+    for (size_t i = 0; i < FND_HEAD_CALLS && calls[i].kernel; i++) {
+        fnd_binding b[FND_CALL_BINDINGS];
+        fnd_view views[FND_CALL_BINDINGS];
+        size_t n = 0;
+        for (; n < FND_CALL_BINDINGS && calls[i].bind[n].argument; n++) FND_TRY(resolve(w, calls[i].bind[n].argument, calls[i].bind[n].value, &views[n], &b[n]));
+        FND_TRY(call(w, calls[i].kernel, b, n));
+    }
+    return FND_OK;
+}
+
 static fnd_status attend_one(writer *w) {
     fnd_session *s = w->s;
     const fnd_model *m = s->m;
-    CALL(w, "attention_decode", fnd_bind_in("q", &w->t.q), fnd_bind_in("k", &w->t.k), fnd_bind_in("v", &w->t.v), fnd_bind_in("inv_freq", &m->inv_freq.t),
+    CALL(w, "attention_decode", fnd_bind_in("q", &w->t.q), fnd_bind_in("k", &w->t.k), fnd_bind_in("v", &w->t.v), fnd_bind_in("inv_freq", s->inv_freq),
          fnd_bind_out("k_cache", &s->k_cache[w->i].t), fnd_bind_out("v_cache", &s->v_cache[w->i].t), fnd_bind_out("part", &w->t.part), fnd_bind_u32("pos", 0),
-         fnd_bind_f32("scale", 1.0f / __builtin_sqrtf((float)m->info.head_dim)), fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope_mscale));
+         fnd_bind_f32("scale", 1.0f / __builtin_sqrtf((float)m->info.head_dim)), fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope.mscale));
     return FND_OK;
 }
 
 static fnd_status attend_many(writer *w) {
     fnd_session *s = w->s;
     const fnd_model *m = s->m;
-    CALL(w, "kv_write", fnd_bind_in("k", &w->t.k), fnd_bind_in("v", &w->t.v), fnd_bind_in("inv_freq", &m->inv_freq.t), fnd_bind_out("k_cache", &s->k_cache[w->i].t),
-         fnd_bind_out("v_cache", &s->v_cache[w->i].t), fnd_bind_u32("pos", 0), fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope_mscale));
-    CALL(w, "attention", fnd_bind_in("q", &w->t.q), fnd_bind_in("inv_freq", &m->inv_freq.t), fnd_bind_in("k_cache", &s->k_cache[w->i].t), fnd_bind_in("v_cache", &s->v_cache[w->i].t),
+    CALL(w, "kv_write", fnd_bind_in("k", &w->t.k), fnd_bind_in("v", &w->t.v), fnd_bind_in("inv_freq", s->inv_freq), fnd_bind_out("k_cache", &s->k_cache[w->i].t),
+         fnd_bind_out("v_cache", &s->v_cache[w->i].t), fnd_bind_u32("pos", 0), fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope.mscale));
+    CALL(w, "attention", fnd_bind_in("q", &w->t.q), fnd_bind_in("inv_freq", s->inv_freq), fnd_bind_in("k_cache", &s->k_cache[w->i].t), fnd_bind_in("v_cache", &s->v_cache[w->i].t),
          fnd_bind_out("y", &w->t.attention), fnd_bind_u32("pos", 0), fnd_bind_f32("scale", 1.0f / __builtin_sqrtf((float)m->info.head_dim)),
-         fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope_mscale));
+         fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope.mscale));
     return FND_OK;
 }
 
@@ -63,6 +101,7 @@ static fnd_status fused_layer(writer *w) {
                             fnd_bind_in("w_k", &l->k.t), fnd_bind_in("w_v", &l->v.t), fnd_bind_out("y_q", &t->q), fnd_bind_out("y_k", &t->k),
                             fnd_bind_out("y_v", &t->v), fnd_bind_in("bias_q", &l->q_bias), fnd_bind_in("bias_k", &l->k_bias), fnd_bind_in("bias_v", &l->v_bias) };
     FND_TRY(m->info.qkv_bias ? call(w, "norm_qkv_bias", qkv, 12) : call(w, "norm_qkv", qkv, 9));
+    FND_TRY(head_calls(w));
     if (w->single) {
         FND_TRY(attend_one(w));
         CALL(w, "merge_residual", fnd_bind_in("part", &t->part), fnd_bind_in("w", &l->o.t), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &t->y));
@@ -96,6 +135,7 @@ static fnd_status plain_layer(writer *w) {
     FND_TRY(linear(w, &t->norm, &l->q, &l->q_bias, &t->q));
     FND_TRY(linear(w, &t->norm, &l->k, &l->k_bias, &t->k));
     FND_TRY(linear(w, &t->norm, &l->v, &l->v_bias, &t->v));
+    FND_TRY(head_calls(w));
     FND_TRY(attend_many(w));
     FND_TRY(linear(w, &t->attention, &l->o, &none, &t->norm));
     CALL(w, "add", fnd_bind_in("x", &t->norm), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &t->y));
@@ -214,7 +254,7 @@ static fnd_status record_shift(writer *w) {
     FND_TRY(begin(w, &(fnd_program_desc){ .name = "shift", .variables = { "keep", "drop", "pos" } }, &s->shift));
     for (uint32_t i = 0; i < m->info.layers; i++) {
         FND_TRY(fnd_program_layer(w->p, (int)i, w->err));
-        CALL(w, "kv_shift", fnd_bind_in("inv_freq", &m->inv_freq.t), fnd_bind_out("k_cache", &s->k_cache[i].t), fnd_bind_out("v_cache", &s->v_cache[i].t), fnd_bind_u32("keep", 0),
+        CALL(w, "kv_shift", fnd_bind_in("inv_freq", s->inv_freq), fnd_bind_out("k_cache", &s->k_cache[i].t), fnd_bind_out("v_cache", &s->v_cache[i].t), fnd_bind_u32("keep", 0),
              fnd_bind_u32("drop", FND_SHIFT_STEP), fnd_bind_u32("pos", 0), fnd_bind_u32("pairing", m->info.rope_pairing));
     }
     return fnd_program_finish(s->shift, w->err);

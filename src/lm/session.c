@@ -73,6 +73,7 @@ fnd_status fnd_session_open(fnd_model *m, const fnd_session_desc *desc, fnd_sess
     if (!s) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a session");
     s->m = m;
     s->context = d.context ? d.context : m->info.context_length;
+    s->inv_freq = m->rope.long_inv_freq.t.rank && s->context > m->info.original_context ? &m->rope.long_inv_freq.t : &m->rope.inv_freq.t;
     s->batch = d.batch ? d.batch : 512;
     if (s->batch > s->context) s->batch = s->context;
     if (s->batch < FND_HEAD_ROWS) s->batch = FND_HEAD_ROWS;

@@ -19,6 +19,7 @@ struct fnd_session {
     fnd_progress_fn *progress;
     void            *progress_ctx;
     const volatile bool *cancel;
+    const fnd_tensor *inv_freq;         /* of RoPE: the model's short or long frequencies */
     fnd_pool         pool;
     fnd_dedicated   *k_cache, *v_cache; /* [layers], each [blocks, kv_heads, ...] */
     fnd_activations  one, many;

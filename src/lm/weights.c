@@ -13,35 +13,44 @@ typedef struct loader {
     fnd_kernel *repack;
     uint32_t tile_rows;
     uint64_t done_bytes, tile_bytes; /* so far; of m->tiles */
+    uint8_t *used;                   /* a flag for each tensor of the file */
     fnd_error *err;
 } loader;
 
-/* The tensor `name` as a view into the file, of the shape it must have (cols = 0: a vector). */
-static fnd_status find(loader *l, const char *name, uint64_t rows, uint64_t cols, fnd_tensor *out) {
+/* Rows first .. first + rows - 1 of a tensor that has `all` rows of `cols`; of a vector (cols = 0), values. */
+typedef struct part {
+    uint64_t first, rows, all, cols;
+} part;
+
+static part whole(uint64_t rows, uint64_t cols) { return (part){ 0, rows, rows, cols }; }
+
+/* Part of the tensor `name` as a view into the file. */
+static fnd_status find(loader *l, const char *name, part p, fnd_tensor *out) {
     const fnd_gguf_tensor *t;
     FND_TRY(fnd_gguf_get_tensor(l->m->gguf, name, &t, l->err));
-    uint64_t want0 = cols ? cols : rows, want1 = cols ? rows : 1;
+    l->used[t - fnd_gguf_tensor_at(l->m->gguf, 0)] = 1;
+    uint64_t want0 = p.cols ? p.cols : p.all, want1 = p.cols ? p.all : 1;
     if (t->dims[0] != want0 || t->dims[1] != want1 || t->dims[2] != 1 || t->dims[3] != 1) {
         return fnd_fail(l->err, FND_ERR_FORMAT, "%s: tensor %s is %llu x %llu; the hyper-parameters say %llu x %llu", l->m->info.path, name, (unsigned long long)t->dims[1], (unsigned long long)t->dims[0],
                         (unsigned long long)want1, (unsigned long long)want0);
     }
     fnd_const_view view;
-    fnd_typed as = { .offset_bytes = t->offset, .format = t->format, .shape = cols ? fnd_shape2(rows, cols) : fnd_shape1(rows), .name = name };
+    fnd_typed as = { .offset_bytes = t->offset + p.first * (t->bytes / p.all), .format = t->format, .shape = p.cols ? fnd_shape2(p.rows, p.cols) : fnd_shape1(p.rows), .name = name };
     FND_TRY(fnd_const_view_typed(fnd_view_tensor(&l->m->file), &as, &view, l->err));
     *out = *fnd_view_tensor(&view);
     return FND_OK;
 }
 
 /* A vector that kernels read as F32. */
-static fnd_status find_vector(loader *l, const char *name, uint64_t count, fnd_tensor *out) {
-    FND_TRY(find(l, name, count, 0, out));
+static fnd_status find_vector(loader *l, const char *name, part p, fnd_tensor *out) {
+    FND_TRY(find(l, name, p, out));
     if (out->format == FND_F32) return FND_OK;
     return fnd_fail(l->err, FND_ERR_UNSUPPORTED, "%s: tensor %s is %s; norms and biases must be F32", l->m->info.path, name, fnd_format_get(out->format)->name);
 }
 
 /* Into tiles, where the device wants them. */
-static fnd_status find_matrix(loader *l, const char *name, uint64_t rows, uint64_t cols, fnd_matrix *out) {
-    FND_TRY(find(l, name, rows, cols, &out->t));
+static fnd_status find_matrix(loader *l, const char *name, part p, fnd_matrix *out) {
+    FND_TRY(find(l, name, p, &out->t));
     fnd_model_progress(l->m, "reading weights", l->done_bytes, l->m->info.bytes_per_token);
     l->done_bytes += fnd_tensor_bytes(&out->t);
     if (!l->tile_rows) return FND_OK;
@@ -61,42 +70,59 @@ static fnd_status find_matrix(loader *l, const char *name, uint64_t rows, uint64
     return FND_OK;
 }
 
-static fnd_status load_biases(loader *l, uint32_t i, fnd_layer_weights *w) {
-    char name[64];
+static fnd_status load_vectors(loader *l, uint32_t i, fnd_layer_weights *w) {
     const fnd_model_info *m = &l->m->info;
-    snprintf(name, sizeof name, "blk.%u.attn_q.bias", i);
-    FND_TRY(find_vector(l, name, (uint64_t)m->heads * m->head_dim, &w->q_bias));
-    snprintf(name, sizeof name, "blk.%u.attn_k.bias", i);
-    FND_TRY(find_vector(l, name, (uint64_t)m->kv_heads * m->head_dim, &w->k_bias));
-    snprintf(name, sizeof name, "blk.%u.attn_v.bias", i);
-    return find_vector(l, name, (uint64_t)m->kv_heads * m->head_dim, &w->v_bias);
+    const fnd_layer_vector *vectors = l->m->architecture->vectors;
+    char name[64];
+    for (size_t k = 0; k < FND_LAYER_VECTORS && vectors[k].name; k++) {
+        snprintf(name, sizeof name, "blk.%u.%s", i, vectors[k].name);
+        FND_TRY(find_vector(l, name, whole(vectors[k].size == FND_SIZE_HEAD_DIM ? m->head_dim : m->dim, 0), &w->vectors[k]));
+    }
+    snprintf(name, sizeof name, "blk.%u.attn_norm.weight", i);
+    FND_TRY(find_vector(l, name, whole(m->dim, 0), &w->attn_norm));
+    snprintf(name, sizeof name, "blk.%u.ffn_norm.weight", i);
+    return find_vector(l, name, whole(m->dim, 0), &w->ffn_norm);
 }
 
+/* A matrix of its own, or the rows of one that several are joined in; its bias, if any, is alike. */
 static fnd_status load_layer(loader *l, uint32_t i, fnd_layer_weights *w) {
     const fnd_model_info *m = &l->m->info;
-    uint64_t q_rows = (uint64_t)m->heads * m->head_dim, kv_rows = (uint64_t)m->kv_heads * m->head_dim;
+    const fnd_architecture *a = l->m->architecture;
+    uint64_t q = (uint64_t)m->heads * m->head_dim, kv = (uint64_t)m->kv_heads * m->head_dim, dim = m->dim, hidden = m->hidden_dim;
+    uint64_t qkv = q + 2 * kv, gate_up = 2 * hidden;
     const struct {
-        const char *suffix;
-        uint64_t rows, cols;
+        const char *name;
+        part part;
         fnd_matrix *to;
+        fnd_tensor *bias;
     } matrices[] = {
-        { "attn_q", q_rows, m->dim, &w->q },
-        { "attn_k", kv_rows, m->dim, &w->k },
-        { "attn_v", kv_rows, m->dim, &w->v },
-        { "attn_output", m->dim, q_rows, &w->o },
-        { "ffn_gate", m->hidden_dim, m->dim, &w->gate },
-        { "ffn_up", m->hidden_dim, m->dim, &w->up },
-        { "ffn_down", m->dim, m->hidden_dim, &w->down },
+        { a->joined_qkv ? "attn_qkv" : "attn_q", a->joined_qkv ? (part){ 0, q, qkv, dim } : whole(q, dim), &w->q, &w->q_bias },
+        { a->joined_qkv ? "attn_qkv" : "attn_k", a->joined_qkv ? (part){ q, kv, qkv, dim } : whole(kv, dim), &w->k, &w->k_bias },
+        { a->joined_qkv ? "attn_qkv" : "attn_v", a->joined_qkv ? (part){ q + kv, kv, qkv, dim } : whole(kv, dim), &w->v, &w->v_bias },
+        { "attn_output", whole(dim, q), &w->o, NULL },
+        { a->joined_gate_up ? "ffn_up" : "ffn_gate", a->joined_gate_up ? (part){ 0, hidden, gate_up, dim } : whole(hidden, dim), &w->gate, NULL },
+        { "ffn_up", a->joined_gate_up ? (part){ hidden, hidden, gate_up, dim } : whole(hidden, dim), &w->up, NULL },
+        { "ffn_down", whole(dim, hidden), &w->down, NULL },
     };
     char name[64];
-    snprintf(name, sizeof name, "blk.%u.attn_norm.weight", i);
-    FND_TRY(find_vector(l, name, m->dim, &w->attn_norm));
-    snprintf(name, sizeof name, "blk.%u.ffn_norm.weight", i);
-    FND_TRY(find_vector(l, name, m->dim, &w->ffn_norm));
-    if (m->qkv_bias) FND_TRY(load_biases(l, i, w));
+    FND_TRY(load_vectors(l, i, w));
     for (size_t k = 0; k < FND_COUNT(matrices); k++) {
-        snprintf(name, sizeof name, "blk.%u.%s.weight", i, matrices[k].suffix);
-        FND_TRY(find_matrix(l, name, matrices[k].rows, matrices[k].cols, matrices[k].to));
+        part p = matrices[k].part;
+        snprintf(name, sizeof name, "blk.%u.%s.weight", i, matrices[k].name);
+        FND_TRY(find_matrix(l, name, p, matrices[k].to));
+        snprintf(name, sizeof name, "blk.%u.%s.bias", i, matrices[k].name);
+        if (m->qkv_bias && matrices[k].bias) FND_TRY(find_vector(l, name, (part){ p.first, p.rows, p.all, 0 }, matrices[k].bias));
+    }
+    return FND_OK;
+}
+
+/* What is left out changes the answer: a bias, an adapter, an architecture under another's name. */
+static fnd_status check_used(const loader *l) {
+    for (size_t i = 0; i < fnd_gguf_tensor_count(l->m->gguf); i++) {
+        const fnd_gguf_tensor *t = fnd_gguf_tensor_at(l->m->gguf, i);
+        bool rope = fnd_span_equal(t->name, "rope_freqs.weight") || fnd_span_equal(t->name, "rope_factors_long.weight") || fnd_span_equal(t->name, "rope_factors_short.weight");
+        char quoted[96];
+        if (!l->used[i] && !rope) return fnd_fail(l->err, FND_ERR_UNSUPPORTED, "%s: tensor %s is not one that architecture %s has here; without it the answers would be wrong", l->m->info.path, fnd_span_quote(t->name, quoted, sizeof quoted), l->m->info.architecture);
     }
     return FND_OK;
 }
@@ -109,13 +135,15 @@ static fnd_status choose_layout(loader *l) {
     if (!l->tile_rows) return FND_OK;
     FND_TRY(fnd_kernel_get(l->m->f, "repack", &l->repack, l->err));
     /* One block for all matrices, so that large pages and the stream of weights are not cut. A matrix
-     * takes the file's bytes, its last tile filled up and every tile rounded up. */
-    uint64_t bytes = 0;
+     * takes the file's bytes, its last tile filled up and every tile rounded up; of a tensor that several
+     * are joined in, each matrix has a last tile. */
+    const fnd_architecture *a = l->m->architecture;
+    uint64_t bytes = 0, more = a->joined_qkv ? 2 : a->joined_gate_up;
     for (size_t i = 0; i < fnd_gguf_tensor_count(l->m->gguf); i++) {
         const fnd_gguf_tensor *t = fnd_gguf_tensor_at(l->m->gguf, i);
-        uint64_t rows = t->dims[1], tiles = (rows + l->tile_rows - 1) / l->tile_rows;
+        uint64_t rows = t->dims[1], tiles = (rows + l->tile_rows - 1) / l->tile_rows + more;
         if (t->dim_count == 2 && rows && !(fnd_span_equal(t->name, "token_embd.weight") && !l->m->info.tied_head)) {
-            bytes += fnd_round_up(tiles * fnd_round_up(t->bytes / rows * l->tile_rows, 64), TILE_ALIGNMENT);
+            bytes += fnd_round_up(tiles * fnd_round_up(t->bytes / rows * l->tile_rows, 64), TILE_ALIGNMENT) + more * TILE_ALIGNMENT;
         }
     }
     fnd_status status = fnd_alloc(l->m->f, FND_U8, fnd_shape1(bytes ? bytes : 1), FND_ZEROS, &l->m->tiles, l->err);
@@ -123,22 +151,29 @@ static fnd_status choose_layout(loader *l) {
     return status;
 }
 
-fnd_status fnd_model_load_weights(fnd_model *m, fnd_error *err) {
-    loader l = { .m = m, .err = err };
+static fnd_status load_all(loader *l) {
+    fnd_model *m = l->m;
     const fnd_model_info *info = &m->info;
+    FND_TRY(choose_layout(l));
+    FND_TRY(find(l, "token_embd.weight", whole(info->vocab, info->dim), &m->embedding));
+    FND_TRY(find_vector(l, "output_norm.weight", whole(info->dim, 0), &m->output_norm));
+    for (uint32_t i = 0; i < info->layers; i++) FND_TRY(load_layer(l, i, &m->layers[i]));
+    FND_TRY(find_matrix(l, info->tied_head ? "token_embd.weight" : "output.weight", whole(info->vocab, info->dim), &m->head));
+    FND_TRY(check_used(l));
+    FND_TRY(fnd_wait(m->f, l->err));
+    fnd_model_progress(m, "reading weights", info->bytes_per_token, info->bytes_per_token);
+    return FND_OK;
+}
+
+fnd_status fnd_model_load_weights(fnd_model *m, fnd_error *err) {
     fnd_span bytes = fnd_gguf_bytes(m->gguf);
     fnd_adopt_desc adopt = { .host = bytes.data, .bytes = bytes.bytes, .format = FND_U8, .shape = fnd_shape1(bytes.bytes), .name = "model file" };
     FND_TRY(fnd_tensor_adopt(m->f, &adopt, &m->file, err));
-    FND_TRY(choose_layout(&l));
-    m->layers = fnd_alloc_zeroed(info->layers, sizeof *m->layers);
-    if (!m->layers) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %u layers", info->layers);
-    FND_TRY(find(&l, "token_embd.weight", info->vocab, info->dim, &m->embedding));
-    FND_TRY(find_vector(&l, "output_norm.weight", info->dim, &m->output_norm));
-    for (uint32_t i = 0; i < info->layers; i++) FND_TRY(load_layer(&l, i, &m->layers[i]));
-    FND_TRY(find_matrix(&l, info->tied_head ? "token_embd.weight" : "output.weight", info->vocab, info->dim, &m->head));
-    FND_TRY(fnd_wait(m->f, err));
-    fnd_model_progress(m, "reading weights", info->bytes_per_token, info->bytes_per_token);
-    return FND_OK;
+    loader l = { .m = m, .err = err, .used = fnd_alloc_zeroed(fnd_gguf_tensor_count(m->gguf) + 1, 1) };
+    m->layers = fnd_alloc_zeroed(m->info.layers, sizeof *m->layers);
+    fnd_status status = l.used && m->layers ? load_all(&l) : fnd_fail(err, FND_ERR_MEMORY, "out of memory for %u layers", m->info.layers);
+    fnd_free_memory(l.used);
+    return status;
 }
 
 void fnd_model_free_weights(fnd_model *m) {
