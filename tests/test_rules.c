@@ -45,6 +45,12 @@ TEST(rules_are_computed) {
     }
 }
 
+TEST(rules_name_bytes_of_weights) {
+    char weight[FND_NAME_BYTES];
+    CHECK(fnd_rule_weight("bytes(w_gate)", weight) && strcmp(weight, "w_gate") == 0);
+    CHECK(!fnd_rule_weight("bytes(w", weight) && !fnd_rule_weight("bytes()", weight) && !fnd_rule_weight("bytes(w)x", weight) && !fnd_rule_weight("bytes", weight) && !fnd_rule_weight("bytes(w + 1)", weight));
+}
+
 TEST(rules_with_mistakes_are_refused) {
     static const struct {
         const char *text, *says;

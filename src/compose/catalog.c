@@ -223,7 +223,7 @@ static fnd_status read_list(fnd_catalog *c, const place *named_in, const char *n
 static int stage_slot(const void *ctx, const char *name) {
     const fnd_stage *stage = ctx;
     char weight[FND_NAME_BYTES];
-    bool bytes = sscanf(name, "bytes(%31[a-zA-Z0-9_])", weight) == 1;
+    bool bytes = fnd_rule_weight(name, weight);
     for (uint32_t i = 0; i < stage->arg_count; i++) {
         const fnd_arg *arg = &stage->args[i];
         if (bytes && arg->kind == FND_ARG_WEIGHT && strcmp(arg->name, weight) == 0) return 0;

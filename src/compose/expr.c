@@ -203,6 +203,11 @@ fnd_status fnd_expr_value(const char *expr, const fnd_dims *dims, uint64_t *out,
 
 /* ---- rules ---- */
 
+bool fnd_rule_weight(const char *name, char weight[FND_NAME_BYTES]) {
+    int end = 0;
+    return sscanf(name, "bytes(%31[a-zA-Z0-9_])%n", weight, &end) == 1 && end > 0 && !name[end];
+}
+
 static char parse_comparison(parser *p) {
     static const struct {
         const char *text;

@@ -55,6 +55,8 @@ typedef struct fnd_rule {
 /* Read rule->text. `slot` says which number stands for a name, or for "bytes(name)"; -1: there is no
  * such name. */
 typedef int fnd_rule_slot_fn(const void *ctx, const char *name);
+/* "bytes(w)": true, and the w. */
+bool fnd_rule_weight(const char *name, char weight[FND_NAME_BYTES]);
 FND_USE_RESULT fnd_status fnd_rule_compile(fnd_rule *rule, fnd_rule_slot_fn *slot, const void *ctx, fnd_error *err);
 /* Does it hold? What overflows, is negative or divides by zero on the way does not. */
 typedef uint64_t fnd_rule_value_fn(const void *ctx, uint32_t slot);

@@ -236,7 +236,7 @@ static int kernel_slot(const void *ctx, const char *name) {
     char weight[FND_NAME_BYTES];
     int dim = fnd_dims_find(&c->dims, name);
     if (dim >= 0) return dim;
-    bool bytes = sscanf(name, "bytes(%31[a-zA-Z0-9_])", weight) == 1;
+    bool bytes = fnd_rule_weight(name, weight);
     int arg = fnd_composition_arg(c, bytes ? weight : name);
     return arg < 0 ? -1 : arg + (bytes ? FND_SLOT_BYTES : FND_SLOT_ARG);
 }
