@@ -144,6 +144,7 @@ TEST(cli_numbers_out_of_range) {
     PROGRAM_REFUSED(2, "--ids needs whole numbers", "logits", "--model", "x", "--ids", "1,,2");
     PROGRAM_REFUSED(2, "--ids needs whole numbers", "logits", "--model", "x", "--ids", "1,-2");
     PROGRAM_REFUSED(2, "--ids needs whole numbers", "logits", "--model", "x", "--ids", "");
+    PROGRAM_REFUSED(2, "--tokens", "emit", "--kernel", "linear", "--tokens", "65");
     PROGRAM_REFUSED(2, "--repeat", "bench", "--model", "x", "--repeat", "0");
 }
 
@@ -159,6 +160,12 @@ TEST(cli_options_anywhere) {
     snprintf(joined, sizeof joined, "--model=%s", program_temp("words.gguf"));
     program_run(&b, (const char *const[]){ "tokenize", "--json", "--text=hello", joined, "--backend=cpu", NULL });
     CHECK_STR(a.out, "{\"ids\": [261]}\n");
+    program_result twice, ended;
+    program_run(&twice, (const char *const[]){ "tokenize", "--text", "world", "--json", "--json", joined, "--text", "hello", NULL });
+    CHECK_STR(twice.out, a.out); /* the last counts */
+    program_free(&twice);
+    program_run(&ended, (const char *const[]){ "inspect", "--json", "--", "--json", NULL });
+    program_refused(&ended, 1, "cannot open --json", __FILE__, __LINE__);
     CHECK_STR(b.out, a.out);
     program_free(&a);
     program_free(&b);

@@ -185,6 +185,7 @@ TEST(cli_cache_that_cannot_be_used) {
     CHECK_OK(fnd_file_write(program_temp("no-folder"), "x", 1, &err), &err);
     RUN(&r, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "8", "--cache-dir", program_temp("no-folder"));
     CHECK_MSG(r.exit_code == 0, "%s", r.err);
+    CHECK_HAS(r.err, "compiled kernels are not kept on disk");
     CHECK_STR(r.out, good.out);
     program_free(&r);
     program_free(&good);
@@ -222,6 +223,30 @@ TEST(cli_logits) {
     json_decref(top);
     json_decref(every);
     PROGRAM_REFUSED(2, "token 270", "logits", "--model", tiny_model(), "--ids", "1,270");
+}
+
+/* BOS is put before what run --raw, logits and perplexity are given exactly when the file says so. */
+TEST(cli_bos_as_the_file_says) {
+    NEED(program_there(), not_built);
+    tiny_model_save_with_bos(program_temp("tiny-bos.gguf"), 512);
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_file_write(program_temp("xyz.txt"), "xyz", 3, &err), &err);
+    for (int bos = 0; bos < 2; bos++) {
+        const char *model = bos ? program_temp("tiny-bos.gguf") : tiny_model();
+        program_result r, same;
+        RUN(&r, "run", "--model", model, "--raw", "--prompt", "xyz", "--max-tokens", "1");
+        CHECK_HAS(r.err, bos ? "prompt: 4 tokens" : "prompt: 3 tokens");
+        program_free(&r);
+        RUN(&r, "perplexity", "--model", model, "--file", program_temp("xyz.txt"), "--json");
+        CHECK_HAS(r.out, bos ? "{\"tokens\": 4, \"scored\": 3," : "{\"tokens\": 3, \"scored\": 2,");
+        program_free(&r);
+        RUN(&r, "logits", "--model", model, "--prompt", "xyz", "--json", "--every");
+        RUN(&same, "logits", "--model", model, "--ids", bos ? "257,120,121,122" : "120,121,122", "--json", "--every");
+        CHECK(r.exit_code == 0 && r.out_bytes > 0);
+        CHECK_STR(r.out, same.out);
+        program_free(&r);
+        program_free(&same);
+    }
 }
 
 TEST(cli_perplexity) {

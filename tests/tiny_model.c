@@ -72,7 +72,7 @@ static void add_layer(gguf_writer *w, int layer) {
     }
 }
 
-static void save(const char *path, uint32_t context, bool whole) {
+static void save(const char *path, uint32_t context, bool whole, bool bos) {
     gguf_writer w = { 0 };
     gguf_add_str(&w, "general.architecture", "llama");
     gguf_add_str(&w, "general.name", "tiny \"model\"");
@@ -84,6 +84,7 @@ static void save(const char *path, uint32_t context, bool whole) {
     gguf_add_u32(&w, "llama.context_length", context);
     gguf_add_f32(&w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
     gguf_add_byte_tokenizer(&w, "qwen2");
+    if (bos) gguf_add_bool(&w, "tokenizer.ggml.add_bos_token", true);
     gguf_add_str(&w, "tokenizer.chat_template", template);
     /* The logit of <|end|> is 0, and of 269 others one is larger. */
     add_weights(&w, "token_embd.weight", DIM, TINY_MODEL_VOCAB, 256);
@@ -93,8 +94,9 @@ static void save(const char *path, uint32_t context, bool whole) {
     gguf_free(&w);
 }
 
-void tiny_model_save(const char *path, uint32_t context) { save(path, context, true); }
-void tiny_model_save_without_weights(const char *path, uint32_t context) { save(path, context, false); }
+void tiny_model_save(const char *path, uint32_t context) { save(path, context, true, false); }
+void tiny_model_save_with_bos(const char *path, uint32_t context) { save(path, context, true, true); }
+void tiny_model_save_without_weights(const char *path, uint32_t context) { save(path, context, false, false); }
 
 const char *tiny_model(void) {
     static bool saved;

@@ -11,7 +11,9 @@ enum { TINY_MODEL_VOCAB = 270 };
 /* Path of one with a context of 512 among the tests' temporary files (program.h). */
 const char *tiny_model(void);
 void tiny_model_save(const char *path, uint32_t context);
-/* The same with the embedding as its only tensor: it loads until the weights are wanted. */
+/* The same, and the file says that BOS (257) is put before texts. */
+void tiny_model_save_with_bos(const char *path, uint32_t context);
+/* The same as the first with the embedding as its only tensor: it loads until the weights are wanted. */
 void tiny_model_save_without_weights(const char *path, uint32_t context);
 
 #endif
