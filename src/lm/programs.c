@@ -213,7 +213,7 @@ static fnd_status begin(writer *w, const fnd_program_desc *desc, fnd_program **p
 
 static fnd_status make_decode(fnd_session *s, fnd_tensor *one_logits, fnd_error *err) {
     writer w = { .s = s, .a = &s->one, .single = true, .err = err };
-    FND_TRY(begin(&w, &(fnd_program_desc){ .name = "decode", .variables = { "pos" } }, &s->decode));
+    FND_TRY(begin(&w, &(fnd_program_desc){ .name = "decode", .variables = { "pos", "blocks" } }, &s->decode));
     FND_TRY(layers(&w));
     FND_TRY(head(&w, &s->one.x.t, one_logits));
     return fnd_program_finish(s->decode, err);
@@ -221,7 +221,7 @@ static fnd_status make_decode(fnd_session *s, fnd_tensor *one_logits, fnd_error 
 
 static fnd_status make_prefill(fnd_session *s, fnd_error *err) {
     writer w = { .s = s, .a = &s->many, .err = err };
-    FND_TRY(begin(&w, &(fnd_program_desc){ .name = "prefill", .variables = { "pos", "tokens" } }, &s->prefill));
+    FND_TRY(begin(&w, &(fnd_program_desc){ .name = "prefill", .variables = { "pos", "tokens", "blocks" } }, &s->prefill));
     FND_TRY(layers(&w));
     return fnd_program_finish(s->prefill, err);
 }
