@@ -47,13 +47,15 @@ typedef struct builder {
     const char *bytes; /* NULL: the build fails */
     size_t count;      /* 0: strlen */
     unsigned delay_us;
+    int given_up; /* of the first calls: cancelled */
     _Atomic int calls;
 } builder;
 
 static fnd_status fake_build(void *ctx, void **data, size_t *bytes, fnd_error *err) {
     builder *b = ctx;
-    b->calls++;
+    int call = ++b->calls;
     if (b->delay_us) usleep(b->delay_us);
+    if (call <= b->given_up) return fnd_fail(err, FND_ERR_CANCELLED, "not wanted any more");
     if (!b->bytes) return fnd_fail(err, FND_ERR_COMPILE, "line 3: nonsense");
     *bytes = b->count ? b->count : strlen(b->bytes);
     *data = fnd_alloc_string(b->bytes, *bytes);
@@ -363,6 +365,23 @@ TEST(cache_tells_a_failure_to_all_and_forgets_it) {
     void *code;
     fnd_error err = { 0 };
     CHECK_OK(fnd_cache_get(cache, key_of("shared"), "shared", fake_build, &b, &code, &err), &err);
+    fnd_cache_close(cache);
+    CHECK(loaded == 0);
+}
+
+/* Who gives a build up hears so; who waited for it builds by itself. */
+TEST(cache_builds_again_what_another_gave_up) {
+    fnd_cache *cache = open_cache(NULL, 0);
+    builder b = { .bytes = "code", .delay_us = 50000, .given_up = 2 };
+    asking asks[8];
+    size_t cancelled = 0;
+    ask_together(asks, 8, cache, &b);
+    for (size_t i = 0; i < 8; i++) {
+        cancelled += asks[i].status == FND_ERR_CANCELLED;
+        CHECK(asks[i].status == FND_ERR_CANCELLED || (asks[i].status == FND_OK && asks[i].code && !asks[i].err.status));
+    }
+    CHECK(cancelled == 2 && b.calls == 3);
+    CHECK(fnd_cache_count(cache).failures == 0);
     fnd_cache_close(cache);
     CHECK(loaded == 0);
 }

@@ -1,13 +1,19 @@
 /* test_cli_model.c - the program with a model: what it prints, and what ends it. */
+#include "backend/cpu/baked.h"
 #include "base/base.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "program.h"
 #include "test.h"
 #include "tiny_model.h"
 
 #include <jansson.h>
 #include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char not_built[] = "the program is not built beside the tests";
 
@@ -189,6 +195,34 @@ TEST(cli_cache_that_cannot_be_used) {
     CHECK_STR(r.out, good.out);
     program_free(&r);
     program_free(&good);
+}
+
+/* A compiler that never ends: the answer comes from the kernels of the library, and the program ends
+ * with it, leaving no process, no folder and nothing in the cache. */
+TEST(cli_does_not_wait_for_the_compiler) {
+    NEED(program_there(), not_built);
+    NEED(fnd_baked_kernel_count > 0, "no kernels are compiled into this build");
+    char script[2 * FND_PROCESS_PATH_BYTES], temp[FND_PROCESS_PATH_BYTES], cache[FND_PROCESS_PATH_BYTES + 8], pid_text[32];
+    fnd_error err = { 0 };
+    program_result r;
+    CHECK_OK(fnd_process_temp_dir(temp, &err), &err);
+    snprintf(cache, sizeof cache, "%s.cache", temp);
+    int bytes = snprintf(script, sizeof script, "#!/bin/sh\ncase \"$*\" in *--version*) echo 'cc 1.0' ;; *) echo $$ > %s.pid ; sleep 1000 ;; esac\n", temp);
+    CHECK_OK(fnd_file_write(program_temp("slow-cc"), script, (size_t)bytes, &err), &err);
+    CHECK(chmod(program_temp("slow-cc"), 0700) == 0);
+    setenv("TMPDIR", temp, 1);
+    RUN(&r, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "200", "--cache-dir", cache, "--compiler", program_temp("slow-cc"));
+    unsetenv("TMPDIR");
+    CHECK_MSG(r.exit_code == 0, "%d: %s", r.exit_code, r.err);
+    CHECK(r.out_bytes > 0 && !strstr(r.err, "ended before"));
+    CHECK_MSG(rmdir(temp) == 0, "something was left in %s", temp);
+    CHECK_MSG(rmdir(cache) == 0, "something was left in %s", cache);
+    snprintf(script, sizeof script, "%s.pid", temp);
+    FILE *f = fopen(script, "r");
+    if (f && fgets(pid_text, sizeof pid_text, f)) CHECK_MSG(kill(atoi(pid_text), 0) != 0, "the compiler still runs");
+    if (f) fclose(f);
+    unlink(script);
+    program_free(&r);
 }
 
 /* ---- figures ---- */

@@ -3,6 +3,7 @@
 
 #include "base/process.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,4 +96,45 @@ TEST(process_temp_dir) {
     fnd_process_remove_dir(dir);
     CHECK(access(dir, F_OK) != 0);
     fnd_process_remove_dir("");
+}
+
+/* ---- ended from another thread ---- */
+
+typedef struct ended_run {
+    fnd_process_stop stop;
+    char started[FND_PROCESS_PATH_BYTES + 16]; /* a file that the program makes */
+} ended_run;
+
+static void *end_when_started(void *ctx) {
+    ended_run *r = ctx;
+    while (access(r->started, F_OK) != 0) usleep(1000);
+    fnd_process_end(&r->stop);
+    return NULL;
+}
+
+/* A child of the program holds the output open: the run can only return when it is gone too. */
+TEST(process_ends_with_its_children) {
+    char dir[FND_PROCESS_PATH_BYTES], script[2 * FND_PROCESS_PATH_BYTES];
+    fnd_error err = { 0 };
+    fnd_text output = { 0 };
+    int code;
+    pthread_t thread;
+    ended_run r = { 0 };
+    CHECK_OK(fnd_process_temp_dir(dir, &err), &err);
+    snprintf(r.started, sizeof r.started, "%s/started", dir);
+    snprintf(script, sizeof script, "sleep 1000 & echo on; touch %s; wait", r.started);
+    const char *const argv[] = { "sh", "-c", script, NULL };
+    REQUIRE(pthread_create(&thread, NULL, end_when_started, &r) == 0);
+    CHECK(fnd_process_run_until(argv, NULL, &(fnd_process_until){ .stop = &r.stop }, &output, &code, &err) == FND_ERR_CANCELLED);
+    CHECK_HAS(err.text, "was ended before it was done");
+    pthread_join(thread, NULL);
+    fnd_process_remove_dir(dir);
+    err = (fnd_error){ 0 }; /* once stopped, nothing starts any more */
+    CHECK(fnd_process_run_until(argv, NULL, &(fnd_process_until){ .stop = &r.stop }, &output, &code, &err) == FND_ERR_CANCELLED);
+    CHECK(access(r.started, F_OK) != 0);
+    CHECK_STR(fnd_text_get(&output), "on\n");
+    fnd_process_stop not_wanted = { 0 };
+    CHECK_OK(fnd_process_run_until((const char *const[]){ "true", NULL }, NULL, &(fnd_process_until){ .stop = &not_wanted }, NULL, &code, &err), &err);
+    CHECK(code == 0);
+    fnd_text_free(&output);
 }

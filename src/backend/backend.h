@@ -6,6 +6,7 @@
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H
 
+#include "base/process.h"
 #include "foundry/status.h"
 
 #include <stdint.h>
@@ -52,6 +53,7 @@ typedef struct fnd_build_desc {
     const char *text;         /* flattened: includes nothing but what the backend provides */
     uint32_t    warps;        /* FND_WARPS the text is compiled for (1 on the cpu) */
     bool        quick;        /* compile fast rather than well: tests */
+    fnd_process_stop *stop;   /* ends it from another thread: FND_ERR_CANCELLED. NULL: nobody does */
 } fnd_build_desc;
 
 /* One tensor argument of a launch, for backends that check accesses. */

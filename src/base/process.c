@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -74,8 +75,9 @@ static fnd_status open_input(const char *input, int *fd, fnd_error *err) {
     return FND_OK;
 }
 
-/* Start the program with `in` (-1: /dev/null) as its input and `out` as its output and errors. */
-static int spawn(pid_t *pid, const char *program, const char *const *argv, int in, int out) {
+/* Start the program with `in` (-1: /dev/null) as its input and `out` as its output and errors; with
+ * `group`, as the first of a process group, which a signal reaches as a whole. */
+static int spawn(pid_t *pid, const char *program, const char *const *argv, int in, int out, bool group) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     int failed = posix_spawn_file_actions_init(&actions);
@@ -91,7 +93,8 @@ static int spawn(pid_t *pid, const char *program, const char *const *argv, int i
     sigaddset(&pipes, SIGPIPE); /* we may ignore it; the child should not */
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &pipes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setflags(&attributes, (short)(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (group ? POSIX_SPAWN_SETPGROUP : 0)));
     if (in >= 0)
         failed = posix_spawn_file_actions_adddup2(&actions, in, 0);
     else
@@ -131,57 +134,99 @@ static bool drain(int fd, uint64_t deadline_ns, fnd_text *output) {
     }
 }
 
-/* Has it ended? Waits for it unless there is a limit. */
-static pid_t try_wait(pid_t pid, int *state, bool limited) {
-    pid_t done;
-    do {
-        done = waitpid(pid, state, limited ? WNOHANG : 0);
-    } while (done < 0 && errno == EINTR);
-    return done;
+/* ---- ending a run: the process may be signalled only until it has been waited for ---- */
+
+static pthread_mutex_t stopping = PTHREAD_MUTEX_INITIALIZER;
+
+static void end_group(const fnd_process_stop *stop) {
+    if (stop->wanted && stop->pid > 0) kill(-stop->pid, SIGKILL);
 }
 
+void fnd_process_end(fnd_process_stop *stop) {
+    pthread_mutex_lock(&stopping);
+    stop->wanted = true;
+    end_group(stop);
+    pthread_mutex_unlock(&stopping);
+}
+
+/* What may be ended from now on (0: nothing). True when the end is wanted already. */
+static bool may_end(fnd_process_stop *stop, pid_t pid) {
+    if (!stop) return false;
+    pthread_mutex_lock(&stopping);
+    stop->pid = pid;
+    end_group(stop);
+    bool wanted = stop->wanted;
+    pthread_mutex_unlock(&stopping);
+    return wanted;
+}
+
+/* ---- a whole run ---- */
+
+/* Has it ended? Waits for it unless there is a limit. It stays to be waited for: its number is its own. */
+static int has_ended(pid_t pid, bool limited) {
+    siginfo_t info = { .si_pid = 0 };
+    int failed;
+    do {
+        failed = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | (limited ? WNOHANG : 0));
+    } while (failed && errno == EINTR);
+    return failed ? -1 : info.si_pid == pid;
+}
+
+typedef struct child {
+    pid_t pid;
+    const char *program;
+    uint64_t deadline_ns; /* 0: never */
+    fnd_process_stop *stop;
+} child;
+
 /* Its output has ended (`ended`) or not; the program may go on all the same. */
-static fnd_status wait_for(pid_t pid, const char *program, uint64_t deadline_ns, bool ended, int *exit_code, fnd_error *err) {
+static fnd_status wait_for(const child *c, bool ended, int *exit_code, fnd_error *err) {
     static const struct timespec nap = { 0, 200000 };
-    int state = 0;
-    pid_t done = 0;
-    while (ended && (done = try_wait(pid, &state, deadline_ns != 0)) == 0) {
-        if (left_until(deadline_ns) == 0) break;
+    int state = 0, done = 0;
+    while (ended && (done = has_ended(c->pid, c->deadline_ns != 0)) == 0) {
+        if (left_until(c->deadline_ns) == 0) break;
         nanosleep(&nap, NULL);
     }
-    if (done < 0) return fnd_fail(err, FND_ERR_FILE, "lost track of %s: %s", program, strerror(errno));
-    if (done == 0) {
-        kill(pid, SIGKILL);
-        (void)try_wait(pid, &state, false);
-        return fnd_fail(err, FND_ERR_LIMIT, "%s takes too long and was stopped", program);
+    if (done == 0) kill(c->stop ? -c->pid : c->pid, SIGKILL);
+    bool unwanted = may_end(c->stop, 0);
+    while (waitpid(c->pid, &state, 0) < 0) {
+        if (errno != EINTR) return fnd_fail(err, FND_ERR_FILE, "lost track of %s: %s", c->program, strerror(errno));
     }
+    if (unwanted) return fnd_fail(err, FND_ERR_CANCELLED, "%s was ended before it was done", c->program);
+    if (done == 0) return fnd_fail(err, FND_ERR_LIMIT, "%s takes too long and was stopped", c->program);
     *exit_code = WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
     return FND_OK;
 }
 
 fnd_status fnd_process_run(const char *const *argv, const char *input, uint32_t limit_seconds, fnd_text *output, int *exit_code, fnd_error *err) {
+    return fnd_process_run_until(argv, input, &(fnd_process_until){ .limit_seconds = limit_seconds }, output, exit_code, err);
+}
+
+fnd_status fnd_process_run_until(const char *const *argv, const char *input, const fnd_process_until *until, fnd_text *output, int *exit_code, fnd_error *err) {
     char program[FND_PROCESS_PATH_BYTES];
     int in = -1, out[2];
-    pid_t pid;
-    uint64_t deadline_ns = limit_seconds ? fnd_now_ns() + limit_seconds * UINT64_C(1000000000) : 0;
+    child c = { .program = program, .stop = until->stop };
+    if (until->limit_seconds) c.deadline_ns = fnd_now_ns() + until->limit_seconds * UINT64_C(1000000000);
     *exit_code = -1;
     if (!fnd_process_find(argv[0], program)) {
         return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s: no such program%s", argv[0], strchr(argv[0], '/') ? "" : " on the PATH");
     }
+    if (may_end(c.stop, 0)) return fnd_fail(err, FND_ERR_CANCELLED, "%s was not started: it is not wanted any more", program);
     if (input) FND_TRY(open_input(input, &in, err));
     if (open_pipe(out) != 0) {
         if (in >= 0) close(in);
         return fnd_fail(err, FND_ERR_FILE, "cannot open a pipe to %s: %s", program, strerror(errno));
     }
-    int failed = spawn(&pid, program, argv, in, out[1]);
+    int failed = spawn(&c.pid, program, argv, in, out[1], c.stop != NULL);
     close(out[1]);
     if (in >= 0) close(in);
     fnd_status status = FND_OK;
     if (failed) {
         status = fnd_fail(err, failed == ENOENT || failed == ENOEXEC ? FND_ERR_UNSUPPORTED : FND_ERR_FILE, "cannot run %s: %s", program, strerror(failed));
     } else {
-        bool ended = drain(out[0], deadline_ns, output);
-        status = wait_for(pid, program, deadline_ns, ended, exit_code, err);
+        may_end(c.stop, c.pid);
+        bool ended = drain(out[0], c.deadline_ns, output);
+        status = wait_for(&c, ended, exit_code, err);
     }
     close(out[0]);
     if (status == FND_OK && output) status = fnd_text_check(output, err);

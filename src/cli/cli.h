@@ -140,8 +140,9 @@ void fnd_cli_json_float(fnd_text *out, float value); /* as few digits as say whi
 /* ---- progress (progress.c) ---- */
 
 /* An fnd_progress_fn: one line that changes on a terminal; elsewhere a line for each step of more
- * than half a second. Ends the program when it was interrupted: nothing is lost by then. */
-void fnd_cli_progress(void *unused, const char *what, uint64_t done, uint64_t total);
+ * than half a second. When the program was interrupted it ends it: nothing is lost by then. Not so with
+ * `stoppable` (not NULL): then the caller stops by itself. */
+void fnd_cli_progress(void *stoppable, const char *what, uint64_t done, uint64_t total);
 /* Take the line away. */
 void fnd_cli_progress_clear(void);
 

@@ -27,7 +27,7 @@ fnd_status fnd_cli_lm_open(const fnd_cli_globals *globals, const char *path, fnd
 
 fnd_status fnd_cli_lm_begin(fnd_cli_lm *lm, uint32_t context, fnd_error *err) {
     uint64_t start = fnd_now_ns();
-    fnd_session_desc desc = { .context = context, .progress = fnd_cli_progress, .cancel = &fnd_cli_interrupted };
+    fnd_session_desc desc = { .context = context, .progress = fnd_cli_progress, .progress_ctx = lm, .cancel = &fnd_cli_interrupted };
     FND_TRY(fnd_session_open(lm->m, &desc, &lm->s, err));
     fnd_cli_progress_clear();
     lm->open_seconds = fnd_cli_seconds_since(start);
@@ -35,9 +35,7 @@ fnd_status fnd_cli_lm_begin(fnd_cli_lm *lm, uint32_t context, fnd_error *err) {
 }
 
 fnd_status fnd_cli_lm_close(fnd_cli_lm *lm, fnd_status status, fnd_error *err) {
-    if (lm->s && !fnd_cli_interrupted) fnd_cli_progress(NULL, "finishing kernels, for the next time", 0, 0);
-    fnd_session_close(lm->s); /* waits for kernels that are being compiled, so that they are kept */
-    fnd_cli_progress_clear();
+    fnd_session_close(lm->s);
     char notice[FND_ERROR_TEXT_BYTES];
     while (lm->f && fnd_next_notice(lm->f, notice, sizeof notice)) fnd_cli_note("%s", notice);
     fnd_model_free(lm->m);

@@ -48,10 +48,9 @@ static void show_plain(uint64_t done, uint64_t total, uint64_t at) {
     }
 }
 
-void fnd_cli_progress(void *unused, const char *what, uint64_t done, uint64_t total) {
+void fnd_cli_progress(void *stoppable, const char *what, uint64_t done, uint64_t total) {
     static int terminal = -1;
-    (void)unused;
-    if (fnd_cli_interrupted) {
+    if (fnd_cli_interrupted && !stoppable) {
         fnd_cli_note("interrupted");
         fflush(NULL);
         _exit(FND_CLI_INTERRUPTED);

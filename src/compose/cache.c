@@ -91,7 +91,7 @@ static fnd_status make(fnd_cache *cache, entry *e, const char *name, fnd_cache_b
         did->evicted += fnd_cache_disk_trim(&cache->disk);
     }
     if (status != FND_OK) {
-        did->failures++;
+        did->failures += status != FND_ERR_CANCELLED;
         fnd_fail(&e->failure, status, "%s cannot be built: %s", name, fnd_status_text(status));
     }
     fnd_free_memory(data);
@@ -111,7 +111,8 @@ static void add_counters(fnd_cache_counters *to, const fnd_cache_counters *did) 
 #undef ADD_
 }
 
-/* Called with the lock held; gives it away while the entry is made by this thread or by another. */
+/* Called with the lock held; gives it away while the entry is made by this thread or by another. What
+ * another has given up is FND_ERR_CANCELLED, without a word in err. */
 static fnd_status wait_for(fnd_cache *cache, entry *e, void **code, fnd_error *err) {
     e->waiters++;
     while (e->state == BEING_MADE) pthread_cond_wait(&cache->made, &cache->lock);
@@ -121,7 +122,8 @@ static fnd_status wait_for(fnd_cache *cache, entry *e, void **code, fnd_error *e
         *code = e->code;
         cache->counters.memory_hits++;
     } else {
-        status = fnd_fail(err, e->failure.status, "%s", e->failure.text);
+        status = e->failure.status;
+        if (status != FND_ERR_CANCELLED) fnd_fail(err, status, "%s", e->failure.text);
         if (!e->waiters) fnd_free_memory(e);
     }
     return status;
@@ -149,10 +151,11 @@ static fnd_status make_new(fnd_cache *cache, entry *e, const char *name, fnd_cac
 fnd_status fnd_cache_get(fnd_cache *cache, fnd_hash128 key, const char *name, fnd_cache_build *build, void *ctx, void **code, fnd_error *err) {
     *code = NULL;
     pthread_mutex_lock(&cache->lock);
-    entry **at = find(cache, key), *e = *at;
-    fnd_status status;
-    if (e) {
-        status = wait_for(cache, e, code, err);
+    entry **at, *e;
+    fnd_status status = FND_ERR_CANCELLED;
+    while ((e = *(at = find(cache, key))) && status == FND_ERR_CANCELLED) status = wait_for(cache, e, code, err);
+    if (status != FND_ERR_CANCELLED) {
+        /* another made it */
     } else if ((e = fnd_alloc_zeroed(1, sizeof *e))) {
         e->key = key;
         *at = e;

@@ -93,12 +93,13 @@ fnd_status fnd_session_open(fnd_model *m, const fnd_session_desc *desc, fnd_sess
 
 void fnd_session_close(fnd_session *s) {
     if (!s) return;
-    fnd_program_free(s->decode);
-    fnd_program_free(s->prefill);
-    fnd_program_free(s->head);
-    fnd_program_free(s->heads);
-    fnd_program_free(s->shift);
+    /* Last made, first gone: what waits for the compiler leaves the queue before what it compiles ends. */
     fnd_sampler_free(s);
+    fnd_program_free(s->shift);
+    fnd_program_free(s->heads);
+    fnd_program_free(s->head);
+    fnd_program_free(s->prefill);
+    fnd_program_free(s->decode);
     for (uint32_t i = 0; s->k_cache && s->v_cache && i < s->m->info.layers; i++) {
         fnd_tensor_free(s->m->f, &s->k_cache[i], NULL);
         fnd_tensor_free(s->m->f, &s->v_cache[i], NULL);

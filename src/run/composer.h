@@ -35,6 +35,7 @@ typedef struct fnd_pipeline_desc {
     const char *entry, *text, *suffix;
     uint32_t    warps;
     bool        only_if_there; /* do not compile: FND_ERR_UNSUPPORTED instead */
+    fnd_process_stop *stop;    /* ends compiling from another thread; may be NULL */
 } fnd_pipeline_desc;
 
 /* Code for the text: from memory, from the library, from disk, or compiled now. */

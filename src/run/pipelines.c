@@ -71,7 +71,7 @@ static fnd_status make(foundry *f, fnd_composer *c, const fnd_pipeline_desc *des
     fnd_status status = fnd_sources_flatten(fnd_catalog_sources(c->catalog), desc->suffix, desc->entry, desc->text, &flat, err);
     pthread_mutex_unlock(&c->lock);
     if (status == FND_OK) {
-        build b = { f, { .entry = desc->entry, .text = fnd_text_get(&flat), .warps = desc->warps, .quick = f->desc.quick_build }, desc->only_if_there };
+        build b = { f, { .entry = desc->entry, .text = fnd_text_get(&flat), .warps = desc->warps, .quick = f->desc.quick_build, .stop = desc->stop }, desc->only_if_there };
         uint64_t before = fnd_cache_count(f->cache).disk_hits;
         status = fnd_cache_get(f->cache, key_of(f, desc, fnd_text_get(&flat)), desc->entry, build_now, &b, code, err);
         fnd_count(f, FND_COUNTER_DISK_HITS, fnd_cache_count(f->cache).disk_hits - before);

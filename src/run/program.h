@@ -72,7 +72,9 @@ struct fnd_program {
     pthread_t       compiler;
     bool            compiling;   /* the thread was started and not yet joined */
     _Atomic bool    compiled;    /* it is done */
-    _Atomic bool    unwanted;    /* not begun yet: need not be */
+    _Atomic bool    unwanted;    /* the program goes: compiling ends, or does not begin */
+    bool            in_background;
+    fnd_process_stop stop;       /* the compiler's, in the background */
     fnd_status      compile_status;
     fnd_error       compile_error;
 };

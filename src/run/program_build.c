@@ -169,7 +169,7 @@ static fnd_status compile_text(fnd_program *p, fnd_segment *s, const fnd_program
     FND_TRY(common_suffix(p, s->first, s->count, &suffix, err));
     fnd_text_clear(&p->text);
     FND_TRY(fnd_print_program(c->catalog, text, &p->text, err));
-    fnd_pipeline_desc desc = { .entry = text->name, .text = fnd_text_get(&p->text), .suffix = suffix, .warps = p->f->info.warps, .only_if_there = only_if_there };
+    fnd_pipeline_desc desc = { .entry = text->name, .text = fnd_text_get(&p->text), .suffix = suffix, .warps = p->f->info.warps, .only_if_there = only_if_there, .stop = p->in_background ? &p->stop : NULL };
     return fnd_pipeline_get(p->f, &desc, &s->code, err);
 }
 

@@ -11,7 +11,27 @@
 #endif
 
 /* One at a time, and after everybody else: the present tokens come first. */
-static pthread_mutex_t one_compiler = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* not busy any more, or somebody who waits is unwanted */
+    bool busy;
+} compiler = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static bool take_turn(fnd_program *p) {
+    pthread_mutex_lock(&compiler.lock);
+    while (compiler.busy && !atomic_load(&p->unwanted)) pthread_cond_wait(&compiler.changed, &compiler.lock);
+    bool mine = !atomic_load(&p->unwanted);
+    compiler.busy |= mine;
+    pthread_mutex_unlock(&compiler.lock);
+    return mine;
+}
+
+static void end_turn(void) {
+    pthread_mutex_lock(&compiler.lock);
+    compiler.busy = false;
+    pthread_cond_broadcast(&compiler.changed);
+    pthread_mutex_unlock(&compiler.lock);
+}
 
 /* Slower than need be is no failure, and yet not to be kept from whoever wonders. */
 static void tell_why(fnd_program *p, const char *why) {
@@ -30,13 +50,12 @@ static void *compile_in_background(void *ctx) {
 #ifdef __linux__
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 15); /* this thread alone, and the compiler it starts */
 #endif
-    pthread_mutex_lock(&one_compiler);
-    if (!atomic_load(&p->unwanted))
+    p->compile_status = FND_ERR_CANCELLED;
+    if (take_turn(p)) {
         p->compile_status = fnd_program_compile(p, false, &p->compile_error);
-    else
-        p->compile_status = FND_ERR_CANCELLED;
-    pthread_mutex_unlock(&one_compiler);
-    if (p->compile_error.status != FND_OK) tell_why(p, p->compile_error.text);
+        end_turn();
+    }
+    if (p->compile_status != FND_OK && p->compile_status != FND_ERR_CANCELLED) tell_why(p, p->compile_error.text);
     atomic_store(&p->compiled, true);
     return NULL;
 }
@@ -78,6 +97,7 @@ fnd_status fnd_program_prepare(fnd_program *p, fnd_error *err) {
         return fnd_fail(err, why.status, "program %s cannot run: %s, and nothing can be compiled here: %s", p->name, why.text, why_not_build(p));
     }
     if (tried || (!may_build && !p->f->desc.no_build)) tell_why(p, tried ? failure.text : why_not_build(p));
+    p->in_background = true;
     if (may_build && !tried && pthread_create(&p->compiler, NULL, compile_in_background, p) == 0) p->compiling = true;
     return FND_OK;
 }
@@ -96,7 +116,12 @@ fnd_program *fnd_program_present(fnd_program *p) {
 }
 
 void fnd_program_stop_compiling(fnd_program *p) {
+    if (!p->compiling) return;
+    pthread_mutex_lock(&compiler.lock);
     atomic_store(&p->unwanted, true);
-    if (p->compiling) pthread_join(p->compiler, NULL);
+    pthread_cond_broadcast(&compiler.changed);
+    pthread_mutex_unlock(&compiler.lock);
+    fnd_process_end(&p->stop);
+    pthread_join(p->compiler, NULL);
     p->compiling = false;
 }

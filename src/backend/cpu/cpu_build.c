@@ -145,7 +145,7 @@ static fnd_status compile(const fnd_cpu *cpu, const fnd_build_desc *desc, const 
     fnd_text said = { 0 };
     int exit_code = 0;
     fnd_error why = { 0 };
-    fnd_status status = fnd_process_run(command.at, desc->text, cpu->compiler.limit_seconds, &said, &exit_code, &why);
+    fnd_status status = fnd_process_run_until(command.at, desc->text, &(fnd_process_until){ cpu->compiler.limit_seconds, desc->stop }, &said, &exit_code, &why);
     if (status == FND_ERR_LIMIT)
         fnd_fail(err, status, "%s: the compiler %s did not end within %u seconds", desc->entry, cpu->compiler.path, cpu->compiler.limit_seconds);
     else if (status != FND_OK)

@@ -121,7 +121,7 @@ static fnd_status compile(const fnd_sim *sim, const fnd_build_desc *desc, const 
     fnd_text_printf(&text, "#line 1 \"%s\"\n%s", desc->entry, desc->text);
     fnd_status status = fnd_text_check(&text, err);
     fnd_error why = { 0 };
-    if (status == FND_OK && (status = fnd_process_run(c.argv, fnd_text_get(&text), sim->compiler_seconds, &output, &exit_code, &why)) != FND_OK) {
+    if (status == FND_OK && (status = fnd_process_run_until(c.argv, fnd_text_get(&text), &(fnd_process_until){ sim->compiler_seconds, desc->stop }, &output, &exit_code, &why)) != FND_OK) {
         fnd_fail(err, status, "%s did not compile: %s", desc->entry, why.text);
     }
     if (status == FND_OK && exit_code != 0) status = compile_failed(desc, fnd_text_get(&output), err);
