@@ -211,6 +211,29 @@ TEST(models_scale_rope) {
     }
 }
 
+/* Keys in a file are rotated: they are of no use with other frequencies. */
+TEST(models_keep_the_frequencies_of_saved_sessions) {
+    static const toy_desc desc = { .architecture = "phi3", .layers = 1, .dim = 64, .hidden_dim = 64, .heads = 2, .kv_heads = 1, .context = 128, .scaling = TOY_LONGROPE, .original = 64 };
+    toy t;
+    runner r;
+    fnd_session *other;
+    char file[FND_PROCESS_PATH_BYTES + 16];
+    if (!toy_open(&t, &desc, 61)) return;
+    snprintf(file, sizeof file, "%s/session", t.dir);
+    if (runner_open(&r, &(way){ .backend = "cpu", .isa = "generic" }, t.path, &(fnd_session_desc){ .batch = 16, .context = 65 })) {
+        CHECK_OK(fnd_session_eval(r.s, t.ids, 20, &r.err), &r.err);
+        CHECK_OK(fnd_session_save(r.s, file, (fnd_span){ NULL, 0 }, &r.err), &r.err);
+        CHECK_OK(fnd_session_load(r.s, file, NULL, NULL, &r.err), &r.err);
+        CHECK_OK(fnd_session_open(r.m, &(fnd_session_desc){ .batch = 16, .context = 64 }, &other, &r.err), &r.err);
+        CHECK(fnd_session_load(other, file, NULL, NULL, &r.err) == FND_ERR_USAGE);
+        CHECK_HAS(r.err.text, "the long frequencies of this model's RoPE; a context of 64 takes the others");
+        r.err = (fnd_error){ 0 };
+        fnd_session_close(other);
+        runner_close(&r);
+    }
+    toy_close(&t);
+}
+
 TEST(models_match_the_reference_on_sim) {
     for (size_t i = 0; i < MODELS; i++) {
         toy t;

@@ -191,7 +191,7 @@ typedef struct pass {
     double *seen, *coded;                          /* what a product takes last, and as codes */
     size_t seen_count;                             /* values that became codes */
     ties ties;
-    double frequencies[TOY_ROPE_PAIRS], mscale;    /* of RoPE */
+    double frequencies[TOY_ROPE_PAIRS], mscale; /* of RoPE */
 } pass;
 
 /* y = W x + b */

@@ -187,8 +187,8 @@ FND_USE_RESULT fnd_status fnd_session_shift(fnd_session *s, uint32_t keep, uint3
  * few bytes of every tensor. Written beside its target and renamed, so that there is never half of one. */
 FND_USE_RESULT fnd_status fnd_session_save(const fnd_session *s, const char *path, fnd_span note, fnd_error *err);
 /* Replaces what is in the context. A file that is cut short, damaged, of another version, another model,
- * other number formats of keys and values, or longer than the context is refused with a sentence, and
- * the session stays as it was. note may be NULL; else *note is to be freed with fnd_text_release. */
+ * other number formats of keys and values, other frequencies (LongRoPE), or longer than the context is
+ * refused with a sentence, and the session stays as it was. note may be NULL; else *note is to be freed with fnd_text_release. */
 FND_USE_RESULT fnd_status fnd_session_load(fnd_session *s, const char *path, char **note, size_t *note_bytes, fnd_error *err);
 
 #ifdef __cplusplus

@@ -35,7 +35,7 @@ static fnd_status fingerprint(const fnd_model *m, fnd_hash128 *out, fnd_error *e
 static const char *format_name(const fnd_session *s) { return fnd_format_get(s->k_cache[0].t.format)->name; }
 
 static fnd_status shape_of(const fnd_session *s, fnd_session_shape *out, fnd_error *err) {
-    *out = (fnd_session_shape){ .kv_format = format_name(s), .layers = s->m->info.layers, .vocab = s->m->info.vocab, .block = FND_KV_BLOCK, .context = s->context };
+    *out = (fnd_session_shape){ .kv_format = format_name(s), .layers = s->m->info.layers, .vocab = s->m->info.vocab, .block = FND_KV_BLOCK, .context = s->context, .long_rope = s->inv_freq == &s->m->rope.long_inv_freq.t };
     out->block_bytes = fnd_session_cache_bytes(s, 1);
     return fingerprint(s->m, &out->model, err);
 }
@@ -81,6 +81,7 @@ static fnd_status make_header(const fnd_session *s, fnd_span note, fnd_session_h
         .position = s->position,
         .kept = s->kept,
         .dropped = s->dropped,
+        .long_rope = shape.long_rope,
         .block_bytes = shape.block_bytes,
         .note_bytes = note.bytes,
     };

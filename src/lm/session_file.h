@@ -27,7 +27,8 @@ typedef struct fnd_session_header {
     char        model_name[72];     /* for messages; NUL-terminated */
     char        kv_format[8];       /* "f16"; NUL-terminated */
     uint32_t    layers, vocab, block, has_logits; /* block: positions in one */
-    uint32_t    position, kept, dropped, unused;
+    uint32_t    position, kept, dropped;
+    uint32_t    long_rope;          /* 1: keys are rotated by LongRoPE's long frequencies */
     uint64_t    block_bytes;        /* of a layer's keys in one block; as many of its values */
     uint64_t    note_bytes;
     uint64_t    file_bytes;
@@ -40,7 +41,7 @@ _Static_assert(sizeof(fnd_session_header) == 192, "the header as it is in files"
 typedef struct fnd_session_shape {
     fnd_hash128 model;
     const char *kv_format;
-    uint32_t    layers, vocab, block, context;
+    uint32_t    layers, vocab, block, context, long_rope;
     uint64_t    block_bytes;
 } fnd_session_shape;
 

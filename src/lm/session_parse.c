@@ -54,7 +54,10 @@ static fnd_status check_fits(const char *path, const fnd_session_header *h, cons
     if (strcmp(h->kv_format, shape->kv_format) != 0) {
         return fnd_fail(err, FND_ERR_USAGE, "%s holds keys and values as %s, but this session keeps them as %s", path, fnd_span_quote((fnd_span){ h->kv_format, strlen(h->kv_format) }, shown, sizeof shown), shape->kv_format);
     }
-    bool same = h->layers == shape->layers && h->vocab == shape->vocab && h->block == shape->block && h->block_bytes == shape->block_bytes;
+    if (h->long_rope != shape->long_rope && h->long_rope <= 1) {
+        return fnd_fail(err, FND_ERR_USAGE, "%s was saved by a session whose context takes the %s frequencies of this model's RoPE; a context of %u takes the others", path, h->long_rope ? "long" : "short", shape->context);
+    }
+    bool same = h->long_rope == shape->long_rope && h->layers == shape->layers && h->vocab == shape->vocab && h->block == shape->block && h->block_bytes == shape->block_bytes;
     if (!same || h->has_logits > 1 || (h->has_logits && !h->position) || h->kept > h->position) return fnd_fail(err, FND_ERR_FORMAT, "%s is damaged: its header does not fit its model", path);
     if (h->position > shape->context) return fnd_fail(err, FND_ERR_LIMIT, "%s holds %u tokens, but the context holds %u", path, h->position, shape->context);
     return FND_OK;
