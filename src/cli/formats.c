@@ -6,9 +6,7 @@ fnd_status fnd_cli_weight_format(const char *option, const char *name, fnd_forma
     *out = fnd_format_by_name(name);
     const fnd_format_info *info = fnd_format_get(*out);
     if (info && info->is_weight) return FND_OK;
-#define FORMAT_WORD_(id, lower, ggml, weights, bytes) " " #lower
-    return fnd_fail(err, FND_ERR_USAGE, "%s: there is no weight format '%s'; there are:" FND_FORMATS(FORMAT_WORD_), option, fnd_span_quote((fnd_span){ name, strlen(name) }, shown, sizeof shown));
-#undef FORMAT_WORD_
+    return fnd_fail(err, FND_ERR_USAGE, "%s: there is no weight format '%s'; there are:" FND_CLI_FORMATS, option, fnd_span_quote((fnd_span){ name, strlen(name) }, shown, sizeof shown));
 }
 
 void fnd_cli_json_tensor(fnd_text *out, const fnd_gguf_tensor *t, size_t number) {

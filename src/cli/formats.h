@@ -4,6 +4,10 @@
 
 #include "cli/cli.h"
 
+/* " f32 f16 ..." */
+#define FND_CLI_FORMAT_WORD_(id, name, ggml, weights, bytes) " " #name
+#define FND_CLI_FORMATS                                      FND_FORMATS(FND_CLI_FORMAT_WORD_)
+
 /* The format of this name; FND_ERR_USAGE with those that there are. `option` is for the message. */
 FND_USE_RESULT fnd_status fnd_cli_weight_format(const char *option, const char *name, fnd_format *out, fnd_error *err);
 

@@ -15,7 +15,7 @@ typedef struct synth_options {
 static const fnd_cli_option options_list[] = {
     { "arch", FND_CLI_TEXT, "A", FIELD(arch), "architecture: qwen2, qwen3, llama, phi3", 0, 0 },
     { "size", FND_CLI_TEXT, "S", FIELD(size), "size, as below", 0, 0 },
-    { "format", FND_CLI_TEXT, "FMT", FIELD(format), "of its matrices: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q4_k q5_k q6_k iq4_nl", 0, 0 },
+    { "format", FND_CLI_TEXT, "FMT", FIELD(format), "of its matrices:" FND_CLI_FORMATS, 0, 0 },
     { "o", FND_CLI_TEXT, "F", FIELD(to), "the file to write", 0, 0 },
     { "seed", FND_CLI_U64, "N", FIELD(seed), "the same seed makes the same file (default: 0)", 0, 0 },
     { "force", FND_CLI_FLAG, NULL, FIELD(force), "replace a file of that name", 0, 0 },

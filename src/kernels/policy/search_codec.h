@@ -185,6 +185,8 @@ FND_INLINE fnd_affine fnd_search_affine(const f32 *x, f32 most, bool below) {
     f32 sum = wide_sum(wide_add(a, b)), step = (highest - lowest) / most, least = 3.4e38f;
     fnd_affine best = { 0.0f, lowest };
     if (!(highest > lowest) || fnd_inverse(step) == 0.0f) return best;
+    /* Beyond what F16 can scale: it becomes infinite there, which is noticed. */
+    if (step > 1e7f || fnd_fabs(lowest) > 1e9f) return (fnd_affine){ 3e38f, lowest };
     f32 center = 0.35f, width = 0.4f;
     for (u32 round = 0; round < 2; round++) {
         f32 by[16], from[16];
