@@ -76,7 +76,7 @@ FND_USE_RESULT fnd_status fnd_model_read_info(const fnd_gguf *g, fnd_model_info 
  * FND_ERR_LIMIT, and fnd_session_shift makes room. */
 typedef struct fnd_session_desc {
     uint32_t context;     /* positions at most; 0: the model's limit */
-    uint32_t batch;       /* tokens evaluated together in prefill; 0: 512 */
+    uint32_t batch;       /* tokens evaluated together in prefill; 0: 256 */
     fnd_progress_fn *progress; /* of prefill and compilation; may be NULL */
     void            *progress_ctx;
     const volatile bool *cancel; /* checked between batches; may be NULL: FND_ERR_CANCELLED */

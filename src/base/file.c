@@ -46,6 +46,11 @@ void fnd_map_close(fnd_map *map) {
     *map = (fnd_map){ 0 };
 }
 
+void fnd_map_forget(const fnd_map *map) {
+    /* SAFETY: nothing was ever written to these pages, so what is read next is the file's again. */
+    if (map->data) madvise((void *)(uintptr_t)map->data, map->bytes, MADV_DONTNEED);
+}
+
 static fnd_status read_stream(FILE *f, const char *path, size_t limit_bytes, char **data, size_t *bytes, fnd_error *err) {
     size_t capacity = 65536, used = 0;
     char *block = fnd_alloc_resized(NULL, capacity, 1);

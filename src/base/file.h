@@ -14,6 +14,8 @@ typedef struct fnd_map {
 /* Map a regular file. Directories, devices and missing files are FND_ERR_FILE with the reason. */
 FND_USE_RESULT fnd_status fnd_map_open(const char *path, fnd_map *out, fnd_error *err);
 void fnd_map_close(fnd_map *map);
+/* Let go of the memory its pages take; what is read again comes again. */
+void fnd_map_forget(const fnd_map *map);
 
 /* Read a whole file ("-" = standard input) into a NUL-terminated block to be freed with
  * fnd_free_memory. More than limit_bytes is FND_ERR_LIMIT. */

@@ -439,3 +439,7 @@ const fnd_gguf_tensor *fnd_gguf_find_tensor(const fnd_gguf *g, const char *name)
     size_t i = fnd_index_find(&g->tensor_index, g->tensors, tensor_key, (fnd_span){ name, strlen(name) });
     return i == FND_INDEX_NONE ? NULL : &g->tensors[i];
 }
+
+void fnd_gguf_forget(const fnd_gguf *g) {
+    if (g->mapped) fnd_map_forget(&g->map);
+}

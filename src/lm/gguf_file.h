@@ -21,4 +21,7 @@ struct fnd_gguf {
 /* Bytes of one value; 0 for strings and arrays. */
 size_t fnd_gguf_type_bytes(fnd_gguf_type type);
 
+/* What was read of the file need not stay in memory; what is read again comes again. */
+void fnd_gguf_forget(const fnd_gguf *g);
+
 #endif

@@ -244,8 +244,15 @@ fnd_status fnd_session_make_programs(fnd_session *s, fnd_error *err) {
     FND_TRY(fnd_view_cut(&s->logits.t, (fnd_cut){ .count = 1 }, &one_logits, err));
     FND_TRY(make_decode(s, &one_logits.t, err));
     FND_TRY(make_prefill(s, err));
-    FND_TRY(make_head(s, 1, &s->head, err));
-    return make_head(s, FND_HEAD_ROWS, &s->heads, err);
+    return make_head(s, 1, &s->head, err);
+}
+
+fnd_status fnd_session_make_heads(fnd_session *s, fnd_error *err) {
+    fnd_status status = make_head(s, FND_HEAD_ROWS, &s->heads, err);
+    if (status == FND_OK) return FND_OK;
+    fnd_program_free(s->heads);
+    s->heads = NULL;
+    return status;
 }
 
 static fnd_status record_shift(writer *w) {

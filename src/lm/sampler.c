@@ -9,19 +9,17 @@ enum { NEAR = 2048 };
 /* Candidates a slice can have: all of its tokens. */
 static uint32_t slice_tokens(const fnd_session *s) { return (s->m->info.vocab + FND_SLICES - 1) / FND_SLICES; }
 
-uint64_t fnd_sampler_bytes(const fnd_session *s) {
-    return 8ull * FND_SLICES * slice_tokens(s) + 8ull * s->m->info.vocab + 8ull * FND_SLICES + 4 + 8 * 128;
-}
+uint64_t fnd_sampler_bytes(void) { return 8ull * FND_SLICES + 4 + 3 * 128; }
 
 fnd_status fnd_sampler_make(fnd_session *s, fnd_error *err) {
     fnd_sampler *p = &s->sampler;
     uint64_t all = (uint64_t)FND_SLICES * slice_tokens(s), vocab = s->m->info.vocab;
     FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(1, FND_SLICES), &p->best, "best", err));
     FND_TRY(fnd_session_take(s, FND_U32, fnd_shape2(1, FND_SLICES), &p->best_id, "best_id", err));
-    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape1(all), &p->kept, "kept", err));
-    FND_TRY(fnd_session_take(s, FND_U32, fnd_shape1(all), &p->kept_ids, "kept_ids", err));
-    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape1(vocab), &p->near_logits, "near_logits", err));
-    FND_TRY(fnd_session_take(s, FND_U32, fnd_shape1(vocab), &p->near_ids, "near_ids", err));
+    FND_TRY(fnd_session_take_pages(s, FND_F32, fnd_shape1(all), &p->kept, "kept", err));
+    FND_TRY(fnd_session_take_pages(s, FND_U32, fnd_shape1(all), &p->kept_ids, "kept_ids", err));
+    FND_TRY(fnd_session_take_pages(s, FND_F32, fnd_shape1(vocab), &p->near_logits, "near_logits", err));
+    FND_TRY(fnd_session_take_pages(s, FND_U32, fnd_shape1(vocab), &p->near_ids, "near_ids", err));
     return fnd_session_take(s, FND_U32, fnd_shape1(1), &p->chosen, "chosen", err);
 }
 
@@ -35,6 +33,12 @@ void fnd_sampler_free(fnd_session *s) {
     forget(&s->sampler.greedy[1]);
     forget(&s->sampler.draw);
     fnd_sampler_forget(s);
+}
+
+void fnd_sampler_free_memory(fnd_session *s) {
+    fnd_sampler *p = &s->sampler;
+    fnd_dedicated *const own[] = { &p->kept, &p->kept_ids, &p->near_logits, &p->near_ids };
+    for (size_t i = 0; i < FND_COUNT(own); i++) fnd_tensor_free(s->m->f, own[i], NULL);
 }
 
 static fnd_status call(fnd_session *s, fnd_program *p, const char *name, const fnd_binding *b, size_t count, fnd_error *err) {
@@ -54,7 +58,7 @@ static fnd_status record_greedy(fnd_session *s, fnd_tensor *logits, fnd_program 
 }
 
 /* The first `count` values of a vector, as [rows, count / rows]. */
-static fnd_status front(fnd_pooled *of, uint64_t rows, uint64_t count, fnd_view *out, fnd_error *err) {
+static fnd_status front(fnd_dedicated *of, uint64_t rows, uint64_t count, fnd_view *out, fnd_error *err) {
     fnd_view cut;
     FND_TRY(fnd_view_cut(&of->t, (fnd_cut){ .dim = 0, .first = 0, .count = count }, &cut, err));
     return rows ? fnd_view_shape(&cut.t, fnd_shape2(rows, count / rows), out, err) : (*out = cut, FND_OK);

@@ -15,8 +15,8 @@ typedef struct fnd_draw_key {
 
 typedef struct fnd_sampler {
     fnd_pooled    best, best_id;         /* [1, FND_SLICES]: the greedy choice */
-    fnd_pooled    kept, kept_ids;        /* candidates of all slices */
-    fnd_pooled    near_logits, near_ids; /* [vocab]: work space */
+    fnd_dedicated kept, kept_ids;        /* candidates of all slices */
+    fnd_dedicated near_logits, near_ids; /* [vocab]: work space */
     fnd_pooled    chosen;                /* [1] */
     fnd_program  *greedy[2];             /* of the model's logits; of the adjusted ones */
     fnd_program  *draw;
@@ -32,9 +32,10 @@ typedef struct fnd_sampler {
     uint32_t     *place_of;              /* [vocab]: place + 1; 0: none. All zeros between calls */
 } fnd_sampler;
 
-uint64_t fnd_sampler_bytes(const fnd_session *s);
+uint64_t fnd_sampler_bytes(void); /* of the session's pool */
 FND_USE_RESULT fnd_status fnd_sampler_make(fnd_session *s, fnd_error *err);
-void fnd_sampler_free(fnd_session *s);
+void fnd_sampler_free(fnd_session *s); /* the programs; then */
+void fnd_sampler_free_memory(fnd_session *s);
 
 /* penalties.c: do these settings change logits; write the changed ones into sampler.adjusted. */
 bool fnd_sampling_adjusts(const fnd_sampling *c);

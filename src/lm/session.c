@@ -3,10 +3,20 @@
 #include "base/base.h"
 #include "base/memory.h"
 
+/* Enough that reading the weights is nothing beside using them; more only takes more memory. */
+enum { DEFAULT_BATCH = 256 };
+
 /* ---- memory ---- */
 
 fnd_status fnd_session_take(fnd_session *s, fnd_format format, fnd_shape shape, fnd_pooled *out, const char *name, fnd_error *err) {
     FND_TRY(fnd_pool_alloc(&s->pool, format, shape, FND_POISON, out, err));
+    fnd_tensor_set_name(&out->t, name);
+    return FND_OK;
+}
+
+fnd_status fnd_session_take_pages(fnd_session *s, fnd_format format, fnd_shape shape, fnd_dedicated *out, const char *name, fnd_error *err) {
+    FND_TRY(fnd_reserve(s->m->f, format, shape, out, err));
+    FND_TRY(fnd_grow(s->m->f, out, shape.dim[0], err));
     fnd_tensor_set_name(&out->t, name);
     return FND_OK;
 }
@@ -21,12 +31,12 @@ static uint64_t activation_bytes(const fnd_session *s, uint64_t rows) { return 4
 
 static fnd_status make_memory(fnd_session *s, fnd_error *err) {
     const fnd_model_info *m = &s->m->info;
-    uint64_t head_bytes = 4ull * FND_HEAD_ROWS * ((uint64_t)m->vocab + m->dim) + fnd_sampler_bytes(s) + 2 * 128;
+    uint64_t head_bytes = 4ull * FND_HEAD_ROWS * m->dim + 128 + fnd_sampler_bytes();
     FND_TRY(fnd_pool_create(s->m->f, activation_bytes(s, 1) + activation_bytes(s, s->batch) + head_bytes, "activations", &s->pool, err));
     FND_TRY(take_activations(s, &s->one, 1, err));
     FND_TRY(take_activations(s, &s->many, s->batch, err));
     FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(FND_HEAD_ROWS, m->dim), &s->last, "last", err));
-    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(FND_HEAD_ROWS, m->vocab), &s->logits, "logits", err));
+    FND_TRY(fnd_session_take_pages(s, FND_F32, fnd_shape2(FND_HEAD_ROWS, m->vocab), &s->logits, "logits", err));
     return fnd_sampler_make(s, err);
 }
 
@@ -74,7 +84,7 @@ fnd_status fnd_session_open(fnd_model *m, const fnd_session_desc *desc, fnd_sess
     s->m = m;
     s->context = d.context ? d.context : m->info.context_length;
     s->inv_freq = m->rope.long_inv_freq.t.rank && s->context > m->info.original_context ? &m->rope.long_inv_freq.t : &m->rope.inv_freq.t;
-    s->batch = d.batch ? d.batch : 512;
+    s->batch = d.batch ? d.batch : DEFAULT_BATCH;
     if (s->batch > s->context) s->batch = s->context;
     if (s->batch < FND_HEAD_ROWS) s->batch = FND_HEAD_ROWS;
     s->progress = d.progress;
@@ -104,6 +114,8 @@ void fnd_session_close(fnd_session *s) {
         fnd_tensor_free(s->m->f, &s->k_cache[i], NULL);
         fnd_tensor_free(s->m->f, &s->v_cache[i], NULL);
     }
+    fnd_sampler_free_memory(s);
+    fnd_tensor_free(s->m->f, &s->logits, NULL);
     if (s->pool.storage) fnd_pool_destroy(&s->pool, NULL);
     fnd_free_memory(s->k_cache);
     fnd_free_memory(s->v_cache);
@@ -161,6 +173,7 @@ static fnd_status run_head(fnd_session *s, uint32_t first, uint32_t count, fnd_e
     fnd_binding b[] = { fnd_bind_in("x", fnd_view_tensor(&from)), fnd_bind_out("y", &to.t) };
     FND_TRY(fnd_run(s->m->f, copy, b, FND_COUNT(b), err));
     if (count == 1) return fnd_program_run(s->head, err);
+    if (!s->heads) FND_TRY(fnd_session_make_heads(s, err));
     FND_TRY(fnd_program_set(s->heads, "tokens", count, err));
     return fnd_program_run(s->heads, err);
 }

@@ -24,11 +24,11 @@ struct fnd_session {
     fnd_dedicated   *k_cache, *v_cache; /* [layers], each [blocks, kv_heads, ...] */
     fnd_activations  one, many;
     fnd_pooled       last;              /* [FND_HEAD_ROWS, dim]: rows for the head */
-    fnd_pooled       logits;            /* [FND_HEAD_ROWS, vocab] */
+    fnd_dedicated    logits;            /* [FND_HEAD_ROWS, vocab] */
     fnd_program     *decode;            /* one token: embedding to logits */
     fnd_program     *prefill;           /* up to `batch` tokens, without the head */
     fnd_program     *head;              /* one row of `last` */
-    fnd_program     *heads;             /* up to FND_HEAD_ROWS rows of `last` */
+    fnd_program     *heads;             /* up to FND_HEAD_ROWS rows of `last`; NULL until it is needed */
     fnd_program     *shift;             /* drop positions; NULL until it is needed */
     fnd_sampler      sampler;
     uint32_t        *tokens;            /* [position] of [context] */
@@ -41,6 +41,8 @@ struct fnd_session {
 
 /* One more pooled tensor; session.c. */
 FND_USE_RESULT fnd_status fnd_session_take(fnd_session *s, fnd_format format, fnd_shape shape, fnd_pooled *out, const char *name, fnd_error *err);
+/* A tensor of zeros that takes memory page by page, as it is written; session.c. */
+FND_USE_RESULT fnd_status fnd_session_take_pages(fnd_session *s, fnd_format format, fnd_shape shape, fnd_dedicated *out, const char *name, fnd_error *err);
 /* Room in the caches, and for the ids, for so many positions in all; session.c. */
 FND_USE_RESULT fnd_status fnd_session_grow(fnd_session *s, uint32_t positions, fnd_error *err);
 /* Bytes of a layer's keys (and of its values) that hold so many positions: whole blocks. */
@@ -48,6 +50,7 @@ uint64_t fnd_session_cache_bytes(const fnd_session *s, uint32_t positions);
 
 /* programs.c: the model's forward pass as programs. */
 FND_USE_RESULT fnd_status fnd_session_make_programs(fnd_session *s, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_session_make_heads(fnd_session *s, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_session_make_shift(fnd_session *s, fnd_error *err);
 
 #endif

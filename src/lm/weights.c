@@ -2,6 +2,7 @@
  * into the device's tiles, never into more bits. */
 #include "base/base.h"
 #include "base/memory.h"
+#include "lm/gguf_file.h"
 #include "lm/model.h"
 
 #include <stdio.h>
@@ -173,6 +174,7 @@ fnd_status fnd_model_load_weights(fnd_model *m, fnd_error *err) {
     m->layers = fnd_alloc_zeroed(m->info.layers, sizeof *m->layers);
     fnd_status status = l.used && m->layers ? load_all(&l) : fnd_fail(err, FND_ERR_MEMORY, "out of memory for %u layers", m->info.layers);
     fnd_free_memory(l.used);
+    if (l.tile_rows) fnd_gguf_forget(m->gguf); /* in memory once: as tiles */
     return status;
 }
 

@@ -13,7 +13,9 @@
 #include "base/memory.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -22,6 +24,12 @@ enum {
     HUGE_PAGE_BYTES = 2 << 20,       /* the usual size; only speed depends on it */
     HUGE_PAGES_FROM_BYTES = 8 << 20, /* below, whole huge pages would cost more memory than they save time */
 };
+
+/* A huge page that a virtual machine's host has yet to find memory for can take it 100 times as long as
+ * one in use before (24 ms against 0.2 to 0.4: Xeon 2.1 GHz under KVM, 2026-11-22). */
+enum { FILL_FROM_BYTES = 32 << 20,
+       SLOW_NS = 2000000,
+       SLOW_PAGES = 2 };
 
 typedef struct block {
     void *base; /* what was allocated or mapped */
@@ -35,6 +43,52 @@ static void advise_huge_pages(void *at, size_t bytes) {
     if (bytes >= HUGE_PAGES_FROM_BYTES) madvise(at, bytes, MADV_HUGEPAGE); /* advice: may be refused */
 #else
     (void)at, (void)bytes;
+#endif
+}
+
+/* ---- pages of large blocks ---- */
+
+typedef struct filling {
+    uint8_t *at;
+    size_t chunks, step;    /* of HUGE_PAGE_BYTES; bytes from one page to the next */
+    uint32_t give_up_after; /* so many slow chunks */
+    _Atomic size_t next;
+    _Atomic uint32_t slow;
+} filling;
+
+static uint64_t thread_ns(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts); /* others that want the processor do not count */
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void fill_chunks(void *ctx, uint32_t worker) {
+    (void)worker;
+    filling *f = ctx;
+    size_t i;
+    while (atomic_load(&f->slow) < f->give_up_after && (i = atomic_fetch_add(&f->next, 1)) < f->chunks) {
+        volatile uint8_t *chunk = f->at + i * HUGE_PAGE_BYTES;
+        uint64_t start = thread_ns();
+        for (size_t k = 0; k < HUGE_PAGE_BYTES; k += f->step) chunk[k] = 0;
+        if (thread_ns() - start > SLOW_NS) atomic_fetch_add(&f->slow, 1);
+    }
+}
+
+/* Have all pages of a large block now, each once, by the whole team: huge ones, or, where the first few
+ * are slow to come, small ones, which the kernel takes from memory that was used before. It may join
+ * those later, where it does so at all. */
+static void fill_pages(fnd_cpu *cpu, uint8_t *at, size_t bytes) {
+#ifdef MADV_NOHUGEPAGE
+    filling f = { .at = at, .chunks = bytes / HUGE_PAGE_BYTES, .step = HUGE_PAGE_BYTES, .give_up_after = SLOW_PAGES };
+    fnd_team_run(cpu->team, cpu->threads, fill_chunks, &f);
+    size_t done = fnd_min_size(atomic_load(&f.next), f.chunks) * HUGE_PAGE_BYTES;
+    if (f.slow < SLOW_PAGES) return;
+    madvise(at + done, bytes - done, MADV_NOHUGEPAGE);
+    filling rest = { .at = at + done, .chunks = (bytes - done) / HUGE_PAGE_BYTES, .step = (size_t)sysconf(_SC_PAGESIZE), .give_up_after = UINT32_MAX };
+    fnd_team_run(cpu->team, cpu->threads, fill_chunks, &rest);
+    madvise(at + done, bytes - done, MADV_HUGEPAGE);
+#else
+    (void)cpu, (void)at, (void)bytes;
 #endif
 }
 
@@ -75,8 +129,9 @@ static fnd_status new_block(size_t bytes, bool mapped, int rights, fnd_memory *o
 }
 
 fnd_status fnd_cpu_alloc(void *self, size_t bytes, fnd_memory *out, fnd_error *err) {
-    (void)self;
-    return new_block(bytes, bytes >= MAP_FROM_BYTES, PROT_READ | PROT_WRITE, out, err);
+    FND_TRY(new_block(bytes, bytes >= MAP_FROM_BYTES, PROT_READ | PROT_WRITE, out, err));
+    if (bytes >= FILL_FROM_BYTES) fill_pages(self, out->host, bytes);
+    return FND_OK;
 }
 
 fnd_status fnd_cpu_reserve(void *self, size_t bytes, fnd_memory *out, fnd_error *err) {
