@@ -1,0 +1,102 @@
+/* test_start.c - what starting costs: nothing is compiled twice, and memory is taken once. */
+#include "base/base.h"
+#include "base/process.h"
+#include "foundry/model.h"
+#include "foundry/profile.h"
+#include "golden.h"
+#include "program.h"
+#include "test.h"
+#include "tiny_model.h"
+
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+typedef struct start {
+    const char *path, *cache_dir;
+    fnd_session_desc session;
+} start;
+
+/* Load, evaluate a few tokens, choose one; how many kernels were compiled. */
+static uint64_t compilations(const start *s) {
+    static const uint32_t ids[] = { 1, 2, 3, 4, 5 };
+    fnd_error err = { 0 };
+    foundry *f;
+    fnd_model *m = NULL;
+    fnd_session *session = NULL;
+    uint32_t id;
+    CHECK_OK(fnd_open(&(fnd_desc){ .cache_dir = s->cache_dir, .no_baked = true, .quick_build = true }, &f, &err), &err);
+    fnd_status status = fnd_model_load(f, &(fnd_model_desc){ .path = s->path }, &m, &err);
+    if (status == FND_OK) status = fnd_session_open(m, &s->session, &session, &err);
+    if (status == FND_OK) status = fnd_session_eval(session, ids, FND_COUNT(ids), &err);
+    if (status == FND_OK) status = fnd_session_sample(session, NULL, &id, &err);
+    if (status == FND_OK) status = fnd_session_eval(session, &id, 1, &err);
+    CHECK_OK(status, &err);
+    uint64_t count = fnd_counter_get(f, FND_COUNTER_COMPILATIONS);
+    fnd_session_close(session);
+    fnd_model_free(m);
+    CHECK_OK(fnd_close(f, &err), &err);
+    return count;
+}
+
+TEST(start_compiles_nothing_again) {
+    char dir[FND_PROCESS_PATH_BYTES];
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_process_temp_dir(dir, &err), &err);
+    start s = { .path = tiny_model(), .cache_dir = dir, .session = { .context = 200 } };
+    CHECK(compilations(&s) > 0);
+    CHECK(compilations(&s) == 0);
+    s.session = (fnd_session_desc){ .context = 400, .batch = 32 }; /* what a user varies is in no kernel */
+    CHECK(compilations(&s) == 0);
+    fnd_process_remove_dir(dir);
+}
+
+/* ---- memory ---- */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { MEASURABLE = 0 };
+#else
+enum { MEASURABLE = 1 };
+#endif
+
+/* KiB that this process holds and no file does; 0: it cannot be known. */
+static long held_kib(void) {
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[128];
+    long kib = 0, part;
+    while (f && fgets(line, sizeof line, f)) {
+        if (sscanf(line, "RssAnon: %ld", &part) == 1 || sscanf(line, "RssShmem: %ld", &part) == 1) kib += part;
+    }
+    if (f) fclose(f);
+    return kib;
+}
+
+/* Fill a context of 2,048 tokens in a process of its own; MiB it then holds, rounded up, or 255. */
+static int mib_of_a_full_context(const char *path) {
+    enum { TOKENS = 2048 };
+    uint32_t ids[TOKENS];
+    fnd_error err = { 0 };
+    foundry *f;
+    fnd_model *m;
+    fnd_session *s;
+    fnd_desc d = { .wait_for_build = true }; /* as it is once kernels are compiled */
+    if (fnd_options_from_environment(&d, &err) != FND_OK) return 255;
+    long before = held_kib();
+    for (uint32_t i = 0; i < TOKENS; i++) ids[i] = 100 + i % 1000;
+    if (fnd_open(&d, &f, &err) != FND_OK || fnd_model_load(f, &(fnd_model_desc){ .path = path }, &m, &err) != FND_OK) return 255;
+    if (fnd_session_open(m, &(fnd_session_desc){ .context = TOKENS }, &s, &err) != FND_OK) return 255;
+    if (fnd_session_eval(s, ids, TOKENS - 1, &err) != FND_OK || fnd_session_sample(s, NULL, ids, &err) != FND_OK || fnd_session_eval(s, ids, 1, &err) != FND_OK) return 255;
+    long mib = (held_kib() - before + 1023) / 1024;
+    return mib > 254 ? 254 : (int)mib;
+}
+
+TEST(golden_smollm2_fits_in_memory) {
+    const char *path = golden_model_file(GOLDEN_SMOLLM2);
+    NEED(path, "FOUNDRY_TEST_SMOLLM2 names no model");
+    NEED(MEASURABLE && held_kib() > 0, "memory cannot be measured here");
+    pid_t child = fork();
+    if (child == 0) _exit(mib_of_a_full_context(path));
+    int state;
+    REQUIRE(child > 0 && waitpid(child, &state, 0) == child);
+    CHECK_MSG(WIFEXITED(state) && WEXITSTATUS(state) > 100 && WEXITSTATUS(state) <= 150, "%d MiB beside the file", WIFEXITED(state) ? WEXITSTATUS(state) : -1);
+}
