@@ -123,7 +123,7 @@ TEST(examples_are_short) {
 
 /* The command of examples/README.md, with this build's library. */
 TEST(examples_build_as_the_readme_says) {
-    static const char libraries[] = "-lpcre2-8 -ljansson -lxxhash -ldl -lm -pthread";
+    static const char libraries[] = "-lpcre2-8 -ljansson -lxxhash -lutf8proc -ldl -lm -pthread";
     char compiler[FND_PROCESS_PATH_BYTES], dir[FND_PROCESS_PATH_BYTES], program[FND_PROCESS_PATH_BYTES + 16], *readme;
     fnd_error err = { 0 };
     size_t bytes;
@@ -135,7 +135,7 @@ TEST(examples_build_as_the_readme_says) {
     fnd_free_memory(readme);
     CHECK_OK(fnd_process_temp_dir(dir, &err), &err);
     snprintf(program, sizeof program, "%s/fused_kernel", dir);
-    const char *const build[] = { compiler, "-Iinclude", "examples/fused_kernel.c", beside("libfoundry.a"), "-lpcre2-8", "-ljansson", "-lxxhash", "-ldl", "-lm", "-pthread", "-o", program, NULL };
+    const char *const build[] = { compiler, "-Iinclude", "examples/fused_kernel.c", beside("libfoundry.a"), "-lpcre2-8", "-ljansson", "-lxxhash", "-lutf8proc", "-ldl", "-lm", "-pthread", "-o", program, NULL };
     check_run(build, "");
     check_run((const char *[]){ program, NULL }, ": right");
     fnd_process_remove_dir(dir);

@@ -148,6 +148,7 @@ static fnd_status put_place(percent *p) {
     if (!number && !memchr("srac", spec.type, 4)) return fnd_tpl_fail(p->r, FND_ERR_FORMAT, "%%%c is no format", spec.type >= ' ' && spec.type < 127 ? spec.type : '?');
     spec.align = left ? '<' : zero && number ? '='
                                              : '>';
+    if (spec.align == '=') spec.fill = (tpl_str){ .data = "0", .bytes = 1, .mark = spec.mark };
     FND_TRY(next_value(p, &v));
     return number ? put_number(p, &spec, v) : put_text(p, &spec, v);
 }

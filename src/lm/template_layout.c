@@ -70,15 +70,17 @@ static TPL_FUNCTION(filter_truncate) {
 
 enum { PRINT_WIDTH = 80 };
 
-/* Keys in order; those that have none by the names of their kinds. */
+/* Keys in order; those that have none by the names of their types in Python. */
 static bool key_before(tpl_run *r, const tpl_value *a, const tpl_value *b) {
     int order = 0;
     fnd_error *err = r->err, ignored;
     r->err = &ignored;
     fnd_status status = fnd_tpl_order(r, a, b, &order);
     r->err = err;
+    static const char *const types[] = { [TPL_UNDEFINED] = "Undefined", [TPL_NONE] = "NoneType", [TPL_BOOL] = "bool", [TPL_INT] = "int", [TPL_FLOAT] = "float", [TPL_STR] = "str", [TPL_TUPLE] = "tuple", [TPL_RANGE] = "range", [TPL_VIEW] = "dict_values" };
     if (status == FND_OK) return order < 0;
-    return strcmp(fnd_tpl_kind_name(a), fnd_tpl_kind_name(b)) < 0;
+    const char *of_a = a->kind < FND_COUNT(types) ? types[a->kind] : NULL, *of_b = b->kind < FND_COUNT(types) ? types[b->kind] : NULL;
+    return of_a && of_b && strcmp(of_a, of_b) < 0;
 }
 
 /* The value with the keys of all dicts in it in order. */

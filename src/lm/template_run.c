@@ -89,8 +89,9 @@ fnd_status fnd_tpl_loop_fill(tpl_run *r, tpl_loop *loop, size_t count) {
     return FND_OK;
 }
 
-/* Every turn has its own scope: what a body sets is gone in the next. */
-static fnd_status run_turns(tpl_run *r, tpl_loop *loop) {
+/* Every turn has its own scope: what a body sets is gone in the next. *whole: a turn came to its end;
+ * Jinja runs the else branch of loops in which none did, be it by break or continue. */
+static fnd_status run_turns(tpl_run *r, tpl_loop *loop, bool *whole) {
     const tpl_node *n = loop->node;
     tpl_value loop_value = { .kind = TPL_LOOP, .loop = loop };
     for (;; loop->index++) {
@@ -101,6 +102,7 @@ static fnd_status run_turns(tpl_run *r, tpl_loop *loop) {
         FND_TRY(fnd_tpl_set_name(r, fnd_tpl_const_str("loop"), &loop_value));
         FND_TRY(fnd_tpl_assign(r, n->a, &loop->items.items[loop->index]));
         FND_TRY(fnd_tpl_run_block(r, n->d));
+        *whole = *whole || r->flow == FLOW_ON;
         if (r->flow == FLOW_BREAK) break;
     }
     r->flow = FLOW_ON;
@@ -121,9 +123,9 @@ static fnd_status run_loop(tpl_run *r, const tpl_node *n, const tpl_value *over,
         loop->items = loop->source;
         loop->asked = loop->source.count;
     }
-    FND_TRY(run_turns(r, loop));
-    bool none = loop->items.count == 0;
-    if (!none || !n->items.count) return FND_OK;
+    bool whole = false;
+    FND_TRY(run_turns(r, loop, &whole));
+    if (whole || !n->items.count) return FND_OK;
     tpl_scope *scope = r->scope;
     FND_TRY(fnd_tpl_push_scope(r, scope));
     FND_TRY(fnd_tpl_run_block(r, n->items.items[0]));

@@ -72,7 +72,7 @@ static fnd_status add_number(tpl_run *r, tpl_builder *b, const tpl_spec *spec, b
                                     : spec->sign == ' '   ? " "
                                                           : "";
     int head_bytes = snprintf(head, sizeof head, "%s%s", sign, prefix);
-    bool zeros = spec->align == '=' && (spec->fill.bytes == 0 || fnd_tpl_str_is(&spec->fill, "0"));
+    bool zeros = spec->align == '=' && fnd_tpl_str_is(&spec->fill, "0");
     tpl_builder number = { 0 };
     FND_TRY(add_digits(r, &number, spec, digits, zeros && spec->width > head_bytes ? spec->width - head_bytes : 0, mark));
     int64_t length = head_bytes + (int64_t)number.bytes;

@@ -40,7 +40,7 @@ static fnd_status split_spaces(tpl_run *r, tpl_str s, int64_t limit, pieces *p) 
             end += c.bytes;
         }
         bool last = limit >= 0 && (int64_t)p->count >= limit;
-        FND_TRY(add_piece(r, p, last ? fnd_tpl_strip(s, NULL, false, true) : fnd_tpl_slice_str(s, 0, end)));
+        FND_TRY(add_piece(r, p, last ? s : fnd_tpl_slice_str(s, 0, end)));
         if (last) return FND_OK;
         s = fnd_tpl_strip(fnd_tpl_slice_str(s, end, s.bytes - end), NULL, true, false);
     }
@@ -73,7 +73,7 @@ static fnd_status rsplit_spaces(tpl_run *r, tpl_str s, int64_t limit, pieces *p)
             if (fnd_tpl_is_space(fnd_tpl_code(fnd_tpl_slice_str(s, before, start - before)))) break;
             start = before;
         }
-        if ((int64_t)p->count >= limit) return add_piece(r, p, fnd_tpl_strip(s, NULL, true, false));
+        if ((int64_t)p->count >= limit) return add_piece(r, p, s);
         FND_TRY(add_piece(r, p, fnd_tpl_slice_str(s, start, s.bytes - start)));
         s = strip_right(fnd_tpl_slice_str(s, 0, start));
     }

@@ -251,7 +251,8 @@ static TPL_FUNCTION(str_removesuffix) { return remove_affix(r, "removesuffix()",
 /* With an empty `old`, `new` goes before every character and at the end. */
 static void replace_empty(tpl_run *r, tpl_builder *text, tpl_str s, const tpl_str *by, int64_t count) {
     for (size_t at = 0; at <= s.bytes && !r->failed;) {
-        if (count-- != 0) fnd_tpl_add_str(r, text, *by);
+        if (count != 0) fnd_tpl_add_str(r, text, *by);
+        if (count > 0) count--;
         if (at == s.bytes) break;
         tpl_str c = fnd_tpl_char_at(s, at);
         fnd_tpl_add_str(r, text, c);

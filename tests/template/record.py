@@ -1,51 +1,46 @@
 #!/usr/bin/env python3
-"""Records what Jinja2 prints for every template in cases.json, in the environment in which
-transformers renders chat templates. Run it after adding templates ("output" may be left out):
+"""Records what Jinja2 prints, for the tests to compare with:
 
     python3 tests/template/record.py
 
-A template that Jinja2 refuses gets "output": null. Templates that Foundry knowingly does not support
-do not belong here."""
+For every template in cases.json ("output" may be left out of new ones), and for every templates/*.jinja
+over every conversation in conversations.json (into rendered.json). What Jinja2 refuses gets null.
+Templates that Foundry knowingly does not support do not belong here."""
 import json
 import pathlib
 
-import jinja2
-from jinja2.ext import Extension
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+import jinja
+
+here = pathlib.Path(__file__).parent
 
 
-class Generation(Extension):
-    tags = {"generation"}
-
-    def parse(self, parser):
-        next(parser.stream)
-        return parser.parse_statements(["name:endgeneration"], drop_needle=True)
+def read(name):
+    return json.loads((here / name).read_text(encoding="utf-8"))
 
 
-def tojson(x, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
-    return json.dumps(x, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+def write(name, data):
+    (here / name).write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def raise_exception(message):
-    raise jinja2.exceptions.TemplateError(message)
+def record_cases():
+    data = read("cases.json")
+    data["jinja2"] = jinja.jinja2.__version__
+    variables = {**jinja.defaults(data["messages"]), **data["variables"]}
+    for case in data["cases"]:
+        case["output"] = jinja.render(case["template"], variables)
+    write("cases.json", data)
 
 
-environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", Generation])
-environment.filters["tojson"] = tojson
-environment.globals["raise_exception"] = raise_exception
+def record_templates():
+    rendered = {}
+    conversations = read("conversations.json")
+    for path in sorted((here / "templates").glob("*.jinja")):
+        template = path.read_text(encoding="utf-8")
+        rendered[path.stem] = {
+            name: jinja.render(template, {**jinja.defaults(c["messages"], c.get("tools"), None, c.get("generate", True)), **c.get("variables", {})})
+            for name, c in conversations.items()}
+    write("rendered.json", rendered)
 
 
-def render(template, data):
-    try:
-        return environment.from_string(template).render(
-            messages=data["messages"], tools=None, documents=None, add_generation_prompt=True, **data["variables"])
-    except Exception:  # whatever Python raises: the template is refused
-        return None
-
-
-path = pathlib.Path(__file__).with_name("cases.json")
-data = json.loads(path.read_text(encoding="utf-8"))
-data["jinja2"] = jinja2.__version__
-for case in data["cases"]:
-    case["output"] = render(case["template"], data)
-path.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+record_cases()
+record_templates()
