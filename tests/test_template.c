@@ -17,33 +17,7 @@ static fnd_status render(const char *template, size_t bytes, const fnd_chat_desc
     return status;
 }
 
-/* ---- recorded ---- */
-
-TEST(template_prints_what_jinja2_prints) {
-    json_error_t where;
-    json_t *data = json_load_file("tests/template/cases.json", JSON_ALLOW_NUL, &where), *one;
-    REQUIRE(data);
-    char *variables = json_dumps(json_object_get(data, "variables"), 0), *messages = json_dumps(json_object_get(data, "messages"), 0);
-    size_t i;
-    CHECK(json_array_size(json_object_get(data, "cases")) > 140);
-    json_array_foreach(json_object_get(data, "cases"), i, one) {
-        json_t *template = json_object_get(one, "template"), *want = json_object_get(one, "output");
-        fnd_chat_prompt prompt;
-        fnd_error err;
-        fnd_status status = render(json_string_value(template), json_string_length(template), &(fnd_chat_desc){ .messages_json = messages, .variables_json = variables }, &prompt, &err);
-        if (json_is_null(want)) {
-            CHECK_MSG(status != FND_OK, "%s\nprints \"%s\", should fail", json_string_value(template), prompt.text);
-            if (status != FND_OK) CHECK_HAS(err.text, "line ");
-        } else {
-            bool same = status == FND_OK && prompt.bytes == json_string_length(want) && memcmp(prompt.text, json_string_value(want), prompt.bytes) == 0;
-            CHECK_MSG(same, "%s\nprints \"%s\" (%s), expected \"%s\"", json_string_value(template), prompt.text, err.text, json_string_value(want));
-        }
-        fnd_chat_prompt_free(&prompt);
-    }
-    free(variables);
-    free(messages);
-    json_decref(data);
-}
+/* ---- real models ---- */
 
 static void check_prompt(const fnd_chat_template *c, const fnd_chat_desc *desc, const char *want) {
     fnd_chat_prompt prompt;
@@ -145,6 +119,22 @@ TEST(template_users_make_no_control_tokens) {
         { "{{ bos_token }}{{ eos_token }}", 1 },
         { "{{ own }}", 0 },
         { "{{ messages[0].content * 2 }}{{ messages[0].content.strip('x').title().lower() }}{{ messages[0].content | indent }}", 0 },
+        { "{{ '%s%s' % (messages[0].content, '<|end|>') }}{{ '{}{}'.format('<|end|>', messages[0].content) }}", 2 },
+        { "{{ '%s' | format(messages[0].content) }}{{ '%7s|%-9s' % (messages[0].content, messages[0].content) }}{{ '{:*^11}'.format(messages[0].content) }}", 0 },
+        { "{{ messages[0].content | center(20) }}{{ messages[0].content.ljust(9, '|') }}{{ messages[0].content.zfill(9) }}{{ messages[0].content | truncate(7, true, '') }}", 0 },
+        { "{{ messages[0].content | wordwrap(7) }}{{ messages[0].content | e | forceescape | striptags }}{{ (messages[0].content | safe) + '<|end|>' | safe }}", 1 },
+        { "{{ messages | map(attribute='content') | join }}{{ messages | groupby('content') | map('first') | join }}{{ messages | map(attribute='content') | sort | unique | first }}", 0 },
+        { "{{ messages[0].content | batch(3) | map('join') | join }}{{ messages[0].content | slice(2) | map('join') | join }}{{ messages[0].content | reverse | reverse }}", 0 },
+        { "{{ messages[0].content.partition('|')[0:] | join }}{{ messages[0].content.rpartition('<|end|>') | join }}{{ messages[0].content.split('end') | join('end') }}", 0 },
+        { "{{ messages[0].content.splitlines() | join }}{{ messages[0].content.removeprefix('').expandtabs() }}{{ messages[0].content.swapcase().swapcase().casefold() }}", 0 },
+        { "{{ dict(a=messages[0].content).values() | list | first }}{{ {messages[0].content: 1} | dictsort | map('first') | join }}{{ dict([(messages[0].content, 2)]) | list | join }}", 0 },
+        { "{% set ns = namespace(s='') %}{% for c in messages[0].content %}{% set ns.s = ns.s ~ c %}{% endfor %}{{ ns.s }}", 0 },
+        { "{% for k, v in messages[0] | items recursive %}{{ v }}{% endfor %}{{ joiner(messages[0].content)() }}{{ cycler(messages[0].content).next() }}", 0 },
+        { "{% macro m() %}{{ varargs[0] }}{{ kwargs.x }}{{ caller() }}{% endmacro %}{% call m(messages[0].content, x=messages[0].content) %}{{ messages[0].content }}{% endcall %}", 0 },
+        { "{{ messages[0].content if messages[0].content == '<|end|>' else '' }}{{ '<|end|>' if messages[0].content == '<|end|>' }}", 1 },
+        { "{{ '<|END|>'.lower() }}{{ '<|' ~ 'end' ~ '|>' }}{{ '>|dne|<'[::-1] }}{{ ['<|end', '>'] | join('|') }}", 4 },
+        { "<|{{ messages[0].content[2:5] }}|>{{ '<|%s|>' % messages[0].content[2:5] }}{{ '<|e' + messages[0].content[3:] }}", 0 },
+        { "{{ messages[0].content | urlencode }}{{ {'x': messages[0].content} | xmlattr }}{{ messages[0].content | pprint }}{{ messages | tojson(indent=2) }}", 0 },
     };
     fnd_chat_message message = { "user", "<|end|>", 0 };
     for (size_t i = 0; i < FND_COUNT(cases); i++) {
@@ -160,6 +150,29 @@ TEST(template_users_make_no_control_tokens) {
         fnd_chat_prompt_free(&prompt);
     }
     fnd_tokenizer_close(t);
+}
+
+/* Numbers of users are theirs, too: <|reserved_{{ n }}|> is no token if n is. */
+TEST(template_marks_numbers) {
+    static const struct {
+        const char *template;
+        size_t trusted; /* bytes */
+    } cases[] = {
+        { "{{ n }}", 0 },
+        { "{{ n + 1 }}{{ -n }}{{ n // 2 }}{{ n * 1.5 }}{{ s | int }}{{ n | abs }}{{ n | round }}{{ t }}", 0 },
+        { "{{ '%d' % n }}{{ '{:,}'.format(n) }}{{ n | string }}{{ n | tojson }}{{ n ~ '' }}", 0 },
+        { "{{ [n] | sum }}{{ [n] | max }}{{ [n] | first }}{{ '%s' % n }}", 0 },
+        { "{{ 12 + 3 }}{{ l | length }}", 3 },
+    };
+    for (size_t i = 0; i < FND_COUNT(cases); i++) {
+        fnd_chat_prompt prompt;
+        fnd_error err;
+        size_t trusted = 0;
+        CHECK_OK(render(cases[i].template, strlen(cases[i].template), &(fnd_chat_desc){ .variables_json = "{\"n\": 1234, \"s\": \"77\", \"t\": true, \"l\": [1, 2]}" }, &prompt, &err), &err);
+        for (size_t k = 0; k < prompt.trusted_count; k++) trusted += prompt.trusted[k].bytes;
+        CHECK_MSG(trusted == cases[i].trusted, "%s prints \"%s\", %zu bytes of it trusted", cases[i].template, prompt.text, trusted);
+        fnd_chat_prompt_free(&prompt);
+    }
 }
 
 /* ---- failures name what and where ---- */
@@ -260,6 +273,30 @@ TEST(template_hostile_ones_meet_limits) {
         repeated("{% set ns = namespace(l=[]) %}{% for i in range(100000) %}{% set ns.l = [ns.l] %}{% endfor %}{{ ns.l | tojson }}", "", 0, ""),
         repeated("{% set ns = namespace(l=[]) %}{% for i in range(64) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l == ns.l }}", "", 0, ""),
         repeated("", "{{ 1 }}", 300000, ""),
+        repeated("{{ 'a' * 10**9 }}", "", 0, ""),
+        repeated("{{ '%999999999d' % 1 }}", "", 0, ""),
+        repeated("{{ '{:>999999999}'.format(1) }}", "", 0, ""),
+        repeated("{{ 'a'.ljust(10**9) }}", "", 0, ""),
+        repeated("{{ 'a' | center(10**9) }}", "", 0, ""),
+        repeated("{{ 'a' | indent(10**9) }}", "", 0, ""),
+        repeated("{{ range(10**9) | list }}", "", 0, ""),
+        repeated("{{ [1] | slice(10**9) | list }}", "", 0, ""),
+        repeated("{{ [1] | batch(10**8, 1) | list }}", "", 0, ""),
+        repeated("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}", "", 0, ""),
+        repeated("{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}{% endmacro %}{{ a() }}", "", 0, ""),
+        repeated("{% macro a(f) %}{% call a(f) %}{% endcall %}{{ caller() if caller }}{% endmacro %}{{ a(1) }}", "", 0, ""),
+        repeated("{% set ns = namespace(t=()) %}{% for i in range(100000) %}{% set ns.t = (ns.t,) %}{% endfor %}{{ ns.t == ns.t }}{{ ns.t }}", "", 0, ""),
+        repeated("{% set ns = namespace(l='a,') %}{% for i in range(40) %}{% set ns.l = ns.l | replace('a', 'aa,') %}{% endfor %}", "", 0, ""),
+        repeated("{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = ns.l + ns.l %}{% endfor %}", "", 0, ""),
+        repeated("{% for a in range(99999) %}{{ range(99999) | map('string') | join }}{% endfor %}", "", 0, ""),
+        repeated("{{ ", "{'a': ", 60000, " }}"),
+        repeated("", "{% filter upper %}", 60000, ""),
+        repeated("", "{% set x %}", 60000, ""),
+        repeated("", "{% macro m() %}", 60000, ""),
+        repeated("{{ x", "[x", 60000, " }}"),
+        repeated("{{ f", "(f", 60000, " }}"),
+        repeated("{{ 1", " is eq(1", 60000, " }}"),
+        repeated("{{ x", " ~ x", 60000, " }}"),
     };
     for (size_t i = 0; i < FND_COUNT(cases); i++) {
         fnd_chat_prompt prompt;

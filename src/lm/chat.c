@@ -91,23 +91,24 @@ static fnd_status convert(inputs *in, const char *what, json_t *json, unsigned d
         return new_text(in, json_string_value(json), json_string_length(json), TPL_FROM_VARIABLE, out);
     case JSON_INTEGER:
         *out = fnd_tpl_int(json_integer_value(json));
-        return FND_OK;
+        break;
     case JSON_REAL:
         *out = fnd_tpl_float(json_real_value(json));
-        return FND_OK;
+        break;
     case JSON_TRUE:
     case JSON_FALSE:
         *out = fnd_tpl_bool(json_is_true(json));
-        return FND_OK;
+        break;
     default:
-        *out = (tpl_value){ .kind = TPL_NONE };
-        return FND_OK;
+        *out = fnd_tpl_none();
     }
+    out->mark = TPL_FROM_VARIABLE;
+    return FND_OK;
 }
 
 /* A JSON text as a value; none without one. */
 static fnd_status parse_json(inputs *in, const char *what, const char *text, bool object, tpl_value *out) {
-    *out = (tpl_value){ .kind = TPL_NONE };
+    *out = fnd_tpl_none();
     if (!text) return FND_OK;
     json_error_t where;
     json_t *json = json_loads(text, JSON_ALLOW_NUL | JSON_DECODE_ANY, &where);

@@ -223,6 +223,7 @@ FND_USE_RESULT fnd_status fnd_tpl_order(tpl_run *r, const tpl_value *a, const tp
 FND_USE_RESULT fnd_status fnd_tpl_contains(tpl_run *r, const tpl_value *in, const tpl_value *what, bool *out);
 FND_USE_RESULT fnd_status fnd_tpl_compare(tpl_run *r, tpl_op op, const tpl_value *a, const tpl_value *b, bool *out);
 /* Can it be the key of a dict? A failure that says so if not. */
+bool fnd_tpl_is_hashable(const tpl_value *v);
 FND_USE_RESULT fnd_status fnd_tpl_hashable(tpl_run *r, const tpl_value *v);
 
 /* ---- sequences (template_sequence.c) ---- */

@@ -201,12 +201,19 @@ fnd_status fnd_tpl_compare(tpl_run *r, tpl_op op, const tpl_value *a, const tpl_
     return FND_OK;
 }
 
-fnd_status fnd_tpl_hashable(tpl_run *r, const tpl_value *v) {
+/* A tuple is if its items are; nested deeper than anything runs, it is not. */
+static bool hashable(const tpl_value *v, unsigned depth) {
     bool set = v->kind == TPL_VIEW && v->list->form != TPL_VALUES;
-    if (v->kind == TPL_LIST || v->kind == TPL_DICT || set) return fnd_tpl_fail(r, FND_ERR_TYPE, "%s cannot be a key of a dict", fnd_tpl_kind_name(v));
-    if (v->kind != TPL_TUPLE) return FND_OK;
-    FND_TRY(fnd_tpl_deeper(r));
-    for (size_t i = 0; i < v->list->count; i++) FND_TRY(fnd_tpl_hashable(r, &v->list->items[i]));
-    r->depth--;
-    return FND_OK;
+    if (v->kind == TPL_LIST || v->kind == TPL_DICT || set || depth > TPL_RUN_DEPTH) return false;
+    for (size_t i = 0; v->kind == TPL_TUPLE && i < v->list->count; i++) {
+        if (!hashable(&v->list->items[i], depth + 1)) return false;
+    }
+    return true;
+}
+
+bool fnd_tpl_is_hashable(const tpl_value *v) { return hashable(v, 0); }
+
+fnd_status fnd_tpl_hashable(tpl_run *r, const tpl_value *v) {
+    if (v->kind == TPL_TUPLE) FND_TRY(fnd_tpl_step(r, v->list->count / 4));
+    return hashable(v, 0) ? FND_OK : fnd_tpl_fail(r, FND_ERR_TYPE, "%s cannot be a key of a dict", fnd_tpl_kind_name(v));
 }

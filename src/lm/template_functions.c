@@ -100,6 +100,7 @@ static TPL_FUNCTION(call_dict) {
     if (args->count > 1) return fnd_tpl_fail(r, FND_ERR_FORMAT, "this takes named arguments and at most one dict");
     tpl_value pairs = args->count ? args->items[0] : fnd_tpl_none();
     tpl_list items = { 0 };
+    if (pairs.kind == TPL_UNDEFINED) return fnd_tpl_undefined_used(r, &pairs);
     if (pairs.kind == TPL_DICT) FND_TRY(fnd_tpl_dict_view(r, pairs.dict, TPL_ITEMS, &pairs));
     if (args->count) FND_TRY(fnd_tpl_items(r, &pairs, &items));
     for (size_t i = 0; i < items.count; i++) {

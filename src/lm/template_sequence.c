@@ -147,7 +147,7 @@ static fnd_status macro_attribute(tpl_run *r, const tpl_callable *c, tpl_str nam
     if (which == 0 && c->macro->kind == N_MACRO) return fnd_tpl_new_str(r, c->macro->name, out);
     if (which >= 2) *out = fnd_tpl_bool(c->macro->flags & flags[which]);
     if (which != 1) return FND_OK;
-    FND_TRY(fnd_tpl_new_list(r, c->macro->named.count, TPL_LIST, out));
+    FND_TRY(fnd_tpl_new_list(r, c->macro->named.count, TPL_TUPLE, out));
     for (size_t i = 0; i < c->macro->named.count; i++) FND_TRY(fnd_tpl_new_str(r, c->macro->named.items[i]->name, &out->list->items[i]));
     return FND_OK;
 }
@@ -248,7 +248,7 @@ static fnd_status item_at(tpl_run *r, const tpl_value *v, int64_t index, tpl_val
 
 fnd_status fnd_tpl_get_item(tpl_run *r, const tpl_value *v, const tpl_value *key, tpl_value *out) {
     if (v->kind == TPL_UNDEFINED) return fnd_tpl_undefined_used(r, v);
-    if (v->kind == TPL_DICT && key->kind != TPL_LIST && key->kind != TPL_DICT) {
+    if (v->kind == TPL_DICT && fnd_tpl_is_hashable(key)) {
         tpl_value *there;
         FND_TRY(fnd_tpl_dict_get(r, v->dict, key, &there));
         if (there) {

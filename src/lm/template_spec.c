@@ -55,7 +55,7 @@ static fnd_status add_digits(tpl_run *r, tpl_builder *b, const tpl_spec *spec, c
         for (int64_t n; n = (int64_t)whole + zeros, n + (n - 1) / (int64_t)group + rest < width;) zeros++;
     }
     for (int64_t i = 0, n = (int64_t)whole + zeros; i < n; i++) {
-        if (spec->grouping && i && (n - i) % (int64_t)group == 0) fnd_tpl_add(r, b, &spec->grouping, 1, NULL, spec->mark);
+        if (spec->grouping && i && (n - i) % (int64_t)group == 0) fnd_tpl_add(r, b, &spec->grouping, 1, NULL, mark);
         if (i < zeros) fnd_tpl_add(r, b, "0", 1, NULL, spec->mark);
         if (i >= zeros) fnd_tpl_add(r, b, digits + (i - zeros), 1, NULL, mark);
     }

@@ -1,0 +1,90 @@
+/* test_cli_template.c - foundry template: exact prompts, and sentences for what is wrong. */
+#include "base/base.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "gguf_writer.h"
+#include "program.h"
+#include "test.h"
+
+static const char not_built[] = "the program is not built beside the tests";
+
+static const char *write_file(const char *name, const char *text, size_t bytes) {
+    const char *path = program_temp(name);
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_file_write(path, text, bytes, &err), &err);
+    return path;
+}
+#define TEXT_FILE(name, text) write_file(name, text, sizeof(text) - 1)
+
+#define PRINTS(want, wanted_input, ...) \
+    do { \
+        program_result r_; \
+        const char *const words_[] = { __VA_ARGS__, NULL }; \
+        program_run_desc(&r_, &(program_desc){ .words = words_, .input = wanted_input }); \
+        CHECK_MSG(r_.exit_code == 0, "exit code %d, %s", r_.exit_code, r_.err); \
+        CHECK_STR(r_.out, want); \
+        program_free(&r_); \
+    } while (0)
+
+TEST(cli_template_prints_prompts) {
+    NEED(program_there(), not_built);
+    const char *template = TEXT_FILE("t.jinja", "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}{% if tools %}{{ tools | tojson }}{% endif %}{{ 'A:' if add_generation_prompt }}{{ x }}\n\n");
+    const char *messages = TEXT_FILE("m.json", "[{\"role\": \"user\", \"content\": \"h\\u00e9\\n\"}]");
+    const char *tools = TEXT_FILE("tools.json", "[{\"name\": \"f\"}]");
+    PRINTS("<|user|>h\xc3\xa9\nA:\n", NULL, "template", "--template", template, "--messages", messages);
+    PRINTS("<|user|>h\xc3\xa9\n\n", NULL, "template", "--template", template, "--messages", messages, "--no-generation-prompt");
+    PRINTS("<|user|>h\xc3\xa9\n[{\"name\": \"f\"}]A:\n", NULL, "template", "--template", template, "--messages", messages, "--tools", tools);
+    PRINTS("<s><|user|>h\xc3\xa9\nA:[1, 2.5, None]\n", NULL, "template", "--template", template, "--messages", messages, "--template-var", "bos_token=\"<s>\"", "--template-var=x=[1, 2.5, null]");
+    PRINTS("<|a|>bA:\n", "[{\"role\": \"a\", \"content\": \"b\"}]", "template", "--template", template, "--messages", "-");
+    PRINTS("4", "{{ 2 + 2 }}", "template", "--template", "-", "--messages", messages);
+    program_result r;
+    program_run(&r, (const char *const[]){ "template", "--help", NULL });
+    CHECK_HAS(r.out, "--template-var K=JSON");
+    program_free(&r);
+}
+
+/* Without tensors: the vocabulary and the template are enough. */
+TEST(cli_template_of_a_model) {
+    NEED(program_there(), not_built);
+    gguf_writer w = { 0 };
+    size_t bytes;
+    gguf_add_byte_tokenizer(&w, "qwen2");
+    gguf_add_str(&w, "tokenizer.chat_template", "{{ messages[0].content }}{{ eos_token }}{{ mood }}");
+    uint8_t *file = gguf_finish(&w, &bytes);
+    gguf_free(&w);
+    const char *model = write_file("template.gguf", (const char *)file, bytes);
+    fnd_free_memory(file);
+    const char *messages = TEXT_FILE("m2.json", "[{\"role\": \"user\", \"content\": \"hi\"}]"), *template = TEXT_FILE("t2.jinja", "[{{ eos_token }}]");
+    PRINTS("hi<|end|>", NULL, "template", "--model", model, "--messages", messages);
+    PRINTS("hi<|end|>{'a': True}", NULL, "template", "--model", model, "--messages", messages, "--template-var", "mood={\"a\": true}");
+    PRINTS("[<|end|>]", NULL, "template", "--model", model, "--template", template, "--messages", messages);
+}
+
+TEST(cli_template_refuses) {
+    NEED(program_there(), not_built);
+    const char *template = TEXT_FILE("wrong.jinja", "a\n  {{ x | frobnicate }}"), *fine = TEXT_FILE("fine.jinja", "x"), *raises = TEXT_FILE("raises.jinja", "{{ raise_exception('no') }}");
+    const char *messages = TEXT_FILE("m3.json", "[]"), *broken = TEXT_FILE("broken.json", "[{\n\"role\": }]"), *zero = TEXT_FILE("zero.json", "[]\0[]"), *object = TEXT_FILE("object.json", "{}");
+    char *deep = fnd_alloc_zeroed(1, 3001);
+    REQUIRE(deep);
+    memset(deep, '[', 1500);
+    memset(deep + 1500, ']', 1500);
+    const char *nested = write_file("deep.json", deep, 3000);
+    memset(deep, '[', 3000);
+    const char *open = write_file("open.json", deep, 3000);
+    fnd_free_memory(deep);
+    PROGRAM_REFUSED(2, "needs --model or --template", "template", "--messages", messages);
+    PROGRAM_REFUSED(2, "needs --messages", "template", "--template", fine);
+    PROGRAM_REFUSED(2, "only one of", "template", "--template", "-", "--messages", "-");
+    PROGRAM_REFUSED(1, "wrong.jinja: chat template, line 2, column 10: the filter \"frobnicate\" is not known here", "template", "--template", template, "--messages", messages);
+    PROGRAM_REFUSED(1, "raises.jinja: chat template, line 1, column", "template", "--template", raises, "--messages", messages);
+    PROGRAM_REFUSED(1, "the JSON of the messages is malformed at line 2", "template", "--template", fine, "--messages", broken);
+    PROGRAM_REFUSED(1, "zero byte", "template", "--template", fine, "--messages", zero);
+    PROGRAM_REFUSED(1, "the JSON of the messages must be an array", "template", "--template", fine, "--messages", object);
+    PROGRAM_REFUSED(1, "the JSON of the tools must be an array", "template", "--template", fine, "--messages", messages, "--tools", object);
+    PROGRAM_REFUSED(1, "nested more than 200 deep", "template", "--template", fine, "--messages", nested);
+    PROGRAM_REFUSED(1, "malformed", "template", "--template", fine, "--messages", open);
+    PROGRAM_REFUSED(1, "nothing-there.json", "template", "--template", fine, "--messages", "nothing-there.json");
+    PROGRAM_REFUSED(2, "--template-var needs NAME=JSON, not 'x'", "template", "--template", fine, "--messages", messages, "--template-var", "x");
+    PROGRAM_REFUSED(2, "--template-var needs NAME=JSON", "template", "--template", fine, "--messages", messages, "--template-var", "1x=2");
+    PROGRAM_REFUSED(2, "a text needs its quotes: x='\"text\"'", "template", "--template", fine, "--messages", messages, "--template-var", "x=hello");
+}
