@@ -80,8 +80,17 @@ unsigned char *bench_blocks_within(fnd_format format, uint64_t rows, uint64_t co
 
 /* ---- the device ---- */
 
-const bench_device bench_devices[] = { { "cpu", NULL, false }, { "cpu", "generic", false }, { "sim", NULL, false }, { "cpu", NULL, true }, { "cpu", "generic", true } };
-const size_t bench_device_count = sizeof bench_devices / sizeof *bench_devices;
+static const bench_device here[] = { { "cpu", NULL, false }, { "cpu", "generic", false }, { "sim", NULL, false }, { "cpu", NULL, true }, { "cpu", "generic", true } };
+
+/* FOUNDRY_TEST_GPU names a backend that has a real GPU here: the tests then run on it alone. */
+static const bench_device *gpu(void) {
+    static bench_device asked;
+    asked.backend = getenv("FOUNDRY_TEST_GPU");
+    return asked.backend && asked.backend[0] ? &asked : NULL;
+}
+
+size_t bench_device_count(void) { return gpu() ? 1 : sizeof here / sizeof *here; }
+const bench_device *bench_device_at(size_t index) { return gpu() ? gpu() : &here[index]; }
 
 bool bench_open(kernel_bench *b, const bench_device *device) {
     const char *backend = device->backend, *isa = device->isa;

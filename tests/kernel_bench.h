@@ -59,12 +59,13 @@ bool bench_open(kernel_bench *b, const bench_device *device);
 void bench_close(kernel_bench *b);
 void bench_clear(kernel_bench *b);
 
-/* Every device that kernels are tested on: for (each) { ... } with an open kernel_bench `b`. */
-extern const bench_device bench_devices[];
-extern const size_t bench_device_count;
-#define ON_EVERY_DEVICE(b)                                            \
-    for (size_t device_ = 0; device_ < bench_device_count; device_++) \
-        for (kernel_bench b, *open_ = bench_open(&b, &bench_devices[device_]) ? &b : NULL; open_; bench_close(open_), open_ = NULL)
+/* Every device that kernels are tested on: for (each) { ... } with an open kernel_bench `b`. Where
+ * FOUNDRY_TEST_GPU names a backend, it alone is. */
+size_t bench_device_count(void);
+const bench_device *bench_device_at(size_t index);
+#define ON_EVERY_DEVICE(b)                                              \
+    for (size_t device_ = 0; device_ < bench_device_count(); device_++) \
+        for (kernel_bench b, *open_ = bench_open(&b, bench_device_at(device_)) ? &b : NULL; open_; bench_close(open_), open_ = NULL)
 
 /* Random numbers, the same in every run. */
 uint32_t bench_random(void);

@@ -244,6 +244,18 @@ TEST(models_match_the_reference_on_sim) {
     }
 }
 
+TEST(models_match_the_reference_on_gpu) {
+    const char *gpu = getenv("FOUNDRY_TEST_GPU");
+    NEED(gpu && gpu[0], "FOUNDRY_TEST_GPU names no backend");
+    for (size_t i = 0; i < MODELS; i++) {
+        toy t;
+        if (!toy_open(&t, i)) return;
+        check_logits(&t, &(way){ .backend = gpu }, 33, IDS - 33);
+        check_logits(&t, &(way){ .backend = gpu, .no_fuse = true }, 33, IDS - 33);
+        toy_close(&t);
+    }
+}
+
 /* ---- the same tokens, whatever the chunks and threads ---- */
 
 /* The prompt in random chunks, then greedy tokens. */

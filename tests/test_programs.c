@@ -123,10 +123,10 @@ static void check_equal(user *u, const float *want, size_t count, const char *wh
 }
 
 TEST(programs_do_what_their_calls_do) {
-    for (size_t d = 0; d < bench_device_count; d++) {
+    for (size_t d = 0; d < bench_device_count(); d++) {
         user u;
         bench_seed(11);
-        if (!user_open(&u, &bench_devices[d])) return;
+        if (!user_open(&u, bench_device_at(d))) return;
         user_calls(&u);
         CHECK_OK(fnd_wait(u.b.f, &u.err), &u.err);
         float *want = floats_of(&u, u.y);
@@ -283,10 +283,10 @@ TEST(programs_of_an_unfused_model_need_every_barrier) {
 /* ---- variables ---- */
 
 TEST(programs_have_variables) {
-    for (size_t d = 0; d < 3; d++) {
+    for (size_t d = 0; d < 3 && d < bench_device_count(); d++) {
         user u;
         bench_seed(13);
-        if (!user_open(&u, &bench_devices[d])) return;
+        if (!user_open(&u, bench_device_at(d))) return;
         user_calls(&u);
         CHECK_OK(fnd_wait(u.b.f, &u.err), &u.err);
         float *want = floats_of(&u, u.y);

@@ -177,7 +177,7 @@ TEST(registry_context_tells_what_it_opened) {
 
 TEST(registry_unknown_backend_lists_the_known) {
     foundry *f = NULL;
-    FAILS(fnd_open(&(fnd_desc){ .backend = "abacus" }, &f, &why), FND_ERR_USAGE, "there is no backend 'abacus'; known are: cpu, sim");
+    FAILS(fnd_open(&(fnd_desc){ .backend = "abacus" }, &f, &why), FND_ERR_USAGE, "there is no backend 'abacus'; known are: cpu, cuda, sim");
     CHECK(f == NULL);
     CHECK_STR(fnd_backend_name(0), "cpu");
     CHECK(fnd_backend_name(1000) == NULL && fnd_backend_doc(1000) == NULL && fnd_backend_doc(0) != NULL);
@@ -265,7 +265,7 @@ TEST(registry_environment_is_checked) {
     static const struct {
         const char *name, *value, *part;
     } bad[] = {
-        { "FOUNDRY_BACKEND", "abacus", "FOUNDRY_BACKEND=abacus names no backend; known are: cpu sim" },
+        { "FOUNDRY_BACKEND", "abacus", "FOUNDRY_BACKEND=abacus names no backend; known are: cpu cuda sim" },
         { "FOUNDRY_THREADS", "0", "not a number from 1 to 1024" },
         { "FOUNDRY_THREADS", "1025", "not a number" },
         { "FOUNDRY_THREADS", "99999999999999999999", "not a number" },

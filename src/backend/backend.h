@@ -112,6 +112,7 @@ typedef struct fnd_backend {
 /*    name  doc */
 #define FND_BACKENDS(X)                                                              \
     X(cpu, "worker team on this machine's processor, kernels by the C compiler")     \
+    X(cuda, "an NVIDIA GPU, kernels by NVRTC")                                       \
     X(sim, "a GPU's geometry executed and checked on the processor: for tests")
 
 #define FND_BACKEND_DECLARE_(name, doc) extern const fnd_backend fnd_backend_##name;

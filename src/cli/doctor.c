@@ -45,7 +45,7 @@ static void print_memory(const fnd_desc *desc, fnd_text *out) {
 
 /* Machines that kernels are composed for, without a backend that runs them. */
 static void print_absent(fnd_text *out) {
-    static const char *const absent[] = { "cuda", "metal" };
+    static const char *const absent[] = { "metal" };
     for (size_t i = 0; i < FND_COUNT(absent); i++) {
         fnd_text_printf(out, "backend %-5s does not work: this version composes and checks texts for it (foundry emit), but has no backend\n", absent[i]);
     }

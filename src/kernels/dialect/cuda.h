@@ -42,7 +42,8 @@ FND_INLINE f32 fnd_pow(f32 a, f32 b) { return powf(a, b); }
 
 /* The conversions are one instruction; cuda_fp16.h, which wraps it, is a system header. */
 FND_INLINE f32 fnd_cuda_f16_to_f32(u16 h) { f32 v; asm("cvt.f32.f16 %0, %1;" : "=f"(v) : "h"(h)); return v; }
-FND_INLINE u16 fnd_cuda_f32_to_f16(f32 v) { u16 h; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(v)); return h; }
+/* To a whole register: given as 16 bits, its low byte alone was stored as zero (ptxas 13.0). */
+FND_INLINE u16 fnd_cuda_f32_to_f16(f32 v) { u32 h; asm("{.reg .b16 t; cvt.rn.f16.f32 t, %1; cvt.u32.u16 %0, t;}" : "=r"(h) : "f"(v)); return (u16)h; }
 #define FND_F16_TO_F32(h) fnd_cuda_f16_to_f32(h)
 #define FND_F32_TO_F16(v) fnd_cuda_f32_to_f16(v)
 
@@ -90,6 +91,21 @@ FND_INLINE f32 fnd_lane_max(f32 v) {
 }
 FND_INLINE f32 fnd_lane_get(f32 v, u32 lane) { return __shfl_sync(0xffffffffu, v, (i32)lane); }
 #define fnd_group_barrier(t) ((void)(t), __syncthreads())
+/* A barrier over all groups of a program. The first group's arrival adds what makes the sum of all
+ * arrivals flip the highest bit, so the word needs no clearing (as CUDA's cooperative groups do it). */
+static __device__ u32 fnd_cuda_arrivals;
+FND_INLINE void fnd_cuda_grid_barrier() {
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        u32 mine = blockIdx.x == 0 ? 0x80000000u - (gridDim.x - 1) : 1u, old, now;
+        __threadfence();
+        asm volatile("atom.add.acq_rel.gpu.u32 %0, [%1], %2;" : "=r"(old) : "l"(&fnd_cuda_arrivals), "r"(mine) : "memory");
+        do asm volatile("ld.acquire.gpu.u32 %0, [%1];" : "=r"(now) : "l"(&fnd_cuda_arrivals) : "memory");
+        while (((old ^ now) & 0x80000000u) == 0);
+    }
+    __syncthreads();
+}
+#define fnd_grid_barrier(t) ((void)(t), fnd_cuda_grid_barrier())
 #define FND_TEAM_FIELDS
 #define FND_GROUP_ARRAY(T, name, count) __shared__ T name[count]
 
@@ -107,23 +123,40 @@ typedef struct fnd_weight {
 #define FND_FIELD_VAL_(T, name)    T name;
 #define FND_FIELD_(kind, T, name)  FND_FIELD_##kind##_(T, name)
 
-/* FND_KERNEL(name, TENSORS, VALUES, bytes) { body }: see dialect/c.h. */
-#define FND_KERNEL(name, TENSORS, VALUES, bytes)                                       \
-    typedef struct name##_args { TENSORS(FND_FIELD_) VALUES(FND_FIELD_) } name##_args; \
-    FND_CHECK(sizeof(name##_args) == (bytes), #name ": host and device disagree on the argument struct"); \
-    FND_INLINE void name##_body(fnd_thread t, const name##_args &a);                   \
-    extern "C" __global__ void __launch_bounds__(FND_WARPS * FND_LANES)                \
-    name(const __grid_constant__ name##_args a, u8 *scratch, u64 scratch_bytes) {      \
-        __shared__ f32 reduce[FND_WARPS + 1];                                          \
+/* Declares `t`: what this thread knows of itself. */
+#define FND_CUDA_THREAD_(t, scratch_of_all, bytes_of_each)                             \
+        __shared__ f32 reduce_of_group[FND_WARPS + 1];                                 \
         fnd_thread t;                                                                  \
         t.group = blockIdx.x;                                                          \
         t.groups = gridDim.x;                                                          \
         t.warp = threadIdx.x / FND_LANES;                                              \
         t.lane = threadIdx.x % FND_LANES;                                              \
-        t.reduce = reduce;                                                             \
-        t.scratch = scratch + blockIdx.x * scratch_bytes;                              \
+        t.reduce = reduce_of_group;                                                    \
+        t.scratch = (scratch_of_all) + blockIdx.x * (bytes_of_each);
+
+/* FND_KERNEL(name, TENSORS, VALUES, bytes) { body }: see dialect/c.h. */
+#define FND_KERNEL(name, TENSORS, VALUES, bytes)                                       \
+    typedef struct name##_args { TENSORS(FND_FIELD_) VALUES(FND_FIELD_) } name##_args; \
+    FND_CHECK(sizeof(name##_args) == (bytes), #name ": host and device disagree on the argument struct"); \
+    FND_INLINE void name##_body(fnd_thread t, name##_args a);                          \
+    extern "C" __global__ void __launch_bounds__(FND_WARPS * FND_LANES, 1)             \
+    name(const __grid_constant__ name##_args a, u8 *scratch, u64 scratch_bytes) {      \
+        FND_CUDA_THREAD_(t, scratch, scratch_bytes)                                    \
         name##_body(t, a);                                                             \
     }                                                                                  \
-    FND_INLINE void name##_body(fnd_thread t, const name##_args &a)
+    FND_INLINE void name##_body(fnd_thread t, name##_args a)
+
+/* FND_PROGRAM(name) { calls of bodies }: one cooperative kernel whose groups are all resident; its
+ * parameters are the program's table on the device, and scratch memory as above. */
+#define FND_PROGRAM(name)                                                              \
+    extern "C" { __device__ const u32 fnd_is_program = 1; }                            \
+    FND_INLINE void name##_program(fnd_thread t, const u8 *args);                      \
+    extern "C" __global__ void __launch_bounds__(FND_WARPS * FND_LANES, 1)             \
+    name(const u8 *args, u8 *scratch, u64 scratch_bytes) {                             \
+        FND_CUDA_THREAD_(t, scratch, scratch_bytes)                                    \
+        name##_program(t, args);                                                       \
+    }                                                                                  \
+    FND_INLINE void name##_program(fnd_thread t, const u8 *args)
+#define FND_PART(type, at) ((const type *)(args + (at)))
 
 #endif

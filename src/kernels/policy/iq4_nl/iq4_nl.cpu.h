@@ -5,15 +5,8 @@
 #include "gemv/tile.cpu.h"
 #include "policy/iq4_nl/iq4_nl.h"
 
-#define iq4_nl_BITS        4
 #define iq4_nl_PLANES      FND_PLANES_4
 #define iq4_nl_dot4        fnd_dot4_wide
-#define iq4_nl_BLOCK       32
-#define iq4_nl_GROUP       32
-#define iq4_nl_ZERO        128
-#define iq4_nl_MIN         0
-#define iq4_nl_FIELD_BYTES 2
-#define iq4_nl_FIELDS(X)   X(0, 2, 1)
 
 /* Quad j of 32 columns: value + 128 of every code. */
 FND_INLINE vec_u8x4 iq4_nl_unpack(const u8 *p, u32 j) {
@@ -28,10 +21,6 @@ FND_INLINE vec_u8x4 iq4_nl_unpack(const u8 *p, u32 j) {
     for (u32 i = 0; i < 4 * FND_VEC; i++) u[i] = (u8)(iq4_nl_values[u[i]] + 128);
     return u;
 #endif
-}
-/* Code of weight k of a block. */
-FND_INLINE u32 iq4_nl_code(const u8 *block, u32 k) {
-    return (u32)(block[2 + k % 16] >> (k / 16 * 4)) & 15u;
 }
 /* Scales of one tile for a group of a block. */
 FND_INLINE void iq4_nl_scales(const u8 *fields, u32 group, vec *scale, vec *min) {

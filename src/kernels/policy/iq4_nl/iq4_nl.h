@@ -33,4 +33,18 @@ FND_INLINE void iq4_nl_decode16(const FND_GPU u8 *row, u32 g, FND_OWN f32 *w) {
     u32 shift = g % 2 * 4;
     for (u32 i = 0; i < 16; i++) w[i] = d * (f32)iq4_nl_values[(u32)(block[2 + i] >> shift) & 15u];
 }
+
+/* As codes: w = scale * (u - ZERO) + min. */
+#define iq4_nl_BITS        4
+#define iq4_nl_BLOCK       32
+#define iq4_nl_GROUP       32
+#define iq4_nl_ZERO        128
+#define iq4_nl_MIN         0
+#define iq4_nl_FIELD_BYTES 2
+#define iq4_nl_FIELDS(X)   X(0, 2, 1)
+
+/* Code of weight k of a block. */
+FND_INLINE u32 iq4_nl_code(const FND_GPU u8 *block, u32 k) {
+    return (u32)(block[2 + k % 16] >> (k / 16 * 4)) & 15u;
+}
 #endif

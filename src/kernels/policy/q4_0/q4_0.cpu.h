@@ -5,21 +5,10 @@
 #include "gemv/tile.cpu.h"
 #include "policy/q4_0/q4_0.h"
 
-#define q4_0_BITS        4
 #define q4_0_PLANES      FND_PLANES_4
 #define q4_0_unpack      fnd_unpack_4
 #define q4_0_dot4        fnd_dot4
-#define q4_0_BLOCK       32
-#define q4_0_GROUP       32
-#define q4_0_ZERO        8
-#define q4_0_MIN         0
-#define q4_0_FIELD_BYTES 2
-#define q4_0_FIELDS(X)   X(0, 2, 1)
 
-/* Code of weight k of a block. */
-FND_INLINE u32 q4_0_code(const u8 *block, u32 k) {
-    return (u32)(block[2 + k % 16] >> (k / 16 * 4)) & 15u;
-}
 /* Scales of one tile for a group of a block. */
 FND_INLINE void q4_0_scales(const u8 *fields, u32 group, vec *scale, vec *min) {
     (void)group;

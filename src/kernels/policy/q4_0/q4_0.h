@@ -29,4 +29,18 @@ FND_INLINE void q4_0_decode16(const FND_GPU u8 *row, u32 g, FND_OWN f32 *w) {
     u32 shift = g % 2 * 4;
     for (u32 i = 0; i < 16; i++) w[i] = d * (f32)((i32)((u32)(block[2 + i] >> shift) & 15u) - 8);
 }
+
+/* As codes: w = scale * (u - ZERO) + min. */
+#define q4_0_BITS        4
+#define q4_0_BLOCK       32
+#define q4_0_GROUP       32
+#define q4_0_ZERO        8
+#define q4_0_MIN         0
+#define q4_0_FIELD_BYTES 2
+#define q4_0_FIELDS(X)   X(0, 2, 1)
+
+/* Code of weight k of a block. */
+FND_INLINE u32 q4_0_code(const FND_GPU u8 *block, u32 k) {
+    return (u32)(block[2 + k % 16] >> (k / 16 * 4)) & 15u;
+}
 #endif

@@ -29,4 +29,18 @@ FND_INLINE void q4_1_decode16(const FND_GPU u8 *row, u32 g, FND_OWN f32 *w) {
     u32 shift = g % 2 * 4;
     for (u32 i = 0; i < 16; i++) w[i] = d * (f32)((u32)(block[4 + i] >> shift) & 15u) + m;
 }
+
+/* As codes: w = scale * (u - ZERO) + min. */
+#define q4_1_BITS        4
+#define q4_1_BLOCK       32 /* weights of a block */
+#define q4_1_GROUP       32 /* weights that share a scale */
+#define q4_1_ZERO        0  /* the code of weight 0, where there is no minimum */
+#define q4_1_MIN         1  /* has a minimum */
+#define q4_1_FIELD_BYTES 4  /* packed scales of a block: X(offset, bytes of a unit, units) */
+#define q4_1_FIELDS(X)   X(0, 2, 1) X(2, 2, 1)
+
+/* Code of weight k of a block. */
+FND_INLINE u32 q4_1_code(const FND_GPU u8 *block, u32 k) {
+    return (u32)(block[4 + k % 16] >> (k / 16 * 4)) & 15u;
+}
 #endif

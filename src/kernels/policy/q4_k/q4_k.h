@@ -35,4 +35,18 @@ FND_INLINE void q4_k_decode16(const FND_GPU u8 *row, u32 g, FND_OWN f32 *w) {
     f32 min = fnd_f16_to_f32(fnd_load_u16(block + 2)) * (f32)fnd_k_min(block + 4, j);
     for (u32 i = 0; i < 16; i++) w[i] = scale * (f32)((u32)(codes[i] >> shift) & 15u) - min;
 }
+
+/* As codes: w = scale * (u - ZERO) + min. */
+#define q4_k_BITS        4
+#define q4_k_BLOCK       256
+#define q4_k_GROUP       32
+#define q4_k_ZERO        0
+#define q4_k_MIN         1
+#define q4_k_FIELD_BYTES 16
+#define q4_k_FIELDS(X)   X(0, 2, 1) X(2, 2, 1) X(4, 1, 12)
+
+/* Code of weight k of a block. */
+FND_INLINE u32 q4_k_code(const FND_GPU u8 *block, u32 k) {
+    return (u32)(block[16 + k / 64 * 32 + k % 32] >> (k / 32 % 2 * 4)) & 15u;
+}
 #endif

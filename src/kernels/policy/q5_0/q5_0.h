@@ -34,4 +34,19 @@ FND_INLINE void q5_0_decode16(const FND_GPU u8 *row, u32 g, FND_OWN f32 *w) {
         w[i] = d * (f32)((i32)u - 16);
     }
 }
+
+/* As codes: w = scale * (u - ZERO) + min. */
+#define q5_0_BITS        5
+#define q5_0_BLOCK       32
+#define q5_0_GROUP       32
+#define q5_0_ZERO        16
+#define q5_0_MIN         0
+#define q5_0_FIELD_BYTES 2
+#define q5_0_FIELDS(X)   X(0, 2, 1)
+
+/* Code of weight k of a block. */
+FND_INLINE u32 q5_0_code(const FND_GPU u8 *block, u32 k) {
+    u32 low = (u32)(block[6 + k % 16] >> (k / 16 * 4)) & 15u;
+    return low | ((u32)(block[2 + k / 8] >> k % 8) & 1u) << 4;
+}
 #endif

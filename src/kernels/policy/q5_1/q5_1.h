@@ -36,4 +36,19 @@ FND_INLINE void q5_1_decode16(const FND_GPU u8 *row, u32 g, FND_OWN f32 *w) {
         w[i] = d * (f32)u + m;
     }
 }
+
+/* As codes: w = scale * (u - ZERO) + min. */
+#define q5_1_BITS        5
+#define q5_1_BLOCK       32
+#define q5_1_GROUP       32
+#define q5_1_ZERO        0
+#define q5_1_MIN         1
+#define q5_1_FIELD_BYTES 4
+#define q5_1_FIELDS(X)   X(0, 2, 1) X(2, 2, 1)
+
+/* Code of weight k of a block. */
+FND_INLINE u32 q5_1_code(const FND_GPU u8 *block, u32 k) {
+    u32 low = (u32)(block[8 + k % 16] >> (k / 16 * 4)) & 15u;
+    return low | ((u32)(block[4 + k / 8] >> k % 8) & 1u) << 4;
+}
 #endif

@@ -41,4 +41,19 @@ FND_INLINE void q5_k_decode16(const FND_GPU u8 *row, u32 g, FND_OWN f32 *w) {
         w[i] = scale * (f32)u - min;
     }
 }
+
+/* As codes: w = scale * (u - ZERO) + min. */
+#define q5_k_BITS        5
+#define q5_k_BLOCK       256
+#define q5_k_GROUP       32
+#define q5_k_ZERO        0
+#define q5_k_MIN         1
+#define q5_k_FIELD_BYTES 16
+#define q5_k_FIELDS(X)   X(0, 2, 1) X(2, 2, 1) X(4, 1, 12)
+
+/* Code of weight k of a block. */
+FND_INLINE u32 q5_k_code(const FND_GPU u8 *block, u32 k) {
+    u32 low = (u32)(block[48 + k / 64 * 32 + k % 32] >> (k / 32 % 2 * 4)) & 15u;
+    return low | ((u32)(block[16 + k % 32] >> k / 32) & 1u) << 4;
+}
 #endif

@@ -41,4 +41,20 @@ FND_INLINE void q6_k_decode16(const FND_GPU u8 *row, u32 g, FND_OWN f32 *w) {
         w[i] = scale * (f32)((i32)u - 32);
     }
 }
+
+/* As codes: w = scale * (u - ZERO) + min. */
+#define q6_k_BITS        6
+#define q6_k_BLOCK       256
+#define q6_k_GROUP       16
+#define q6_k_ZERO        32
+#define q6_k_MIN         0
+#define q6_k_FIELD_BYTES 18
+#define q6_k_FIELDS(X)   X(192, 1, 16) X(208, 2, 1)
+
+/* Code of weight k of a block. */
+FND_INLINE u32 q6_k_code(const FND_GPU u8 *block, u32 k) {
+    u32 quarter = k % 128 / 32;
+    u32 low = (u32)(block[k / 128 * 64 + quarter % 2 * 32 + k % 32] >> (quarter / 2 * 4)) & 15u;
+    return low | ((u32)(block[128 + k / 128 * 32 + k % 32] >> (2 * quarter)) & 3u) << 4;
+}
 #endif

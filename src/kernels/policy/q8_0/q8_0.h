@@ -27,4 +27,16 @@ FND_INLINE void q8_0_decode16(const FND_GPU u8 *row, u32 g, FND_OWN f32 *w) {
     f32 d = fnd_f16_to_f32(fnd_load_u16(block));
     for (u32 i = 0; i < 16; i++) w[i] = d * (f32)(i8)block[2 + g % 2 * 16 + i];
 }
+
+/* As codes: w = scale * (u - ZERO) + min. */
+#define q8_0_BITS        8
+#define q8_0_BLOCK       32
+#define q8_0_GROUP       32
+#define q8_0_ZERO        128
+#define q8_0_MIN         0
+#define q8_0_FIELD_BYTES 2
+#define q8_0_FIELDS(X)   X(0, 2, 1)
+
+/* Code of weight k of a block. */
+FND_INLINE u32 q8_0_code(const FND_GPU u8 *block, u32 k) { return (u32)block[2 + k] ^ 128u; }
 #endif

@@ -1,0 +1,68 @@
+/* cuda.h - one opened NVIDIA GPU. */
+#ifndef BACKEND_CUDA_CUDA_H
+#define BACKEND_CUDA_CUDA_H
+
+#include "backend/backend.h"
+#include "backend/cuda/api.h"
+
+#include <pthread.h>
+
+enum {
+    FND_CUDA_STAGING_BYTES = 8 << 20, /* of each of the two pinned buffers */
+    FND_CUDA_TABLE_BYTES = 4096,      /* arguments up to here travel with the launch */
+};
+
+/* Two pinned buffers: one is filled while the other is copied. */
+typedef struct fnd_cuda_staging {
+    uint8_t     *buffer[2];
+    fnd_cu_event done[2];
+    unsigned     next;
+} fnd_cuda_staging;
+
+typedef struct fnd_cuda {
+    const fnd_cuda_api *cu;
+    const fnd_nvrtc_api *nvrtc;  /* NULL: nothing can be compiled */
+    int                  device;
+    fnd_cu_context       context;
+    fnd_cu_stream        stream;
+    fnd_cuda_staging     staging;
+    fnd_cu_address       scratch, table;
+    size_t               scratch_bytes, table_bytes, granularity;
+    char                 arch[16]; /* "sm_90a" */
+    char                 name[80];
+    uint32_t             groups;
+    fnd_error            failure; /* the first since the last wait */
+} fnd_cuda;
+
+typedef struct fnd_cuda_code {
+    fnd_cu_module   module;
+    fnd_cu_function function;
+    bool            is_program;
+    int             registers, local_bytes, shared_bytes;
+} fnd_cuda_code;
+
+/* Turn the driver's answer into a status and a sentence: "<what>: <the driver's words>". */
+FND_USE_RESULT fnd_status fnd_cuda_check(const fnd_cuda_api *cu, int result, const char *what, fnd_error *err);
+/* Make this device the calling thread's. Every call of the backend begins with it. */
+FND_USE_RESULT fnd_status fnd_cuda_enter(fnd_cuda *c, fnd_error *err);
+
+/* memory.c */
+fnd_status fnd_cuda_alloc(void *self, size_t bytes, fnd_memory *out, fnd_error *err);
+fnd_status fnd_cuda_reserve(void *self, size_t bytes, fnd_memory *out, fnd_error *err);
+fnd_status fnd_cuda_commit(void *self, fnd_memory *memory, size_t bytes, fnd_error *err);
+void fnd_cuda_release(void *self, fnd_memory *memory);
+fnd_status fnd_cuda_upload(void *self, fnd_memory *to, size_t offset, const void *from, size_t bytes, fnd_error *err);
+fnd_status fnd_cuda_download(void *self, void *to, const fnd_memory *from, size_t offset, size_t bytes, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_cuda_staging_open(fnd_cuda *c, fnd_error *err);
+void fnd_cuda_staging_close(fnd_cuda *c);
+
+/* build.c */
+fnd_status fnd_cuda_build(void *self, const fnd_build_desc *desc, fnd_blob *out, fnd_error *err);
+
+/* launch.c */
+fnd_status fnd_cuda_load(void *self, const char *entry, const void *blob, size_t bytes, void **code, fnd_error *err);
+void fnd_cuda_unload(void *self, void *code);
+fnd_status fnd_cuda_launch(void *self, const fnd_launch *launch, fnd_error *err);
+fnd_status fnd_cuda_wait(void *self, fnd_error *err);
+
+#endif

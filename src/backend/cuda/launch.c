@@ -1,0 +1,102 @@
+/* launch.c - code, and running it on the stream.
+ *
+ * SAFETY: an entry point gets the three parameters that kernels/dialect/cuda.h gives it: a kernel its
+ * argument struct by value, a program the address of its table on the device; then the scratch memory
+ * and how much of it a group has. The cache's key covers that header, so both sides agree. The stream
+ * runs launches in order, so memory of one launch may be reused by the next. */
+#include "backend/cuda/cuda.h"
+#include "base/base.h"
+#include "base/memory.h"
+
+enum { SCRATCH_ALIGNMENT = 256 };
+
+/* ---- code ---- */
+
+static fnd_status look_at(const fnd_cuda *c, fnd_cuda_code *code, const char *entry, fnd_error *err) {
+    fnd_cu_address marker;
+    size_t bytes;
+    FND_TRY(fnd_cuda_check(c->cu, c->cu->module_function(&code->function, code->module, entry), "finding an entry point", err));
+    code->is_program = c->cu->module_global(&marker, &bytes, code->module, "fnd_is_program") == 0;
+    FND_TRY(fnd_cuda_check(c->cu, c->cu->function_attribute(&code->registers, FND_CU_FUNCTION_REGISTERS, code->function), "asking for registers", err));
+    FND_TRY(fnd_cuda_check(c->cu, c->cu->function_attribute(&code->local_bytes, FND_CU_FUNCTION_LOCAL_BYTES, code->function), "asking for local memory", err));
+    return fnd_cuda_check(c->cu, c->cu->function_attribute(&code->shared_bytes, FND_CU_FUNCTION_SHARED_BYTES, code->function), "asking for group memory", err);
+}
+
+fnd_status fnd_cuda_load(void *self, const char *entry, const void *blob, size_t bytes, void **out, fnd_error *err) {
+    fnd_cuda *c = self;
+    *out = NULL;
+    if (bytes < 64 || memcmp(blob, "\177ELF", 4) != 0) return fnd_fail(err, FND_ERR_DEVICE, "%s: what should be machine code for the GPU is something else", entry);
+    FND_TRY(fnd_cuda_enter(c, err));
+    fnd_cuda_code *code = fnd_alloc_zeroed(1, sizeof *code);
+    if (!code) return fnd_fail(err, FND_ERR_MEMORY, "out of memory while loading code");
+    fnd_status status = fnd_cuda_check(c->cu, c->cu->module_load(&code->module, blob), entry, err);
+    if (status == FND_OK) status = look_at(c, code, entry, err);
+    if (status != FND_OK) {
+        fnd_cuda_unload(c, code);
+        return status;
+    }
+    *out = code;
+    return FND_OK;
+}
+
+void fnd_cuda_unload(void *self, void *loaded) {
+    fnd_cuda *c = self;
+    fnd_cuda_code *code = loaded;
+    fnd_error ignored = { 0 };
+    if (!code) return;
+    if (code->module && fnd_cuda_enter(c, &ignored) == FND_OK) {
+        c->cu->stream_wait(c->stream);
+        c->cu->module_unload(code->module);
+    }
+    fnd_free_memory(code);
+}
+
+/* ---- launches ---- */
+
+/* Device memory of at least `bytes`; what it held is lost. */
+static fnd_status grow(fnd_cuda *c, fnd_cu_address *at, size_t *have, size_t bytes, const char *label, fnd_error *err) {
+    if (bytes <= *have) return FND_OK;
+    FND_TRY(fnd_cuda_check(c->cu, c->cu->stream_wait(c->stream), label, err));
+    if (*at) c->cu->release(*at);
+    *at = 0;
+    *have = 0;
+    FND_TRY(fnd_cuda_check(c->cu, c->cu->alloc(at, bytes), label, err));
+    *have = bytes;
+    return FND_OK;
+}
+
+static fnd_status put_table(fnd_cuda *c, const fnd_launch *l, fnd_error *err) {
+    FND_TRY(grow(c, &c->table, &c->table_bytes, fnd_round_up(l->args_bytes ? l->args_bytes : 1, 65536), l->label, err));
+    fnd_memory table = { .address = c->table, .bytes = c->table_bytes };
+    return fnd_cuda_upload(c, &table, 0, l->args, l->args_bytes, err);
+}
+
+static fnd_status start(fnd_cuda *c, const fnd_launch *l, fnd_error *err) {
+    const fnd_cuda_code *code = l->code;
+    if (!code) return fnd_fail(err, FND_ERR_USAGE, "%s: there is no code to launch", l->label);
+    size_t each = fnd_round_up(l->scratch_bytes, SCRATCH_ALIGNMENT), all;
+    if (each < l->scratch_bytes || !fnd_mul_size(each, l->groups, &all)) return fnd_fail(err, FND_ERR_MEMORY, "%s: %zu bytes of scratch in each of %u groups cannot be had", l->label, l->scratch_bytes, l->groups);
+    FND_TRY(fnd_cuda_enter(c, err));
+    FND_TRY(grow(c, &c->scratch, &c->scratch_bytes, all, l->label, err));
+    uint64_t scratch = c->scratch, stride = each;
+    void *by_value[] = { (void *)(uintptr_t)l->args, &scratch, &stride }, *by_table[] = { &c->table, &scratch, &stride };
+    unsigned threads = l->warps * 32;
+    if (!code->is_program) return fnd_cuda_check(c->cu, c->cu->launch(code->function, l->groups, 1, 1, threads, 1, 1, 0, c->stream, by_value, NULL), l->label, err);
+    FND_TRY(put_table(c, l, err));
+    return fnd_cuda_check(c->cu, c->cu->launch_together(code->function, l->groups, 1, 1, threads, 1, 1, 0, c->stream, by_table), l->label, err);
+}
+
+fnd_status fnd_cuda_launch(void *self, const fnd_launch *launch, fnd_error *err) {
+    fnd_cuda *c = self;
+    if (c->failure.status == FND_OK && start(c, launch, &c->failure) == FND_OK) return FND_OK;
+    return fnd_fail(err, c->failure.status, "%s", c->failure.text);
+}
+
+fnd_status fnd_cuda_wait(void *self, fnd_error *err) {
+    fnd_cuda *c = self;
+    fnd_error failure = c->failure;
+    c->failure = (fnd_error){ 0 };
+    FND_TRY(fnd_cuda_enter(c, err));
+    fnd_status status = fnd_cuda_check(c->cu, c->cu->stream_wait(c->stream), "waiting for the GPU", &failure);
+    return status == FND_OK && failure.status == FND_OK ? FND_OK : fnd_fail(err, failure.status, "%s", failure.text);
+}

@@ -1,0 +1,63 @@
+/* gemv/row.cuda.h - weights as the CUDA strategies read them: rows in planes, so that the lanes of a
+ * warp load 16 neighbouring bytes each.
+ *
+ * A row takes as many bytes as the file has for it, padded to 64:
+ *     low     for every 32 columns 16 bytes: byte j has in its low nibble the code of column j, in its
+ *             high nibble that of column 16 + j. Codes of 8 bits: 32 bytes, as they are
+ *     high    codes of 5 bits: 4 bytes, bit c is bit 4 of column c; of 6 bits: 8 bytes, bits 2c and
+ *             2c + 1 of the 64 are bits 4-5 of column c
+ *     fields  for every block of the format, all that is not codes, in the order of FIELDS
+ * Formats of floats stay as they are. */
+#ifndef GEMV_ROW_CUDA_H
+#define GEMV_ROW_CUDA_H
+#include "gemv/x.cuda.h"
+
+FND_INLINE u64 fnd_row_pitch(u64 row_bytes) { return (row_bytes + 63) & ~(u64)63; }
+
+typedef struct fnd_four { u32 x, y, z, w; } fnd_four; /* 16 bytes */
+FND_INLINE fnd_four fnd_load_four(const u8 *p) {
+    fnd_four v;
+    asm("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));
+    return v;
+}
+FND_INLINE u32 fnd_load_word(const u8 *p) { return *(const u32 *)p; }
+
+/* acc + the dot product of 4 unsigned codes with 4 signed activations. */
+FND_INLINE i32 fnd_dot4(i32 acc, u32 codes, u32 x) {
+    asm("dp4a.u32.s32 %0, %1, %2, %0;" : "+r"(acc) : "r"(codes), "r"(x));
+    return acc;
+}
+
+/* Bytes of 32 columns in each plane. */
+#define FND_LOW_BYTES(bits)  ((bits) == 8 ? 32u : 16u)
+#define FND_HIGH_BYTES(bits) ((bits) == 5 ? 4u : (bits) == 6 ? 8u : 0u)
+
+/* The codes of 32 columns, four in a word. */
+typedef struct fnd_codes { u32 of[8]; } fnd_codes;
+FND_INLINE fnd_codes fnd_codes_load(const u8 *low, const u8 *high, u32 bits) {
+    fnd_codes c;
+    fnd_four a = fnd_load_four(low);
+    u32 words[4] = { a.x, a.y, a.z, a.w };
+    if (bits == 8) {
+        fnd_four b = fnd_load_four(low + 16);
+        c.of[4] = b.x; c.of[5] = b.y; c.of[6] = b.z; c.of[7] = b.w;
+    }
+    FND_UNROLL for (u32 j = 0; j < 4; j++) {
+        c.of[j] = bits == 8 ? words[j] : words[j] & 0x0f0f0f0fu;
+        if (bits < 8) c.of[4 + j] = words[j] >> 4 & 0x0f0f0f0fu;
+    }
+    if (bits == 5) {
+        u32 h = fnd_load_word(high);
+        /* 4 bits to bit 4 of 4 bytes: a multiplication copies them, a mask picks. */
+        FND_UNROLL for (u32 j = 0; j < 8; j++) c.of[j] |= ((h >> 4 * j & 15u) * 0x02040810u) & 0x10101010u;
+    }
+    if (bits == 6) {
+        u32 h0 = fnd_load_word(high), h1 = fnd_load_word(high + 4);
+        FND_UNROLL for (u32 j = 0; j < 8; j++) {
+            u32 two = (j < 4 ? h0 : h1) >> 8 * (j % 4) & 255u; /* 2 bits a column */
+            c.of[j] |= ((two & 3u) << 4) | ((two & 12u) << 10) | ((two & 48u) << 16) | ((two & 192u) << 22);
+        }
+    }
+    return c;
+}
+#endif

@@ -1,0 +1,141 @@
+/* gemv/x.cuda.h - activations as the CUDA strategies read them, and rows shared out to warps.
+ *
+ * For formats with codes: 8-bit activations, one scale per 32, in spans of FND_TOKENS tokens:
+ *     codes   [span][cols / 4][FND_TOKENS][4] i8
+ *     scales  [span][cols / 32][FND_TOKENS]   f32, x = scale * code
+ *     sums    [span][cols / 16][FND_TOKENS]   f32, scale * sum of codes: of the first 16 of 32, then of
+ *                                             all 32
+ * For formats of floats (FND_X_FLOATS): the rows as they are, [tokens, cols] f32.
+ *
+ * Every group prepares its own copy, in its scratch memory: a warp has 32 columns at a time. A warp has
+ * up to FND_ROWS neighbouring rows at once, so that enough loads are in flight; the result of row k is
+ * in lane k. */
+#ifndef GEMV_X_H
+#define GEMV_X_H
+#include "val.h"
+
+#ifndef FND_TOKENS
+  #define FND_TOKENS 1
+#endif
+#define FND_ROWS (FND_TOKENS == 1 ? 4u : 2u)
+
+typedef struct fnd_x {
+    f32 *rows; /* [tokens, cols] where prologues write; with FND_X_FLOATS kept, else one row used anew */
+    i8  *codes;
+    f32 *scales, *sums;
+    u32  cols, tokens;
+} fnd_x;
+
+#define FND_X_ALIGN_(bytes) (((u64)(bytes) + 63) & ~(u64)63)
+
+FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
+    u32 padded = (tokens + FND_TOKENS - 1) / FND_TOKENS * FND_TOKENS;
+    u8 *at = t.scratch;
+    fnd_x x;
+    x.cols = cols;
+    x.tokens = tokens;
+    x.codes = (i8 *)at;
+    at += FND_X_ALIGN_((u64)padded * ((cols + 31) & ~31u));
+    x.scales = (f32 *)at;
+    at += FND_X_ALIGN_((u64)padded * 4 * ((cols + 31) / 32));
+    x.sums = (f32 *)at;
+    at += FND_X_ALIGN_((u64)padded * 8 * ((cols + 31) / 32));
+    x.rows = (f32 *)at;
+    return x;
+}
+#define FND_EACH_TOKEN(m, x) for (u32 m = 0; m < (x).tokens; m++)
+FND_INLINE f32 *fnd_x_row(fnd_thread t, fnd_x x, u32 m) {
+    (void)t;
+#ifdef FND_X_FLOATS
+    return x.rows + (u64)m * x.cols;
+#else
+    return x.rows + (u64)(m % 2) * x.cols; /* the one before may still be read */
+#endif
+}
+
+/* Quantise a row: a warp 32 columns at a time, a lane one. */
+FND_INLINE void fnd_x_put_codes_(fnd_thread t, fnd_x x, const f32 *row, u32 m) {
+    u32 at = m % FND_TOKENS;
+    u64 first = m - at;
+    i8 *codes = x.codes + first * x.cols + 4 * at;
+    f32 *scales = x.scales + first * (x.cols / 32) + at, *sums = x.sums + first * (x.cols / 16) + at;
+    for (u32 g = t.warp; g < x.cols / 32; g += FND_WARPS) {
+        f32 v = row[32 * g + t.lane], peak = fnd_lane_max(fnd_fabs(v));
+        f32 scale = peak / 127.0f, inverse = peak > 0.0f ? 127.0f / peak : 0.0f;
+        f32 q = fnd_round(v * inverse), all = fnd_lane_sum(q), half = fnd_lane_sum(t.lane < 16 ? q : 0.0f);
+        codes[((u64)(8 * g + t.lane / 4) * FND_TOKENS) * 4 + t.lane % 4] = (i8)(i32)q;
+        if (t.lane == 0) {
+            scales[(u64)g * FND_TOKENS] = scale;
+            sums[(u64)(2 * g) * FND_TOKENS] = scale * half;
+            sums[(u64)(2 * g + 1) * FND_TOKENS] = scale * all;
+        }
+    }
+}
+FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
+#ifdef FND_X_CODES
+    fnd_group_barrier(t);
+    fnd_x_put_codes_(t, x, fnd_x_row(t, x, m), m);
+#endif
+    (void)t, (void)x, (void)m;
+}
+FND_INLINE void fnd_x_end(fnd_thread t, fnd_x x) { (void)x; fnd_group_barrier(t); }
+
+typedef struct fnd_span { u32 first, count; } fnd_span;
+typedef struct fnd_tile { fnd_val of[FND_TOKENS]; } fnd_tile;
+typedef struct fnd_rows { u32 row, count; } fnd_rows;
+
+FND_INLINE fnd_span fnd_span_of(fnd_x x, u32 first) {
+    fnd_span s;
+    s.first = first;
+    s.count = fnd_min(FND_TOKENS, x.tokens - first);
+    return s;
+}
+FND_INLINE fnd_at fnd_at_of(fnd_thread t, fnd_rows r, fnd_span s, u32 i) {
+    fnd_at at;
+    at.row = r.row + fnd_min(t.lane, r.count - 1);
+    at.count = 1;
+    at.token = s.first + i;
+    at.writes = t.lane < r.count;
+    return at;
+}
+
+/* The driver: every warp of the grid has a run of neighbouring rows, the groups' first warps first, so
+ * that few rows still reach all groups; a run is cut into equal steps of at most FND_ROWS. */
+typedef struct fnd_run { u32 row, end, step; } fnd_run;
+FND_INLINE fnd_run fnd_run_of(fnd_thread t, u32 total) {
+    u32 warps = t.groups * FND_WARPS, mine = t.warp * t.groups + t.group;
+    u32 each = total / warps, more = total % warps; /* the first `more` warps have one row more */
+    fnd_run run;
+    run.row = mine * each + fnd_min(mine, more);
+    run.end = run.row + each + (mine < more ? 1u : 0u);
+    u32 rounds = (run.end - run.row + FND_ROWS - 1) / FND_ROWS;
+    run.step = rounds ? (run.end - run.row + rounds - 1) / rounds : 1;
+    return run;
+}
+FND_INLINE fnd_rows fnd_rows_of(fnd_run run, u32 row) {
+    fnd_rows r;
+    r.row = row;
+    r.count = fnd_min(run.step, run.end - row);
+    return r;
+}
+#define FND_EACH_TILE(r, t, total)                                                             \
+    for (fnd_run r##_run = fnd_run_of(t, total); r##_run.row < r##_run.end; r##_run.row = r##_run.end) \
+        for (u32 r##_i = r##_run.row; r##_i < r##_run.end; r##_i += r##_run.step)              \
+            for (fnd_rows r = fnd_rows_of(r##_run, r##_i); r.count; r.count = 0)
+#define FND_EACH_SPAN(s, x)                                             \
+    for (u32 s##_i = 0; s##_i < (x).tokens; s##_i += FND_TOKENS)        \
+        for (fnd_span s = fnd_span_of(x, s##_i); s.count; s.count = 0)
+#define FND_EACH_PLACE(at, i, t, r, s)       \
+    for (u32 i = 0; i < (s).count; i++)      \
+        for (fnd_at at = fnd_at_of(t, r, s, i); at.count; at.count = 0)
+
+/* Sums of all lanes for every row; row k's to lane k. */
+FND_INLINE f32 fnd_rows_to_lanes(fnd_thread t, const f32 *sums) {
+    f32 mine = 0.0f;
+    FND_UNROLL for (u32 k = 0; k < FND_ROWS; k++) {
+        f32 sum = fnd_lane_sum(sums[k]);
+        if (t.lane == k) mine = sum;
+    }
+    return mine;
+}
+#endif
