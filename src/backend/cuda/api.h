@@ -39,7 +39,7 @@ enum {
     FND_CU_OUT_OF_MEMORY = 2,
     FND_CU_NO_DEVICE = 100,
     FND_CU_MULTIPROCESSOR_COUNT = 16,
-    FND_CU_MAX_SHARED_PER_BLOCK = 8,
+    FND_CU_MAX_SHARED_PER_BLOCK = 97, /* when asked for */
     FND_CU_MEMORY_CLOCK_KHZ = 36,
     FND_CU_CAPABILITY_MAJOR = 75,
     FND_CU_CAPABILITY_MINOR = 76,
@@ -48,6 +48,7 @@ enum {
     FND_CU_FUNCTION_SHARED_BYTES = 1,
     FND_CU_FUNCTION_LOCAL_BYTES = 3,
     FND_CU_FUNCTION_REGISTERS = 4,
+    FND_CU_FUNCTION_MAX_DYNAMIC_SHARED_BYTES = 8,
     FND_CU_STREAM_NON_BLOCKING = 1,
     FND_CU_EVENT_DISABLE_TIMING = 2,
     FND_CU_PINNED = 1,          /* CU_MEM_ALLOCATION_TYPE_PINNED */
@@ -96,6 +97,7 @@ enum {
     X(module_function, "cuModuleGetFunction", (fnd_cu_function *, fnd_cu_module, const char *name))         \
     X(module_global, "cuModuleGetGlobal_v2", (fnd_cu_address *, size_t *bytes, fnd_cu_module, const char *name)) \
     X(function_attribute, "cuFuncGetAttribute", (int *value, int attribute, fnd_cu_function))               \
+    X(function_set, "cuFuncSetAttribute", (fnd_cu_function, int attribute, int value))                      \
     X(occupancy, "cuOccupancyMaxActiveBlocksPerMultiprocessor", (int *blocks, fnd_cu_function, int threads, size_t dynamic_bytes)) \
     X(launch, "cuLaunchKernel", (fnd_cu_function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned shared, fnd_cu_stream, void **params, void **extra)) \
     X(launch_together, "cuLaunchCooperativeKernel", (fnd_cu_function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned shared, fnd_cu_stream, void **params))

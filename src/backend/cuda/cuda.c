@@ -78,10 +78,10 @@ static void choose_arch(fnd_cuda *c, int capability) {
 static void describe(fnd_cuda *c, const facts *f, const fnd_error *no_compiler, fnd_device_info *info) {
     int major = 0, minor = 0;
     if (c->nvrtc) (void)c->nvrtc->version(&major, &minor);
-    c->groups = (uint32_t)f->processors * GROUPS_PER_PROCESSOR;
+    c->group_bytes = (size_t)f->shared_bytes;
     *info = (fnd_device_info){
         .suffix = ".cuda",
-        .groups = c->groups,
+        .groups = (uint32_t)f->processors * GROUPS_PER_PROCESSOR,
         .lanes = 32,
         .warps = WARPS,
         .max_threads = 1024,

@@ -30,7 +30,7 @@ typedef struct fnd_cuda {
     size_t               scratch_bytes, table_bytes, granularity;
     char                 arch[16]; /* "sm_90a" */
     char                 name[80];
-    uint32_t             groups;
+    size_t               group_bytes; /* of fast memory, at most */
     fnd_error            failure; /* the first since the last wait */
 } fnd_cuda;
 
@@ -39,6 +39,7 @@ typedef struct fnd_cuda_code {
     fnd_cu_function function;
     bool            is_program;
     int             registers, local_bytes, shared_bytes;
+    size_t          dynamic_bytes; /* of fast memory that was asked for so far */
 } fnd_cuda_code;
 
 /* Turn the driver's answer into a status and a sentence: "<what>: <the driver's words>". */

@@ -71,19 +71,36 @@ static fnd_status put_table(fnd_cuda *c, const fnd_launch *l, fnd_error *err) {
     return fnd_cuda_upload(c, &table, 0, l->args, l->args_bytes, err);
 }
 
-static fnd_status start(fnd_cuda *c, const fnd_launch *l, fnd_error *err) {
-    const fnd_cuda_code *code = l->code;
-    if (!code) return fnd_fail(err, FND_ERR_USAGE, "%s: there is no code to launch", l->label);
+/* Scratch memory for every group: in its own fast memory where that is large enough (then *scratch is
+ * 0 and *shared the size), else on the device. */
+static fnd_status place_scratch(fnd_cuda *c, fnd_cuda_code *code, const fnd_launch *l, uint64_t *scratch, uint64_t *stride, unsigned *shared, fnd_error *err) {
     size_t each = fnd_round_up(l->scratch_bytes, SCRATCH_ALIGNMENT), all;
     if (each < l->scratch_bytes || !fnd_mul_size(each, l->groups, &all)) return fnd_fail(err, FND_ERR_MEMORY, "%s: %zu bytes of scratch in each of %u groups cannot be had", l->label, l->scratch_bytes, l->groups);
+    *stride = each;
+    *shared = 0;
+    if (each + (size_t)code->shared_bytes > c->group_bytes) {
+        FND_TRY(grow(c, &c->scratch, &c->scratch_bytes, all, l->label, err));
+        *scratch = c->scratch;
+        return FND_OK;
+    }
+    if (each > code->dynamic_bytes) FND_TRY(fnd_cuda_check(c->cu, c->cu->function_set(code->function, FND_CU_FUNCTION_MAX_DYNAMIC_SHARED_BYTES, (int)each), l->label, err));
+    code->dynamic_bytes = fnd_max_size(code->dynamic_bytes, each);
+    *scratch = 0;
+    *shared = (unsigned)each;
+    return FND_OK;
+}
+
+static fnd_status start(fnd_cuda *c, const fnd_launch *l, fnd_error *err) {
+    fnd_cuda_code *code = l->code;
+    uint64_t scratch, stride;
+    unsigned shared, threads = l->warps * 32;
+    if (!code) return fnd_fail(err, FND_ERR_USAGE, "%s: there is no code to launch", l->label);
     FND_TRY(fnd_cuda_enter(c, err));
-    FND_TRY(grow(c, &c->scratch, &c->scratch_bytes, all, l->label, err));
-    uint64_t scratch = c->scratch, stride = each;
+    FND_TRY(place_scratch(c, code, l, &scratch, &stride, &shared, err));
     void *by_value[] = { (void *)(uintptr_t)l->args, &scratch, &stride }, *by_table[] = { &c->table, &scratch, &stride };
-    unsigned threads = l->warps * 32;
-    if (!code->is_program) return fnd_cuda_check(c->cu, c->cu->launch(code->function, l->groups, 1, 1, threads, 1, 1, 0, c->stream, by_value, NULL), l->label, err);
+    if (!code->is_program) return fnd_cuda_check(c->cu, c->cu->launch(code->function, l->groups, 1, 1, threads, 1, 1, shared, c->stream, by_value, NULL), l->label, err);
     FND_TRY(put_table(c, l, err));
-    return fnd_cuda_check(c->cu, c->cu->launch_together(code->function, l->groups, 1, 1, threads, 1, 1, 0, c->stream, by_table), l->label, err);
+    return fnd_cuda_check(c->cu, c->cu->launch_together(code->function, l->groups, 1, 1, threads, 1, 1, shared, c->stream, by_table), l->label, err);
 }
 
 fnd_status fnd_cuda_launch(void *self, const fnd_launch *launch, fnd_error *err) {

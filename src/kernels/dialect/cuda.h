@@ -123,7 +123,9 @@ typedef struct fnd_weight {
 #define FND_FIELD_VAL_(T, name)    T name;
 #define FND_FIELD_(kind, T, name)  FND_FIELD_##kind##_(T, name)
 
-/* Declares `t`: what this thread knows of itself. */
+/* Declares `t`: what this thread knows of itself. Scratch memory lies in the group's own fast memory where
+ * it fits; the host then gives no address. */
+extern __shared__ __align__(128) u8 fnd_cuda_shared[];
 #define FND_CUDA_THREAD_(t, scratch_of_all, bytes_of_each)                             \
         __shared__ f32 reduce_of_group[FND_WARPS + 1];                                 \
         fnd_thread t;                                                                  \
@@ -132,7 +134,7 @@ typedef struct fnd_weight {
         t.warp = threadIdx.x / FND_LANES;                                              \
         t.lane = threadIdx.x % FND_LANES;                                              \
         t.reduce = reduce_of_group;                                                    \
-        t.scratch = (scratch_of_all) + blockIdx.x * (bytes_of_each);
+        t.scratch = (scratch_of_all) ? (scratch_of_all) + blockIdx.x * (bytes_of_each) : fnd_cuda_shared;
 
 /* FND_KERNEL(name, TENSORS, VALUES, bytes) { body }: see dialect/c.h. */
 #define FND_KERNEL(name, TENSORS, VALUES, bytes)                                       \
