@@ -92,8 +92,8 @@ static fnd_status place_scratch(fnd_cuda *c, fnd_cuda_code *code, const fnd_laun
 
 static fnd_status start(fnd_cuda *c, const fnd_launch *l, fnd_error *err) {
     fnd_cuda_code *code = l->code;
-    uint64_t scratch, stride;
-    unsigned shared, threads = l->warps * 32;
+    uint64_t scratch = 0, stride = 0;
+    unsigned shared = 0, threads = l->warps * 32;
     if (!code) return fnd_fail(err, FND_ERR_USAGE, "%s: there is no code to launch", l->label);
     FND_TRY(fnd_cuda_enter(c, err));
     FND_TRY(place_scratch(c, code, l, &scratch, &stride, &shared, err));

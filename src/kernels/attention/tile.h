@@ -81,12 +81,14 @@ FND_INLINE void attention_score(fnd_thread t, attention_tile a, u32 first, u32 c
         const FND_GROUP f32 *q0 = a.q + r * dim, *q1 = a.q + fnd_min(r + 1, last) * dim;
         const FND_GROUP f32 *q2 = a.q + fnd_min(r + 2, last) * dim, *q3 = a.q + fnd_min(r + 3, last) * dim;
         attention_strip s0 = attention_strip_splat(0.0f), s1 = s0, s2 = s0, s3 = s0;
-        for (u32 d = 0; d < dim; d++) {
-            attention_strip kd = attention_strip_f16(k + 16 * d);
-            s0 = s0 + attention_strip_splat(q0[d]) * kd;
-            s1 = s1 + attention_strip_splat(q1[d]) * kd;
-            s2 = s2 + attention_strip_splat(q2[d]) * kd;
-            s3 = s3 + attention_strip_splat(q3[d]) * kd;
+        for (u32 from = 0; from < dim; from += 8) { /* 8 loads in flight */
+            FND_UNROLL for (u32 d = from; d < from + 8; d++) {
+                attention_strip kd = attention_strip_f16(k + 16 * d);
+                s0 = s0 + attention_strip_splat(q0[d]) * kd;
+                s1 = s1 + attention_strip_splat(q1[d]) * kd;
+                s2 = s2 + attention_strip_splat(q2[d]) * kd;
+                s3 = s3 + attention_strip_splat(q3[d]) * kd;
+            }
         }
         FND_GROUP f32 *out = a.p + r * ATTENTION_KEYS + key;
         attention_strip_set(out, s0);
@@ -135,12 +137,18 @@ FND_INLINE void attention_value(fnd_thread t, attention_tile a, u32 first, u32 c
         const FND_GROUP f32 *shrink = a.stats + 2 * ATTENTION_ROWS;
         attention_strip s0 = sums[0] * attention_strip_splat(shrink[r]), s1 = sums[1] * attention_strip_splat(shrink[r1]);
         attention_strip s2 = sums[2] * attention_strip_splat(shrink[r2]), s3 = sums[3] * attention_strip_splat(shrink[r3]);
-        for (u32 key = 0; key < count; key++) {
-            attention_strip v = attention_strip_f16(a.v_cache + attention_v_at(a.head, first + key, d));
-            s0 = s0 + attention_strip_splat(a.p[r * ATTENTION_KEYS + key]) * v;
-            s1 = s1 + attention_strip_splat(a.p[r1 * ATTENTION_KEYS + key]) * v;
-            s2 = s2 + attention_strip_splat(a.p[r2 * ATTENTION_KEYS + key]) * v;
-            s3 = s3 + attention_strip_splat(a.p[r3 * ATTENTION_KEYS + key]) * v;
+        for (u32 from = 0; from < count; from += 8) { /* half a block of the cache: 8 loads in flight */
+            const FND_GPU f16 *v = a.v_cache + attention_v_at(a.head, first + from, d);
+            u32 last_key = fnd_min(8, count - from) - 1;
+            FND_UNROLL for (u32 i = 0; i < 8; i++) {
+                u32 key = from + fnd_min(i, last_key);
+                attention_strip vd = attention_strip_f16(v + fnd_min(i, last_key) * a.head.head_dim);
+                f32 use = i <= last_key ? 1.0f : 0.0f;
+                s0 = s0 + attention_strip_splat(use * a.p[r * ATTENTION_KEYS + key]) * vd;
+                s1 = s1 + attention_strip_splat(use * a.p[r1 * ATTENTION_KEYS + key]) * vd;
+                s2 = s2 + attention_strip_splat(use * a.p[r2 * ATTENTION_KEYS + key]) * vd;
+                s3 = s3 + attention_strip_splat(use * a.p[r3 * ATTENTION_KEYS + key]) * vd;
+            }
         }
         sums[0] = s0;
         sums[1] = s1;

@@ -21,6 +21,7 @@ typedef float              f32;
 #define FND_OWN
 #define FND_CONSTANT static __device__ const
 #define FND_INLINE   static __device__ __forceinline__
+#define FND_SHARED_CODE static __device__ __noinline__ /* once in a program: what many calls use must stay in the instruction cache */
 #define FND_CHECK(e, message) static_assert(e, message)
 #define FND_UNROLL   _Pragma("unroll")
 
@@ -98,7 +99,6 @@ FND_INLINE void fnd_cuda_grid_barrier() {
     __syncthreads();
     if (threadIdx.x == 0) {
         u32 mine = blockIdx.x == 0 ? 0x80000000u - (gridDim.x - 1) : 1u, old, now;
-        __threadfence();
         asm volatile("atom.add.acq_rel.gpu.u32 %0, [%1], %2;" : "=r"(old) : "l"(&fnd_cuda_arrivals), "r"(mine) : "memory");
         do asm volatile("ld.acquire.gpu.u32 %0, [%1];" : "=r"(now) : "l"(&fnd_cuda_arrivals) : "memory");
         while (((old ^ now) & 0x80000000u) == 0);
@@ -106,7 +106,8 @@ FND_INLINE void fnd_cuda_grid_barrier() {
     __syncthreads();
 }
 #define fnd_grid_barrier(t) ((void)(t), fnd_cuda_grid_barrier())
-#define FND_TEAM_FIELDS
+/* turn: which warp of the grid has the first rows of the next matrix, see gemv/x.cuda.h. */
+#define FND_TEAM_FIELDS u32 turn;
 #define FND_GROUP_ARRAY(T, name, count) __shared__ T name[count]
 
 /* ---- entry points ---------------------------------------------------------------------------- */
@@ -134,6 +135,7 @@ extern __shared__ __align__(128) u8 fnd_cuda_shared[];
         t.warp = threadIdx.x / FND_LANES;                                              \
         t.lane = threadIdx.x % FND_LANES;                                              \
         t.reduce = reduce_of_group;                                                    \
+        t.turn = 0;                                                                    \
         t.scratch = (scratch_of_all) ? (scratch_of_all) + blockIdx.x * (bytes_of_each) : fnd_cuda_shared;
 
 /* FND_KERNEL(name, TENSORS, VALUES, bytes) { body }: see dialect/c.h. */

@@ -14,7 +14,6 @@
 
 FND_INLINE u64 fnd_row_pitch(u64 row_bytes) { return (row_bytes + 63) & ~(u64)63; }
 
-typedef struct fnd_four { u32 x, y, z, w; } fnd_four; /* 16 bytes */
 FND_INLINE fnd_four fnd_load_four(const u8 *p) {
     fnd_four v;
     asm("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));
@@ -32,29 +31,30 @@ FND_INLINE i32 fnd_dot4(i32 acc, u32 codes, u32 x) {
 #define FND_LOW_BYTES(bits)  ((bits) == 8 ? 32u : 16u)
 #define FND_HIGH_BYTES(bits) ((bits) == 5 ? 4u : (bits) == 6 ? 8u : 0u)
 
-/* The codes of 32 columns, four in a word. */
-typedef struct fnd_codes { u32 of[8]; } fnd_codes;
-FND_INLINE fnd_codes fnd_codes_load(const u8 *low, const u8 *high, u32 bits) {
+/* 32 columns as they come from memory. */
+typedef struct fnd_raw { fnd_four low, low2; u32 high, high2; } fnd_raw;
+FND_INLINE fnd_raw fnd_raw_load(const u8 *low, const u8 *high, u32 bits) {
+    fnd_raw r;
+    r.low = r.low2 = fnd_load_four(low);
+    if (bits == 8) r.low2 = fnd_load_four(low + 16);
+    r.high = r.high2 = 0;
+    if (bits == 5 || bits == 6) r.high = fnd_load_word(high);
+    if (bits == 6) r.high2 = fnd_load_word(high + 4);
+    return r;
+}
+/* Their codes, four in a word. */
+FND_INLINE fnd_codes fnd_codes_of(fnd_raw r, u32 bits) {
     fnd_codes c;
-    fnd_four a = fnd_load_four(low);
-    u32 words[4] = { a.x, a.y, a.z, a.w };
-    if (bits == 8) {
-        fnd_four b = fnd_load_four(low + 16);
-        c.of[4] = b.x; c.of[5] = b.y; c.of[6] = b.z; c.of[7] = b.w;
-    }
+    const u32 low[4] = { r.low.x, r.low.y, r.low.z, r.low.w }, low2[4] = { r.low2.x, r.low2.y, r.low2.z, r.low2.w };
     FND_UNROLL for (u32 j = 0; j < 4; j++) {
-        c.of[j] = bits == 8 ? words[j] : words[j] & 0x0f0f0f0fu;
-        if (bits < 8) c.of[4 + j] = words[j] >> 4 & 0x0f0f0f0fu;
+        c.of[j] = bits == 8 ? low[j] : low[j] & 0x0f0f0f0fu;
+        c.of[4 + j] = bits == 8 ? low2[j] : low[j] >> 4 & 0x0f0f0f0fu;
     }
-    if (bits == 5) {
-        u32 h = fnd_load_word(high);
+    FND_UNROLL for (u32 j = 0; j < 8; j++) {
         /* 4 bits to bit 4 of 4 bytes: a multiplication copies them, a mask picks. */
-        FND_UNROLL for (u32 j = 0; j < 8; j++) c.of[j] |= ((h >> 4 * j & 15u) * 0x02040810u) & 0x10101010u;
-    }
-    if (bits == 6) {
-        u32 h0 = fnd_load_word(high), h1 = fnd_load_word(high + 4);
-        FND_UNROLL for (u32 j = 0; j < 8; j++) {
-            u32 two = (j < 4 ? h0 : h1) >> 8 * (j % 4) & 255u; /* 2 bits a column */
+        if (bits == 5) c.of[j] |= ((r.high >> 4 * j & 15u) * 0x02040810u) & 0x10101010u;
+        if (bits == 6) {
+            u32 two = (j < 4 ? r.high : r.high2) >> 8 * (j % 4); /* 2 bits a column */
             c.of[j] |= ((two & 3u) << 4) | ((two & 12u) << 10) | ((two & 48u) << 16) | ((two & 192u) << 22);
         }
     }

@@ -80,6 +80,36 @@ FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
 }
 FND_INLINE void fnd_x_end(fnd_thread t, fnd_x x) { (void)x; fnd_group_barrier(t); }
 
+/* The codes of token i of a span (from q on) for 32 columns, four in a word. */
+typedef struct fnd_codes { u32 of[8]; } fnd_codes;
+typedef struct __align__(16) fnd_four { u32 x, y, z, w; } fnd_four; /* 16 bytes */
+FND_INLINE fnd_codes fnd_x_codes_load(const i8 *q, u32 g, u32 i) {
+    fnd_codes c;
+#if FND_TOKENS == 1
+    const fnd_four *p = (const fnd_four *)(q + 32 * g);
+    fnd_four a = p[0], b = p[1];
+    c.of[0] = a.x; c.of[1] = a.y; c.of[2] = a.z; c.of[3] = a.w;
+    c.of[4] = b.x; c.of[5] = b.y; c.of[6] = b.z; c.of[7] = b.w;
+#else
+    const u32 *p = (const u32 *)q + (u64)g * 8 * FND_TOKENS + i;
+    FND_UNROLL for (u32 j = 0; j < 8; j++) c.of[j] = p[j * FND_TOKENS];
+#endif
+    (void)i;
+    return c;
+}
+/* Columns c .. c + 7 of a token. */
+FND_INLINE void fnd_x_floats_load(fnd_x x, u32 token, u32 c, f32 *v) {
+#if FND_TOKENS == 1
+    const fnd_four *p = (const fnd_four *)(x.rows + c);
+    fnd_four a = p[0], b = p[1];
+    const u32 words[8] = { a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w };
+    FND_UNROLL for (u32 i = 0; i < 8; i++) v[i] = fnd_bits_f32(words[i]);
+#else
+    FND_UNROLL for (u32 i = 0; i < 8; i++) v[i] = x.rows[(u64)token * x.cols + c + i];
+#endif
+    (void)token;
+}
+
 typedef struct fnd_span { u32 first, count; } fnd_span;
 typedef struct fnd_tile { fnd_val of[FND_TOKENS]; } fnd_tile;
 typedef struct fnd_rows { u32 row, count; } fnd_rows;
@@ -102,9 +132,10 @@ FND_INLINE fnd_at fnd_at_of(fnd_thread t, fnd_rows r, fnd_span s, u32 i) {
 /* The driver: every warp of the grid has a run of neighbouring rows, the groups' first warps first, so
  * that few rows still reach all groups; a run is cut into equal steps of at most FND_ROWS. */
 typedef struct fnd_run { u32 row, end, step; } fnd_run;
-FND_INLINE fnd_run fnd_run_of(fnd_thread t, u32 total) {
-    u32 warps = t.groups * FND_WARPS, mine = t.warp * t.groups + t.group;
+FND_INLINE fnd_run fnd_run_of(fnd_thread &t, u32 total) {
+    u32 warps = t.groups * FND_WARPS, mine = (t.warp * t.groups + t.group + t.turn) % warps;
     u32 each = total / warps, more = total % warps; /* the first `more` warps have one row more */
+    t.turn = (t.turn + warps - more) % warps;       /* and other warps the first of the next matrix */
     fnd_run run;
     run.row = mine * each + fnd_min(mine, more);
     run.end = run.row + each + (mine < more ? 1u : 0u);
@@ -130,12 +161,26 @@ FND_INLINE fnd_rows fnd_rows_of(fnd_run run, u32 row) {
         for (fnd_at at = fnd_at_of(t, r, s, i); at.count; at.count = 0)
 
 /* Sums of all lanes for every row; row k's to lane k. */
-FND_INLINE f32 fnd_rows_to_lanes(fnd_thread t, const f32 *sums) {
+FND_INLINE f32 fnd_rows_to_lanes(fnd_thread t, u32 count, const f32 *sums) {
     f32 mine = 0.0f;
     FND_UNROLL for (u32 k = 0; k < FND_ROWS; k++) {
+        if (k >= count) break;
         f32 sum = fnd_lane_sum(sums[k]);
         if (t.lane == k) mine = sum;
     }
     return mine;
 }
+
+/* The body of a POLICY_dot: dot_rows with as many rows as there are, a constant there. */
+#define FND_DOT_BY_ROWS(dot_rows, t, r, w, s, x)                                       \
+    f32 out[FND_TOKENS][FND_ROWS];                                                     \
+    fnd_tile tile;                                                                     \
+    FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++)                                    \
+        FND_UNROLL for (u32 k = 0; k < FND_ROWS; k++) out[i][k] = 0.0f;                \
+    if ((r).count == 1)                                                                \
+        dot_rows(t, 1, (r).count, w, s, x, out);                                       \
+    else                                                                               \
+        dot_rows(t, FND_ROWS, (r).count, w, s, x, out);                                \
+    FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) (tile).of[i] = fnd_rows_to_lanes(t, (r).count, out[i]); \
+    return tile;
 #endif
