@@ -249,7 +249,7 @@ TEST(models_match_the_reference_on_gpu) {
     NEED(gpu && gpu[0], "FOUNDRY_TEST_GPU names no backend");
     for (size_t i = 0; i < MODELS; i++) {
         toy t;
-        if (!toy_open(&t, i)) return;
+        if (!toy_open(&t, &models[i], (uint32_t)i + 1)) return;
         check_logits(&t, &(way){ .backend = gpu }, 33, IDS - 33);
         check_logits(&t, &(way){ .backend = gpu, .no_fuse = true }, 33, IDS - 33);
         toy_close(&t);

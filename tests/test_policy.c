@@ -295,13 +295,13 @@ TEST(policies_agree_with_their_references) {
 
 /* docs/adding-a-format.md shows a whole format; it must be the one that is here. */
 TEST(policy_guide_shows_the_files_as_they_are) {
-    static const char *const files[] = { "iq4_nl.h", "iq4_nl.cpu.h", "iq4_nl_codec.c", "iq4_nl_ref.c" };
+    static const char *const files[] = { "iq4_nl.h", "iq4_nl.cpu.h", "iq4_nl.cuda.h", "iq4_nl_codec.c", "iq4_nl_ref.c" };
     char *guide, *text, path[128];
     size_t bytes;
     fnd_error err = { 0 };
     CHECK_OK(fnd_file_read("docs/adding-a-format.md", 1 << 20, &guide, &bytes, &err), &err);
     REQUIRE(err.status == FND_OK);
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         snprintf(path, sizeof path, "src/kernels/policy/iq4_nl/%s", files[i]);
         CHECK_OK(fnd_file_read(path, 1 << 20, &text, &bytes, &err), &err);
         REQUIRE(err.status == FND_OK);
