@@ -15,4 +15,4 @@ for name in FOUNDRY_TEST_SMOLLM2 FOUNDRY_TEST_QWEN; do
     "$root/foundry" quantize "$model" "$work/$name.gguf" --format "$format" | tail -n 1
     export "$name=$work/$name.gguf"
 done
-"$root/tests" golden_smollm2 golden_qwen
+"$root/tests" golden_smollm2_from_the_library golden_qwen_from_the_library
