@@ -183,11 +183,11 @@ static const refusal refusals[] = {
     { "llama", { S("block_count", "two") }, "llama.block_count", ALONE },
     { "qwen2", { NO("embedding_length") }, "qwen2.embedding_length", ALONE },
     { "qwen2", { U("feed_forward_length", 4e9) }, "qwen2.feed_forward_length is 4000000000", ALONE },
-    { "llama", { U("context_length", 0) }, "llama.context_length is 0", ALONE },
+    { "llama", { U("context_length", 0) }, "a context of 0 tokens makes no sense (llama.context_length)", ALONE },
     { "llama", { NO("attention.head_count") }, "llama.attention.head_count", ALONE },
-    { "llama", { U("attention.head_count_kv", 3) }, "4 heads cannot share 3 key/value heads", ALONE },
-    { "llama", { U("attention.head_count_kv", 0) }, "4 heads cannot share 0 key/value heads", ALONE },
-    { "llama", { U("attention.head_count_kv", 8) }, "4 heads cannot share 8 key/value heads", ALONE },
+    { "llama", { U("attention.head_count_kv", 3) }, "llama.attention.head_count_kv is 3, which 4 heads cannot share evenly", ALONE },
+    { "llama", { U("attention.head_count_kv", 0) }, "llama.attention.head_count_kv is 0, which 4 heads cannot share evenly", ALONE },
+    { "llama", { U("attention.head_count_kv", 8) }, "llama.attention.head_count_kv is 8, which 4 heads cannot share evenly", ALONE },
     { "llama", { U("attention.head_count", 3), NO("attention.head_count_kv") }, "a width of 64 cannot be shared out to 3 heads", ALONE },
     { "llama", { U("attention.head_count", 64), U("attention.key_length", 32) }, "32 heads for each key/value head", ALONE },
     { "qwen3", { U("attention.key_length", 33) }, "heads of 33 values are not supported", ALONE },
@@ -269,6 +269,7 @@ static const tensor_change tensor_changes[] = {
     { "phi3", "blk.0.attn_qkv.weight", 64, 64, FND_F32, "tensor blk.0.attn_qkv.weight is 64 x 64; the hyper-parameters say 128 x 64" },
     { "phi3", "blk.0.ffn_up.weight", 64, 32, FND_F32, "tensor blk.0.ffn_up.weight is 32 x 64; the hyper-parameters say 64 x 64" },
     { "phi3", "blk.0.attn_qkv.bias", 64, 0, FND_F32, "tensor blk.0.attn_qkv.bias is 1 x 64; the hyper-parameters say 1 x 128" },
+    { "phi3", "blk.0.ffn_down.weight", 32, 64, FND_I32, "tensor blk.0.ffn_down.weight is i32, which is no format of weights" },
     { "phi3", "blk.0.ffn_gate.weight", 64, 32, FND_F32, "tensor blk.0.ffn_gate.weight is not one that architecture phi3 has" },
 };
 
@@ -282,10 +283,10 @@ static void add_usual(gguf_writer *w, const tensor_change *c, const char *name, 
     if (c->cols) add_zeros(w, name, c->format, c->cols, c->rows);
 }
 
-static void write_model(const char *architecture, const tensor_change *c, const char *path) {
+static void write_model(const char *architecture, const entry changes[CHANGES], const tensor_change *c, const char *path) {
     bool joined = strcmp(architecture, "phi3") == 0, norms = strcmp(architecture, "qwen3") == 0, changed = false;
     gguf_writer w = { 0 };
-    add_hyper(&w, architecture, (const entry[CHANGES]){ { .key = NULL } });
+    add_hyper(&w, architecture, changes);
     gguf_add_byte_tokenizer(&w, "qwen2");
     add_usual(&w, c, "token_embd.weight", 64, GGUF_BYTE_TOKENS, &changed);
     add_usual(&w, c, "output_norm.weight", 64, 0, &changed);
@@ -306,12 +307,21 @@ static void write_model(const char *architecture, const tensor_change *c, const 
     gguf_free(&w);
 }
 
+/* Loading says what checking says. */
 static fnd_status load(foundry *f, const char *path, fnd_error *err) {
     fnd_model *m;
+    fnd_gguf *g;
+    fnd_error other = { 0 };
     fnd_status status = fnd_model_load(f, &(fnd_model_desc){ .path = path }, &m, err);
     fnd_model_free(m);
+    CHECK_OK(fnd_gguf_open(path, 0, &g, &other), &other);
+    CHECK(g && fnd_model_check(g, &other) == status);
+    CHECK(strcmp(err->text, other.text) == 0);
+    fnd_gguf_close(g);
     return status;
 }
+
+static const entry unchanged[CHANGES] = { NO(NULL) };
 
 TEST(architectures_refuse_tensors_that_do_not_fit) {
     static const char *const architectures[] = { "llama", "qwen2", "qwen3", "phi3" };
@@ -323,18 +333,38 @@ TEST(architectures_refuse_tensors_that_do_not_fit) {
     REQUIRE(err.status == FND_OK);
     snprintf(path, sizeof path, "%s/toy.gguf", dir);
     for (size_t i = 0; i < FND_COUNT(architectures); i++) {
-        write_model(architectures[i], NULL, path);
+        write_model(architectures[i], unchanged, NULL, path);
         CHECK_OK(load(f, path, &err), &err);
     }
     for (size_t i = 0; i < FND_COUNT(tensor_changes); i++) {
         const tensor_change *c = &tensor_changes[i];
         err = (fnd_error){ 0 };
-        write_model(c->architecture, c, path);
+        write_model(c->architecture, unchanged, c, path);
         fnd_status status = load(f, path, &err);
         CHECK_MSG(status == FND_ERR_FORMAT || status == FND_ERR_UNSUPPORTED, "%s, %s: status %d: %s", c->architecture, c->name, status, err.text);
         CHECK_HAS(err.text, c->says);
         CHECK_HAS(err.text, "toy.gguf");
     }
+    CHECK_OK(fnd_close(f, &err), &err);
+    fnd_process_remove_dir(dir);
+}
+
+TEST(architectures_tell_why_a_context_ends_with_a_window) {
+    char dir[FND_PROCESS_PATH_BYTES], path[FND_PROCESS_PATH_BYTES + 16];
+    const entry window[CHANGES] = { U("attention.sliding_window", 64) };
+    fnd_error err = { 0 };
+    foundry *f;
+    fnd_model *m;
+    fnd_session *s;
+    CHECK_OK(fnd_process_temp_dir(dir, &err), &err);
+    CHECK_OK(fnd_open(&(fnd_desc){ .backend = "cpu", .isa = "generic", .threads = 1 }, &f, &err), &err);
+    REQUIRE(err.status == FND_OK);
+    snprintf(path, sizeof path, "%s/toy.gguf", dir);
+    write_model("llama", window, NULL, path);
+    CHECK_OK(fnd_model_load(f, &(fnd_model_desc){ .path = path }, &m, &err), &err);
+    CHECK(m && fnd_session_open(m, &(fnd_session_desc){ .context = 65 }, &s, &err) == FND_ERR_LIMIT);
+    CHECK_HAS(err.text, "a context of 65 tokens was asked for; this model has been made for 64, where its attention would begin to slide");
+    fnd_model_free(m);
     CHECK_OK(fnd_close(f, &err), &err);
     fnd_process_remove_dir(dir);
 }

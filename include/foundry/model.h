@@ -71,6 +71,9 @@ const fnd_tokenizer  *fnd_model_tokenizer(const fnd_model *m);
 
 /* Hyper-parameters of a file without loading weights (foundry inspect). */
 FND_USE_RESULT fnd_status fnd_model_read_info(const fnd_gguf *g, fnd_model_info *out, fnd_error *err);
+/* Would fnd_model_load take it? Hyper-parameters, RoPE, and every tensor by name, shape and format; not the
+ * tokenizer. g must have been opened with its tensors' data. */
+FND_USE_RESULT fnd_status fnd_model_check(const fnd_gguf *g, fnd_error *err);
 
 /* Keys and values take memory as tokens come, doubling it, up to `context`; then fnd_session_eval says
  * FND_ERR_LIMIT, and fnd_session_shift makes room. */

@@ -82,7 +82,10 @@ static fnd_status look(inspected *f, fnd_error *err) {
     }
     if (status != FND_OK && status != FND_ERR_UNSUPPORTED) return fnd_fail(err, status, "%s", why.text);
     f->has_info = status == FND_OK;
-    if (status == FND_OK && fnd_tokenizer_open(f->g, &t, &why) == FND_OK) fnd_tokenizer_close(t);
+    if (status == FND_OK && fnd_tokenizer_open(f->g, &t, &why) == FND_OK) {
+        fnd_tokenizer_close(t);
+        if (f->has_bytes) status = fnd_model_check(f->g, &why);
+    }
     if (why.status != FND_OK) fnd_fail(&f->why_not, why.status, "%s", why.text); /* keeps what was found before */
     return FND_OK;
 }

@@ -46,7 +46,7 @@ fnd_status fnd_cli_lm_close(fnd_cli_lm *lm, fnd_status status, fnd_error *err) {
 
 fnd_status fnd_cli_lm_fits(const fnd_cli_lm *lm, const char *what, size_t count, uint32_t context, fnd_error *err) {
     uint32_t limit = fnd_model_get_info(lm->m)->context_length;
-    if (context > limit) return fnd_fail(err, FND_ERR_USAGE, "--context %u is more than this model has been made for (%u)", context, limit);
+    if (context > limit) return fnd_fail(err, FND_ERR_USAGE, "--context %u is more than this model has been made for (%u%s)", context, limit, fnd_model_get_info(lm->m)->sliding_window ? ", where its attention would begin to slide" : "");
     if (context) limit = context;
     if (count > limit) return fnd_fail(err, FND_ERR_LIMIT, "%s has %zu tokens, but the context holds %u", what, count, limit);
     return FND_OK;

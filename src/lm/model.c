@@ -47,7 +47,7 @@ static fnd_status read_heads(const reader *r) {
     m->kv_heads = m->heads;
     FND_TRY(maybe_u32(r, "attention.head_count_kv", &m->kv_heads));
     if (m->kv_heads == 0 || m->heads % m->kv_heads) {
-        return fnd_fail(r->err, FND_ERR_FORMAT, "%s: %u heads cannot share %u key/value heads; %s.attention.head_count must be a multiple of head_count_kv", m->path, m->heads, m->kv_heads, m->architecture);
+        return fnd_fail(r->err, FND_ERR_FORMAT, "%s: %s.attention.head_count_kv is %u, which %u heads cannot share evenly", m->path, m->architecture, m->kv_heads, m->heads);
     }
     if (m->heads / m->kv_heads > 16) return fnd_fail(r->err, FND_ERR_UNSUPPORTED, "%s: %u heads for each key/value head are not supported (up to 16 are)", m->path, m->heads / m->kv_heads);
     return read_head_dim(r);
@@ -72,7 +72,8 @@ static fnd_status read_hyper(const reader *r, const fnd_architecture *a) {
     FND_TRY(get_count(r, "block_count", 1024, &m->layers));
     FND_TRY(get_count(r, "embedding_length", 1u << 20, &m->dim));
     FND_TRY(get_count(r, "feed_forward_length", 1u << 22, &m->hidden_dim));
-    FND_TRY(get_count(r, "context_length", 16u << 20, &m->context_length));
+    FND_TRY(fnd_gguf_get_u32(r->g, fnd_model_key(m, "context_length", key), &m->context_length, r->err));
+    if (m->context_length == 0 || m->context_length > (16u << 20)) return fnd_fail(r->err, FND_ERR_FORMAT, "%s: a context of %u tokens makes no sense (%s)", m->path, m->context_length, key);
     FND_TRY(read_heads(r));
     FND_TRY(fnd_gguf_get_f32(r->g, fnd_model_key(m, "attention.layer_norm_rms_epsilon", key), &m->norm_eps, r->err));
     if (!(m->norm_eps >= 0.0f && m->norm_eps < 1.0f)) return fnd_fail(r->err, FND_ERR_FORMAT, "%s: %s is %g", m->path, key, (double)m->norm_eps);
@@ -132,12 +133,23 @@ static fnd_status make_rope(fnd_model *m, fnd_error *err) {
 
 /* ---- the model ---- */
 
+static const fnd_architecture *architecture_of(const fnd_model_info *m) { return fnd_architecture_find((fnd_span){ m->architecture, strlen(m->architecture) }); }
+
+fnd_status fnd_model_check(const fnd_gguf *g, fnd_error *err) {
+    fnd_model_info info;
+    fnd_rope_table table;
+    FND_TRY(fnd_model_read_info(g, &info, err));
+    FND_TRY(fnd_rope_compute(g, &info, &table, err));
+    return fnd_model_check_weights(g, &info, architecture_of(&info), err);
+}
+
 static fnd_status open_parts(fnd_model *m, const fnd_model_desc *desc, fnd_error *err) {
     FND_TRY(fnd_gguf_open(desc->path, 0, &m->gguf, err));
     FND_TRY(fnd_model_read_info(m->gguf, &m->info, err));
     FND_TRY(fnd_tokenizer_open(m->gguf, &m->tokenizer, err));
-    m->architecture = fnd_architecture_find((fnd_span){ m->info.architecture, strlen(m->info.architecture) });
+    m->architecture = architecture_of(&m->info);
     FND_TRY(make_rope(m, err));
+    FND_TRY(fnd_model_check_weights(m->gguf, &m->info, m->architecture, err));
     if (desc->before_weights) FND_TRY(desc->before_weights(desc->before_weights_ctx, m, err));
     return fnd_model_load_weights(m, err);
 }

@@ -65,7 +65,8 @@ typedef struct fnd_rope_table {
 } fnd_rope_table;
 FND_USE_RESULT fnd_status fnd_rope_compute(const fnd_gguf *g, const fnd_model_info *m, fnd_rope_table *out, fnd_error *err);
 
-/* weights.c */
+/* weights.c: are all tensors there, of the shapes they must have, and none that nobody uses? Then: load. */
+FND_USE_RESULT fnd_status fnd_model_check_weights(const fnd_gguf *g, const fnd_model_info *info, const fnd_architecture *architecture, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_model_load_weights(fnd_model *m, fnd_error *err);
 void fnd_model_free_weights(fnd_model *m);
 

@@ -78,7 +78,7 @@ fnd_status fnd_session_grow(fnd_session *s, uint32_t positions, fnd_error *err) 
 fnd_status fnd_session_open(fnd_model *m, const fnd_session_desc *desc, fnd_session **out, fnd_error *err) {
     fnd_session_desc d = desc ? *desc : (fnd_session_desc){ 0 };
     *out = NULL;
-    if (d.context > m->info.context_length) return fnd_fail(err, FND_ERR_LIMIT, "a context of %u tokens was asked for; this model has been made for %u", d.context, m->info.context_length);
+    if (d.context > m->info.context_length) return fnd_fail(err, FND_ERR_LIMIT, "a context of %u tokens was asked for; this model has been made for %u%s", d.context, m->info.context_length, m->info.sliding_window ? ", where its attention would begin to slide" : "");
     fnd_session *s = fnd_alloc_zeroed(1, sizeof *s);
     if (!s) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a session");
     s->m = m;

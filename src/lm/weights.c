@@ -1,5 +1,5 @@
-/* weights.c - a model's tensors: checked against the hyper-parameters, used in place or repacked once
- * into the device's tiles, never into more bits. */
+/* weights.c - a model's tensors: all checked against the hyper-parameters before the first is loaded, used in
+ * place or repacked once into the device's tiles, never into more bits. */
 #include "base/base.h"
 #include "base/memory.h"
 #include "lm/gguf_file.h"
@@ -11,10 +11,12 @@ enum { TILE_ALIGNMENT = 256 };
 
 typedef struct loader {
     fnd_model *m;
+    const fnd_gguf *g;
+    bool checking; /* nothing is loaded, and there is no device */
     fnd_kernel *repack;
     uint32_t tile_rows;
     uint64_t done_bytes, tile_bytes; /* so far; of m->tiles */
-    uint8_t *used;                   /* a flag for each tensor of the file */
+    uint8_t *used;                   /* checking: a flag for each tensor of the file */
     fnd_error *err;
 } loader;
 
@@ -28,12 +30,16 @@ static part whole(uint64_t rows, uint64_t cols) { return (part){ 0, rows, rows, 
 /* Part of the tensor `name` as a view into the file. */
 static fnd_status find(loader *l, const char *name, part p, fnd_tensor *out) {
     const fnd_gguf_tensor *t;
-    FND_TRY(fnd_gguf_get_tensor(l->m->gguf, name, &t, l->err));
-    l->used[t - fnd_gguf_tensor_at(l->m->gguf, 0)] = 1;
+    FND_TRY(fnd_gguf_get_tensor(l->g, name, &t, l->err));
     uint64_t want0 = p.cols ? p.cols : p.all, want1 = p.cols ? p.all : 1;
     if (t->dims[0] != want0 || t->dims[1] != want1 || t->dims[2] != 1 || t->dims[3] != 1) {
         return fnd_fail(l->err, FND_ERR_FORMAT, "%s: tensor %s is %llu x %llu; the hyper-parameters say %llu x %llu", l->m->info.path, name, (unsigned long long)t->dims[1], (unsigned long long)t->dims[0],
                         (unsigned long long)want1, (unsigned long long)want0);
+    }
+    if (l->checking) {
+        *out = (fnd_tensor){ .format = t->format };
+        l->used[t - fnd_gguf_tensor_at(l->g, 0)] = 1;
+        return fnd_format_get(t->format) ? FND_OK : fnd_fail(l->err, FND_ERR_UNSUPPORTED, "%s: tensor %s has a format that is not supported", l->m->info.path, name);
     }
     fnd_const_view view;
     fnd_typed as = { .offset_bytes = t->offset + p.first * (t->bytes / p.all), .format = t->format, .shape = p.cols ? fnd_shape2(p.rows, p.cols) : fnd_shape1(p.rows), .name = name };
@@ -52,6 +58,9 @@ static fnd_status find_vector(loader *l, const char *name, part p, fnd_tensor *o
 /* Into tiles, where the device wants them. */
 static fnd_status find_matrix(loader *l, const char *name, part p, fnd_matrix *out) {
     FND_TRY(find(l, name, p, &out->t));
+    const fnd_format_info *format = fnd_format_get(out->t.format);
+    if (!format->is_weight) return fnd_fail(l->err, FND_ERR_UNSUPPORTED, "%s: tensor %s is %s, which is no format of weights", l->m->info.path, name, format->name);
+    if (l->checking) return FND_OK;
     fnd_model_progress(l->m, "reading weights", l->done_bytes, l->m->info.bytes_per_token);
     l->done_bytes += fnd_tensor_bytes(&out->t);
     if (!l->tile_rows) return FND_OK;
@@ -117,17 +126,6 @@ static fnd_status load_layer(loader *l, uint32_t i, fnd_layer_weights *w) {
     return FND_OK;
 }
 
-/* What is left out changes the answer: a bias, an adapter, an architecture under another's name. */
-static fnd_status check_used(const loader *l) {
-    for (size_t i = 0; i < fnd_gguf_tensor_count(l->m->gguf); i++) {
-        const fnd_gguf_tensor *t = fnd_gguf_tensor_at(l->m->gguf, i);
-        bool rope = fnd_span_equal(t->name, "rope_freqs.weight") || fnd_span_equal(t->name, "rope_factors_long.weight") || fnd_span_equal(t->name, "rope_factors_short.weight");
-        char quoted[96];
-        if (!l->used[i] && !rope) return fnd_fail(l->err, FND_ERR_UNSUPPORTED, "%s: tensor %s is not one that architecture %s has here; without it the answers would be wrong", l->m->info.path, fnd_span_quote(t->name, quoted, sizeof quoted), l->m->info.architecture);
-    }
-    return FND_OK;
-}
-
 /* Where the device wants tiles: memory for all of them. */
 static fnd_status choose_layout(loader *l) {
     fnd_context_info info;
@@ -152,30 +150,54 @@ static fnd_status choose_layout(loader *l) {
     return status;
 }
 
+/* In the order of use. */
 static fnd_status load_all(loader *l) {
     fnd_model *m = l->m;
     const fnd_model_info *info = &m->info;
-    FND_TRY(choose_layout(l));
+    fnd_layer_weights checked;
     FND_TRY(find(l, "token_embd.weight", whole(info->vocab, info->dim), &m->embedding));
     FND_TRY(find_vector(l, "output_norm.weight", whole(info->dim, 0), &m->output_norm));
-    for (uint32_t i = 0; i < info->layers; i++) FND_TRY(load_layer(l, i, &m->layers[i]));
-    FND_TRY(find_matrix(l, info->tied_head ? "token_embd.weight" : "output.weight", whole(info->vocab, info->dim), &m->head));
-    FND_TRY(check_used(l));
-    FND_TRY(fnd_wait(m->f, l->err));
-    fnd_model_progress(m, "reading weights", info->bytes_per_token, info->bytes_per_token);
+    for (uint32_t i = 0; i < info->layers; i++) FND_TRY(load_layer(l, i, l->checking ? &checked : &m->layers[i]));
+    return find_matrix(l, info->tied_head ? "token_embd.weight" : "output.weight", whole(info->vocab, info->dim), &m->head);
+}
+
+/* ---- checking ---- */
+
+/* What is left out changes the answer: a bias, an adapter, an architecture under another's name. */
+static fnd_status check_used(const loader *l) {
+    for (size_t i = 0; i < fnd_gguf_tensor_count(l->g); i++) {
+        const fnd_gguf_tensor *t = fnd_gguf_tensor_at(l->g, i);
+        bool rope = fnd_span_equal(t->name, "rope_freqs.weight") || fnd_span_equal(t->name, "rope_factors_long.weight") || fnd_span_equal(t->name, "rope_factors_short.weight");
+        char quoted[96];
+        if (!l->used[i] && !rope) return fnd_fail(l->err, FND_ERR_UNSUPPORTED, "%s: tensor %s is not one that architecture %s has here; without it the answers would be wrong", l->m->info.path, fnd_span_quote(t->name, quoted, sizeof quoted), l->m->info.architecture);
+    }
     return FND_OK;
 }
 
+fnd_status fnd_model_check_weights(const fnd_gguf *g, const fnd_model_info *info, const fnd_architecture *architecture, fnd_error *err) {
+    fnd_model m = { .info = *info, .architecture = architecture };
+    loader l = { .m = &m, .g = g, .checking = true, .err = err, .used = fnd_alloc_zeroed(fnd_gguf_tensor_count(g) + 1, 1) };
+    fnd_status status = l.used ? load_all(&l) : fnd_fail(err, FND_ERR_MEMORY, "out of memory for a list of tensors");
+    if (status == FND_OK) status = check_used(&l);
+    fnd_free_memory(l.used);
+    return status;
+}
+
+/* ---- loading ---- */
+
 fnd_status fnd_model_load_weights(fnd_model *m, fnd_error *err) {
+    loader l = { .m = m, .g = m->gguf, .err = err };
     fnd_span bytes = fnd_gguf_bytes(m->gguf);
     fnd_adopt_desc adopt = { .host = bytes.data, .bytes = bytes.bytes, .format = FND_U8, .shape = fnd_shape1(bytes.bytes), .name = "model file" };
     FND_TRY(fnd_tensor_adopt(m->f, &adopt, &m->file, err));
-    loader l = { .m = m, .err = err, .used = fnd_alloc_zeroed(fnd_gguf_tensor_count(m->gguf) + 1, 1) };
     m->layers = fnd_alloc_zeroed(m->info.layers, sizeof *m->layers);
-    fnd_status status = l.used && m->layers ? load_all(&l) : fnd_fail(err, FND_ERR_MEMORY, "out of memory for %u layers", m->info.layers);
-    fnd_free_memory(l.used);
+    if (!m->layers) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %u layers", m->info.layers);
+    FND_TRY(choose_layout(&l));
+    FND_TRY(load_all(&l));
+    FND_TRY(fnd_wait(m->f, err));
     if (l.tile_rows) fnd_gguf_forget(m->gguf); /* in memory once: as tiles */
-    return status;
+    fnd_model_progress(m, "reading weights", m->info.bytes_per_token, m->info.bytes_per_token);
+    return FND_OK;
 }
 
 void fnd_model_free_weights(fnd_model *m) {
