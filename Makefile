@@ -186,6 +186,11 @@ bench-cpu: setup
 	+@$(BUILD) -s $(ROOT)/foundry
 	@bench/bench-cpu.py --foundry $(ROOT)/foundry --peer "$$(bench/peer-llama.sh)" $(BENCH_ARGS)
 
+## bench-start: time to the first token, and memory, of a model's start: BENCH_ARGS="MODEL"; see bench/start-time.sh
+bench-start: setup
+	+@$(BUILD) -s $(ROOT)/foundry
+	@bench/start-time.sh $(BENCH_ARGS)
+
 ## bench-tokenizer: MB/s of a tokenizer, BENCH_ARGS="MODEL TEXT": a model file and a file of prose
 bench-tokenizer: setup
 	+@$(BUILD) -s $(ROOT)/bench-tokenizer
@@ -201,5 +206,5 @@ help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
 -include $(LIB_OBJ:.o=.d) $(BAKE_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(KERNELS_CHECK_OBJ:.o=.d)
-.PHONY: all clean help setup demo test test-models check setup-checks check-scripts check-layers \
+.PHONY: all clean help setup demo bench-start test test-models check setup-checks check-scripts check-layers \
     check-style check-headers check-warnings check-asan check-fuzz everything kernels snapshots format fuzz fuzz-targets bench-cpu bench-tokenizer examples bind-header reference

@@ -197,6 +197,22 @@ TEST(cli_cache_that_cannot_be_used) {
     program_free(&good);
 }
 
+TEST(cli_run_compiles_when_asked) {
+    NEED(program_there(), not_built);
+    char dir[FND_PROCESS_PATH_BYTES];
+    fnd_error err = { 0 };
+    program_result r;
+    CHECK_OK(fnd_process_temp_dir(dir, &err), &err);
+    RUN(&r, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "2", "--cache-dir", dir, "--compile");
+    CHECK_MSG(r.exit_code == 0 && !strstr(r.err, "(0 compiled"), "%s", r.err);
+    CHECK_HAS(r.err, "first token after");
+    program_free(&r);
+    RUN(&r, "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "2", "--cache-dir", dir, "--context", "100");
+    CHECK_MSG(r.exit_code == 0 && strstr(r.err, "(0 compiled"), "%s", r.err);
+    program_free(&r);
+    fnd_process_remove_dir(dir);
+}
+
 /* A compiler that never ends: the answer comes from the kernels of the library, and the program ends
  * with it, leaving no process, no folder and nothing in the cache. */
 TEST(cli_does_not_wait_for_the_compiler) {

@@ -101,7 +101,7 @@ enum { FND_MAX_VARIABLES = 8 };
 
 typedef struct fnd_program_desc {
     const char *name;
-    const char *variables[FND_MAX_VARIABLES]; /* numbers and dimensions that change between runs */
+    const char *variables[FND_MAX_VARIABLES]; /* numbers and dimensions that change between runs, or from one program to the next */
     bool        separate;                     /* a launch between every two barriers */
     uint32_t    drop_barrier;                 /* tests: leave out the n-th derived barrier (1 = first) */
 } fnd_program_desc;

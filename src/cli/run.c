@@ -15,7 +15,7 @@ typedef struct run_options {
     uint32_t max_tokens, top_k, context;
     double temperature, top_p, min_p;
     fnd_cli_u64 seed;
-    bool raw;
+    bool raw, compile;
 } run_options;
 
 #define FIELD(name) offsetof(run_options, name)
@@ -25,6 +25,7 @@ static const fnd_cli_option options_list[] = {
     { "prompt-file", FND_CLI_NAME, "F", FIELD(prompt_file), "the same from a file", 0, 0 },
     { "system", FND_CLI_TEXT, "T", FIELD(system), "system message", 0, 0 },
     { "raw", FND_CLI_FLAG, NULL, FIELD(raw), "continue the prompt as it stands: no chat template, control tokens parsed", 0, 0 },
+    { "compile", FND_CLI_FLAG, NULL, FIELD(compile), "compile all kernels before the answer, and keep them (else they are compiled during answers that last)", 0, 0 },
     { "max-tokens", FND_CLI_U32, "N", FIELD(max_tokens), "stop after so many (default: when the model ends or the context is full)", 1, UINT32_MAX },
     { "context", FND_CLI_U32, "N", FIELD(context), "positions at most (default: the model's limit)", 1, UINT32_MAX },
     { "temperature", FND_CLI_REAL, "X", FIELD(temperature), "0: always the most likely token (default)", 0, 100 },
@@ -52,7 +53,8 @@ typedef struct generation {
     fnd_ids prompt;
     uint32_t count; /* tokens shown */
     ending ending;
-    double prefill_seconds, decode_seconds;
+    uint64_t start_ns; /* of the command */
+    double first_seconds, prefill_seconds, decode_seconds;
 } generation;
 
 /* ---- the prompt ---- */
@@ -105,6 +107,7 @@ static fnd_status next_token(generation *g, fnd_error *err) {
     fnd_session *s = g->lm->s;
     uint32_t id;
     FND_TRY(fnd_session_sample(s, &g->sampling, &id, err));
+    if (g->first_seconds == 0) g->first_seconds = fnd_cli_seconds_since(g->start_ns);
     if (fnd_token_is_end(g->lm->t, id)) {
         g->ending = MODEL_ENDED;
         return FND_OK;
@@ -143,7 +146,7 @@ static void tell(const generation *g) {
     if (g->ending == ENOUGH) fnd_cli_note("stopped after %u token%s, as --max-tokens says", g->count, g->count == 1 ? "" : "s");
     if (g->ending == CONTEXT_FULL) fnd_cli_note("stopped because the context of %u tokens is full", fnd_session_context(g->lm->s));
     fnd_cli_note("prompt: %zu tokens in %.3f s, %.1f tok/s; answer: %u tokens in %.3f s, %.1f tok/s", g->prompt.count, g->prefill_seconds, prefill, g->count, g->decode_seconds, decode);
-    fnd_cli_note("before: weights in %.3f s, kernels in %.3f s (%llu compiled, %llu from the cache, %llu built in)", g->lm->load_seconds, g->lm->open_seconds,
+    fnd_cli_note("first token after %.3f s: weights in %.3f s, kernels in %.3f s (%llu compiled, %llu from the cache, %llu built in)", g->first_seconds, g->lm->load_seconds, g->lm->open_seconds,
                  (unsigned long long)fnd_counter_get(f, FND_COUNTER_COMPILATIONS), (unsigned long long)fnd_counter_get(f, FND_COUNTER_DISK_HITS),
                  (unsigned long long)fnd_counter_get(f, FND_COUNTER_BAKED_HITS));
 }
@@ -184,8 +187,8 @@ static fnd_status check(const run_options *o, fnd_error *err) {
 
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
     const run_options *o = options;
-    fnd_cli_lm lm = { .check = make_prompt };
-    generation g = { .lm = &lm, .o = o };
+    fnd_cli_lm lm = { .check = make_prompt, .wait_for_kernels = o->compile };
+    generation g = { .lm = &lm, .o = o, .start_ns = fnd_now_ns() };
     char *text;
     FND_TRY(check(o, err));
     FND_TRY(read_prompt(o, &text, &g.bytes, err));
