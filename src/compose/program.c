@@ -73,6 +73,7 @@ static void print_layers(const fnd_program_text *p, uint32_t first, fnd_text *ou
 fnd_status fnd_print_program(fnd_catalog *catalog, const fnd_program_text *p, fnd_text *out, fnd_error *err) {
     char name[16];
     uint32_t first = fnd_block_bytes(p, &p->before);
+    fnd_text_str(out, "#define FND_BODIES_ONLY 1\n");
     FND_TRY(fnd_print_head(catalog, p->variants, p->variant_count, out, err));
     for (uint32_t i = 0; i < p->variant_count; i++) fnd_print_kernel(p->variants[i], out);
     print_struct(p, "before", &p->before, out);

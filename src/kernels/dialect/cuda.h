@@ -138,16 +138,25 @@ extern __shared__ __align__(128) u8 fnd_cuda_shared[];
         t.turn = 0;                                                                    \
         t.scratch = (scratch_of_all) ? (scratch_of_all) + blockIdx.x * (bytes_of_each) : fnd_cuda_shared;
 
-/* FND_KERNEL(name, TENSORS, VALUES, bytes) { body }: see dialect/c.h. */
-#define FND_KERNEL(name, TENSORS, VALUES, bytes)                                       \
+/* FND_KERNEL(name, TENSORS, VALUES, bytes) { body }: see dialect/c.h. In a program's text, which only calls
+ * the bodies, no entry point is compiled. */
+#define FND_BODY_(name, TENSORS, VALUES, bytes)                                        \
     typedef struct name##_args { TENSORS(FND_FIELD_) VALUES(FND_FIELD_) } name##_args; \
     FND_CHECK(sizeof(name##_args) == (bytes), #name ": host and device disagree on the argument struct"); \
-    FND_INLINE void name##_body(fnd_thread t, name##_args a);                          \
+    FND_INLINE void name##_body(fnd_thread t, name##_args a);
+#define FND_ENTRY_(name)                                                               \
     extern "C" __global__ void __launch_bounds__(FND_WARPS * FND_LANES, 1)             \
     name(const __grid_constant__ name##_args a, u8 *scratch, u64 scratch_bytes) {      \
         FND_CUDA_THREAD_(t, scratch, scratch_bytes)                                    \
         name##_body(t, a);                                                             \
-    }                                                                                  \
+    }
+#ifdef FND_BODIES_ONLY
+  #undef FND_ENTRY_
+  #define FND_ENTRY_(name)
+#endif
+#define FND_KERNEL(name, TENSORS, VALUES, bytes)                                       \
+    FND_BODY_(name, TENSORS, VALUES, bytes)                                            \
+    FND_ENTRY_(name)                                                                   \
     FND_INLINE void name##_body(fnd_thread t, name##_args a)
 
 /* FND_PROGRAM(name) { calls of bodies }: one cooperative kernel whose groups are all resident; its
