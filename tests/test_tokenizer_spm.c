@@ -1,6 +1,7 @@
 /* test_tokenizer_spm.c - SentencePiece vocabularies: spaces, bytes, flags, and bad metadata. */
 #include "base/base.h"
 #include "base/memory.h"
+#include "program.h"
 #include "test.h"
 #include "tokenizer_cases.h"
 
@@ -193,6 +194,32 @@ TEST(tokenizer_spm_long_texts_merge_like_short_ones) {
         fnd_ids_free(&eight);
     }
     fnd_tokenizer_close(t);
+}
+
+/* ---- the program ---- */
+
+static void check_output(const char *option, const char *value, const char *more, const char *want) {
+    program_result r;
+    program_run(&r, (const char *const[]){ "tokenize", "--model", program_temp("animals.gguf"), option, value, more, NULL });
+    CHECK_MSG(r.exit_code == 0 && strcmp(r.out, want) == 0, "%s %s: exit code %d, \"%s\", expected \"%s\"; %s", option, value, r.exit_code, r.out, want, r.err);
+    program_free(&r);
+}
+
+TEST(tokenizer_spm_in_the_program) {
+    NEED(program_there(), "the program is not built");
+    gguf_writer w = { 0 };
+    add_small(&w, &animals);
+    gguf_add_bool(&w, "tokenizer.ggml.add_eos_token", true);
+    gguf_save(&w, program_temp("animals.gguf"));
+    gguf_free(&w);
+    check_output("--text", "cat cat</s>", "--json", "{\"ids\": [1, 10, 10, 2, 2]}\n");
+    check_output("--text", "cat", NULL, "1\t\"<s>\"\n10\t\" cat\"\n2\t\"</s>\"\n");
+    check_output("--text", "cat</s>", "--plain", "10\t\" cat\"\n74\t\"<\"\n61\t\"/\"\n7\t\"s\"\n76\t\">\"\n");
+    check_output("--ids", "10, 10,7", NULL, "cat cats");
+    check_output("--ids", "1,10,209,178", "--json", "{\"text\": \"<s>cat\xC3\xA4\"}\n");
+    PROGRAM_REFUSED(2, "token id 999 at position 1", "tokenize", "--model", program_temp("animals.gguf"), "--ids", "1,999");
+    PROGRAM_REFUSED(2, "--ids needs whole numbers", "tokenize", "--model", program_temp("animals.gguf"), "--ids", "1,,2");
+    PROGRAM_REFUSED(2, "tokenize takes a text or --ids, not both", "tokenize", "--model", program_temp("animals.gguf"), "--ids", "1", "--text", "x");
 }
 
 /* ---- bad metadata ---- */

@@ -4,7 +4,6 @@
 #include "cli/text.h"
 #include "lm/logprobs.h"
 
-#include <ctype.h>
 #include <stddef.h>
 
 typedef struct logits_options {
@@ -107,22 +106,6 @@ static fnd_status evaluate(printer *p, const fnd_ids *ids, fnd_error *err) {
     return status;
 }
 
-static fnd_status parse_ids(const char *text, fnd_ids *ids, fnd_error *err) {
-    char shown[80];
-    for (const char *p = text;; p++) {
-        uint64_t id = 0;
-        const char *start = p;
-        while (*p == ' ') start = ++p;
-        for (; isdigit((unsigned char)*p) && id <= UINT32_MAX; p++) id = id * 10 + (uint64_t)(*p - '0');
-        while (p > start && *p == ' ') p++;
-        if (p == start || id > UINT32_MAX || (*p && *p != ',')) {
-            return fnd_fail(err, FND_ERR_USAGE, "--ids needs whole numbers separated by commas, not '%s'", fnd_span_quote((fnd_span){ start, strlen(start) }, shown, sizeof shown));
-        }
-        FND_TRY(fnd_ids_add(ids, (uint32_t)id, err));
-        if (!*p) return FND_OK;
-    }
-}
-
 typedef struct context {
     const logits_options *o;
     fnd_ids ids;
@@ -155,7 +138,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     FND_TRY(fnd_cli_need(&fnd_cli_logits, "--model", o->model, err));
     FND_TRY(fnd_cli_one_of("logits", "--prompt", o->prompt, "--ids", o->ids, err));
     if (o->prompt) fnd_cli_note_utf8("the prompt", o->prompt, strlen(o->prompt));
-    if (o->ids) status = parse_ids(o->ids, &c.ids, err);
+    if (o->ids) status = fnd_cli_parse_ids(o->ids, &c.ids, err);
     if (status == FND_OK) status = fnd_cli_lm_open(globals, o->model, &lm, err);
     if (status == FND_OK) status = evaluate_prompt(&lm, o, &c.ids, err);
     fnd_ids_free(&c.ids);

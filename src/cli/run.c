@@ -154,6 +154,7 @@ static void tell(const generation *g) {
 static fnd_status answer(generation *g, fnd_error *err) {
     FND_TRY(fnd_cli_lm_begin(g->lm, g->o->context, err));
     FND_TRY(fnd_decoder_open(g->lm->t, 0, &g->decoder, err));
+    if (g->prompt.count) (void)fnd_decoder_push(g->decoder, g->prompt.data[g->prompt.count - 1]); /* the answer follows it */
     fnd_status status = generate(g, err);
     fnd_decoder_close(g->decoder);
     FND_TRY(status);

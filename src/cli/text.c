@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "lm/unicode.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,6 +32,22 @@ fnd_status fnd_cli_read_text(const char *text, const char *file, char **data, si
     }
     fnd_cli_note_utf8("the text", *data, *bytes);
     return FND_OK;
+}
+
+fnd_status fnd_cli_parse_ids(const char *text, fnd_ids *ids, fnd_error *err) {
+    char shown[80];
+    for (const char *p = text;; p++) {
+        uint64_t id = 0;
+        const char *start = p;
+        while (*p == ' ') start = ++p;
+        for (; isdigit((unsigned char)*p) && id <= UINT32_MAX; p++) id = id * 10 + (uint64_t)(*p - '0');
+        while (p > start && *p == ' ') p++;
+        if (p == start || id > UINT32_MAX || (*p && *p != ',')) {
+            return fnd_fail(err, FND_ERR_USAGE, "--ids needs whole numbers separated by commas, not '%s'", fnd_span_quote((fnd_span){ start, strlen(start) }, shown, sizeof shown));
+        }
+        FND_TRY(fnd_ids_add(ids, (uint32_t)id, err));
+        if (!*p) return FND_OK;
+    }
 }
 
 fnd_status fnd_cli_check_writable(const char *path, fnd_error *err) {

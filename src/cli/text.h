@@ -3,6 +3,7 @@
 #define CLI_TEXT_H
 
 #include "cli/cli.h"
+#include "foundry/tokenizer.h"
 
 /* Exactly one of two options must be given. */
 FND_USE_RESULT fnd_status fnd_cli_one_of(const char *command, const char *first, const void *a, const char *second, const void *b, fnd_error *err);
@@ -13,6 +14,9 @@ FND_USE_RESULT fnd_status fnd_cli_read_text(const char *text, const char *file, 
 
 /* Found out before the work begins: FND_ERR_FILE when no file can be written at this path. NULL is fine. */
 FND_USE_RESULT fnd_status fnd_cli_check_writable(const char *path, fnd_error *err);
+
+/* The numbers of --ids, "1,2,3", appended. */
+FND_USE_RESULT fnd_status fnd_cli_parse_ids(const char *text, fnd_ids *ids, fnd_error *err);
 
 /* A note when it is not UTF-8. */
 void fnd_cli_note_utf8(const char *what, const char *text, size_t bytes);
