@@ -253,6 +253,32 @@ TEST(tokenizer_takes_n_log_n_steps_for_one_letter) {
     }
 }
 
+/* No expression may look at a run again from each of its places: many of one kind and then
+ * another would take minutes. */
+TEST(tokenizer_splits_long_runs_once) {
+    static const char *const runs[][2] = { { " ", "5" }, { " ", "x" }, { "\t", "\xE4\xB8\x80" }, { "\n", " " }, { "A", "1" }, { "a", "'" }, { "1", "a" }, { ".", "\n" }, { "\xCC\x81", "." }, { "\xE4\xB8\x80", "a" }, { "'", "s" } };
+    enum { BYTES = 200000 };
+    const fnd_pretokenizer *kind;
+    char *text = fnd_alloc_zeroed(BYTES + 8, 1);
+    REQUIRE(text);
+    for (size_t p = 0; (kind = fnd_pretokenizer_at(p)); p++) {
+        fnd_tokenizer *t = byte_tokenizer(kind->names[0]);
+        REQUIRE(t);
+        for (size_t i = 0; i < FND_COUNT(runs); i++) {
+            size_t unit = strlen(runs[i][0]), bytes = BYTES / unit * unit;
+            for (size_t k = 0; k < bytes; k += unit) memcpy(text + k, runs[i][0], unit);
+            memcpy(text + bytes, runs[i][1], strlen(runs[i][1]));
+            fnd_ids ids = { 0 };
+            fnd_error err = { 0 };
+            CHECK_OK(fnd_tokenize(t, text, bytes + strlen(runs[i][1]), 0, &ids, &err), &err);
+            CHECK(ids.count > 0);
+            fnd_ids_free(&ids);
+        }
+        fnd_tokenizer_close(t);
+    }
+    fnd_free_memory(text);
+}
+
 TEST(tokenizer_ten_megabytes_of_one_letter) {
     fnd_tokenizer *t = byte_tokenizer("qwen2");
     REQUIRE(t);

@@ -65,7 +65,7 @@ static const fnd_pretokenizer pretokenizers[] = {
       .steps = { { "[\\r\\n]", false },
                  { SPACE "?[" DEEPSEEK_LETTERS "]+", false },
                  { SPACE "?[!-/:-~\\x{FF01}-\\x{FF0F}\\x{FF1A}-\\x{FF5E}\\x{2018}-\\x{201F}\\x{3000}-\\x{3002}]+", false },
-                 { SPACE "+$", false },
+                 { "(?<!" SPACE ")" SPACE "++\\z", false }, /* \s+$, tried once for each run */
                  DEEPSEEK_CJK,
                  EACH_DIGIT } },
     { .names = { "deepseek-coder" }, .steps = { { "[\\r\\n]", false }, { SPACE "?\\p{L}+", false }, { SPACE "?\\p{P}+", false }, DEEPSEEK_CJK, EACH_DIGIT } },
