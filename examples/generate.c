@@ -14,7 +14,6 @@ static fnd_status generate(foundry *f, const char *path, const char *prompt, fnd
     if (status == FND_OK) status = fnd_decoder_open(fnd_model_tokenizer(m), 0, &d, err);
     if (status == FND_OK) status = fnd_tokenize(fnd_model_tokenizer(m), prompt, strlen(prompt), FND_TOKENIZE_SPECIAL | FND_TOKENIZE_ADD_BOS, &ids, err);
     if (status == FND_OK) status = fnd_session_eval(s, ids.data, ids.count, err);
-    if (status == FND_OK && ids.count) (void)fnd_decoder_push(d, ids.data[ids.count - 1]); /* shown text goes on after the prompt */
     for (int i = 0; status == FND_OK && i < 48; i++) {
         uint32_t id;
         status = fnd_session_sample(s, &(fnd_sampling){ .temperature = 0 }, &id, err);
