@@ -72,6 +72,7 @@ static void check_cases(const char *file, size_t at_least) {
 }
 
 TEST(template_prints_what_jinja2_prints) { check_cases("cases.json", 140); }
+TEST(template_edges_print_what_jinja2_prints) { check_cases("edges.json", 150); }
 TEST(template_random_ones_print_what_jinja2_prints) { check_cases("random.json", 500); }
 
 /* ---- templates of models, over conversations ---- */
@@ -183,7 +184,7 @@ static void check_conversation_marks(const char *name, const char *text, size_t 
 }
 
 TEST(template_marks_what_users_wrote) {
-    static const char *const files[] = { "cases.json", "random.json" };
+    static const char *const files[] = { "cases.json", "edges.json", "random.json" };
     marks_checked = 0;
     for (size_t f = 0; f < FND_COUNT(files); f++) {
         json_t *data = load(files[f]), *one;

@@ -44,7 +44,6 @@ static TPL_FUNCTION(filter_last) {
     tpl_list items;
     FND_TRY(fnd_tpl_no_args(r, "the filter \"last\"", args));
     if (self->kind == TPL_ITERATOR) return fnd_tpl_fail(r, FND_ERR_TYPE, "an iterator cannot be gone through backwards; the filter \"list\" makes a list of it");
-    if (self->kind == TPL_UNDEFINED) return fnd_tpl_undefined_used(r, self);
     FND_TRY(fnd_tpl_items(r, self, &items));
     if (items.count == 0) return fnd_tpl_undefined(r, out, "the last item of an empty sequence is undefined");
     *out = items.items[items.count - 1];
@@ -67,7 +66,7 @@ static TPL_FUNCTION(filter_reverse) {
     FND_TRY(fnd_tpl_step(r, items.count));
     bool reversible = self->kind != TPL_ITERATOR;
     tpl_list *to;
-    if (reversible && self->kind != TPL_UNDEFINED) {
+    if (reversible) {
         FND_TRY(fnd_tpl_new_iterator(r, items.count, out));
         to = &out->iterator->list;
     } else {

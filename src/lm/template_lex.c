@@ -176,6 +176,7 @@ static size_t unescape(const char *in, size_t bytes, char *out, size_t *used) {
             return 1;
         }
     }
+    if (in[0] == 'N') return 0; /* characters by their names: not here */
     uint32_t code = 0;
     size_t n = 0, digits = in[0] == 'x' ? 2 : in[0] == 'u' ? 4
                                           : in[0] == 'U'   ? 8

@@ -1,6 +1,7 @@
 /* template_numbers.c - filters that make numbers or work on them. */
 #include "base/base.h"
 #include "lm/template.h"
+#include "lm/unicode_case.h"
 
 #include <errno.h>
 #include <math.h>
@@ -14,10 +15,13 @@ enum { DIGITS = 400 };
 static bool plain_digits(tpl_str s, char out[DIGITS]) {
     size_t n = 0;
     s = fnd_tpl_strip(s, NULL, true, true);
-    for (size_t i = 0; i < s.bytes; i++) {
-        char c = s.data[i];
+    for (size_t i = 0; i < s.bytes;) {
+        tpl_str one = fnd_tpl_char_at(s, i);
+        uint32_t code = fnd_tpl_code(one);
+        char c = fnd_unicode_is_decimal(code) ? (char)('0' + fnd_unicode_decimal_value(code)) : *one.data;
+        i += one.bytes;
         if (c == '_') {
-            bool between = i > 0 && i + 1 < s.bytes && memchr("0123456789abcdefxobABCDEFXOB", s.data[i - 1], 28) && memchr("0123456789abcdefABCDEF", s.data[i + 1], 22);
+            bool between = n > 0 && i < s.bytes && memchr("0123456789abcdefxobABCDEFXOB", out[n - 1], 28) && memchr("0123456789abcdefABCDEF", s.data[i], 22);
             if (!between) return false;
             continue;
         }

@@ -259,6 +259,13 @@ bool fnd_unicode_is_alpha(uint32_t code) {
 }
 
 bool fnd_unicode_is_decimal(uint32_t code) { return category(code) == UTF8PROC_CATEGORY_ND; }
+/* The digits of a script are ten in a row; where rows follow one another, the first begins with a zero. */
+unsigned fnd_unicode_decimal_value(uint32_t code) {
+    uint32_t first = code;
+    while (first > 0 && fnd_unicode_is_decimal(first - 1)) first--;
+    return (code - first) % 10;
+}
+
 bool fnd_unicode_is_digit(uint32_t code) { return fnd_unicode_is_decimal(code) || IN(other_digits, code); }
 
 bool fnd_unicode_is_numeric(uint32_t code) {

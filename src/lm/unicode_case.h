@@ -25,6 +25,7 @@ bool fnd_unicode_is_cased(uint32_t code);
 bool fnd_unicode_is_case_ignorable(uint32_t code); /* stands between letters without ending a word */
 bool fnd_unicode_is_alpha(uint32_t code);
 bool fnd_unicode_is_decimal(uint32_t code);
+unsigned fnd_unicode_decimal_value(uint32_t code); /* 0 to 9 of a decimal digit of any script */
 bool fnd_unicode_is_digit(uint32_t code);   /* also superscripts and numbers in circles */
 bool fnd_unicode_is_numeric(uint32_t code); /* also fractions and Roman numerals */
 bool fnd_unicode_is_word(uint32_t code);    /* letters, numbers, _ */

@@ -3,7 +3,7 @@
 
     python3 tests/template/record.py
 
-For every template in cases.json ("output" may be left out of new ones), and for every templates/*.jinja
+For every template in cases.json and edges.json ("output" may be left out of new ones), and for every templates/*.jinja
 over every conversation in conversations.json (into rendered.json). What Jinja2 refuses gets null.
 Templates that Foundry knowingly does not support do not belong here."""
 import json
@@ -42,5 +42,15 @@ def record_templates():
     write("rendered.json", rendered)
 
 
+def record_edges():
+    """As cases.json, but with the variables of the random templates, and one case a line."""
+    data = read("edges.json")
+    for case in data["cases"]:
+        case["output"] = jinja.render(case["template"], {**jinja.defaults([]), **data["variables"]})
+    lines = ",\n".join(json.dumps(case, ensure_ascii=False) for case in data["cases"])
+    (here / "edges.json").write_text('{"variables": ' + json.dumps(data["variables"], ensure_ascii=False) + ',\n"cases": [\n' + lines + "\n]}\n", encoding="utf-8")
+
+
 record_cases()
+record_edges()
 record_templates()
