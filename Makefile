@@ -15,6 +15,7 @@ CFLAGS_tsan    := -O1 -g -fsanitize=thread
 CFLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 ALL_CFLAGS := -std=gnu11 -Iinclude -Isrc -Itests -fPIC -pthread -fvisibility=default $(WARNINGS) $(CFLAGS_$(config)) -MMD -MP $(CFLAGS)
 LDLIBS  := -lpcre2-8 -ljansson -lxxhash -lutf8proc -ldl -lm -pthread
+CLI_LDLIBS := -ledit
 
 LIB_SRC  := $(sort $(shell find src -name '*.c' -not -path 'src/cli/*' -not -path 'src/kernels/*' -not -path 'src/bake/*'))
 CLI_SRC  := $(sort $(wildcard src/cli/*.c))
@@ -74,7 +75,7 @@ $(ROOT)/libfoundry.a: $(LIB_OBJ)
 $(ROOT)/libfoundry.so: $(LIB_OBJ)
 	$(CC) $(ALL_CFLAGS) -shared $^ $(LDLIBS) -o $@
 $(ROOT)/foundry: $(CLI_OBJ) $(ROOT)/libfoundry.a
-	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) -o $@
+	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) $(CLI_LDLIBS) -o $@
 $(ROOT)/tests: $(TEST_OBJ) $(ROOT)/libfoundry.a | $(EXAMPLES) $(ROOT)/foundry
 	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) -o $@
 # Examples see include/ only, as a user's program does.

@@ -2,7 +2,7 @@
 # Installs what Foundry needs on a Debian machine and is missing; does nothing, quickly, when
 # everything is there. It says what it will install before it does.
 #
-#   scripts/setup.sh             to build, test and run: compiler, make, four libraries, python3 with pip
+#   scripts/setup.sh             to build, test and run: compiler, make, five libraries, python3 with pip
 #   scripts/setup.sh --checks    also what `make check` and `make fuzz` need: clang, its runtimes, clang-format, shellcheck
 #   scripts/setup.sh --peer      also what the build of the peer in bench/ needs: cmake, ninja
 set -euo pipefail
@@ -28,7 +28,7 @@ die() {
 has() { command -v "$1" >/dev/null 2>&1; }
 # The compiler itself says which headers it finds, wherever they were installed, all in one call.
 compiler=$(command -v "${CC:-cc}" || command -v gcc || command -v clang || true)
-headers=$(for h in stdio pcre2 jansson xxhash utf8proc; do printf '#if __has_include(<%s.h>)\nfound:%s\n#endif\n' $h $h; done |
+headers=$(for h in stdio pcre2 jansson xxhash utf8proc histedit; do printf '#if __has_include(<%s.h>)\nfound:%s\n#endif\n' $h $h; done |
     { [ -z "$compiler" ] || "$compiler" -E -x c - 2>/dev/null || true; })
 has_header() { case $headers in *"found:$1"*) ;; *) return 1 ;; esac }
 # The runtimes that -fsanitize needs with clang lie beside its builtin headers.
@@ -47,6 +47,7 @@ has_header pcre2 || want libpcre2-dev
 has_header jansson || want libjansson-dev
 has_header xxhash || want libxxhash-dev
 has_header utf8proc || want libutf8proc-dev
+has_header histedit || want libedit-dev
 has python3 || want python3
 python3 -c 'import importlib.util as u, sys; sys.exit(u.find_spec("pip") is None)' 2>/dev/null || want python3-pip
 if $checks; then

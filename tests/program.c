@@ -110,23 +110,27 @@ static int open_output(program_output output, const terminal *t, FILE *kept) {
     }
 }
 
-static void be_the_program(const program_desc *desc, const terminal *t, FILE *in, FILE *out, FILE *err) {
+void program_become(const char *const *words) {
     char *argv[MAX_WORDS + 2] = { "foundry" };
     size_t count = 1;
-    for (size_t i = 0; desc->words[i] && count <= MAX_WORDS; i++) {
-        char *word = strdup(desc->words[i]);
+    for (size_t i = 0; words[i] && count <= MAX_WORDS; i++) {
+        char *word = strdup(words[i]);
         argv[count++] = word;
     }
     set_environment();
+    signal(SIGINT, SIG_DFL);
+    execv(program_path(), argv);
+    _exit(127);
+}
+
+static void be_the_program(const program_desc *desc, const terminal *t, FILE *in, FILE *out, FILE *err) {
     if (desc->file_limit) setrlimit(RLIMIT_FSIZE, &(struct rlimit){ desc->file_limit, desc->file_limit });
     if (desc->path) setenv("PATH", desc->path, 1);
-    signal(SIGINT, SIG_DFL);
     int to = open_output(desc->output, t, out);
     bool both = desc->output == PROGRAM_BOTH || desc->output == PROGRAM_TERMINAL;
     if (dup2(fileno(in), 0) < 0 || dup2(to, 1) < 0 || dup2(both ? to : fileno(err), 2) < 0) _exit(126);
     if (desc->output == PROGRAM_CLOSED) close(1);
-    execv(program_path(), argv);
-    _exit(127);
+    program_become(desc->words);
 }
 
 /* ---- the parent ---- */

@@ -37,6 +37,8 @@ bool program_there(void);
 void program_run_desc(program_result *r, const program_desc *desc);
 void program_run(program_result *r, const char *const *words);
 void program_free(program_result *r);
+/* In a child of one's own: be the program, with the streams that are open. Does not return. */
+void program_become(const char *const *words);
 
 /* Fails the test unless the exit code is this one, standard output is empty, and standard error is
  * one sentence that contains `part`. Frees. */

@@ -5,8 +5,9 @@
  *   kernel.h     describing kernels              run.h       running kernels and programs
  *   kernels.h    the shipped kernels, typed      profile.h   seeing where time goes
  *   gguf.h       model files                     tokenizer.h text to tokens and back
- *   chat.h       chat templates                  model.h     models and conversations
- *   gguf_write.h writing model files         quantize.h  weights from one format into another
+ *   chat.h       chat templates                  model.h     models and sessions
+ *   generate.h   text from a session             conversation.h  messages to and fro
+ *   gguf_write.h writing model files             quantize.h  weights from one format into another
  *   synth.h      models with random weights
  */
 #ifndef FOUNDRY_FOUNDRY_H
@@ -14,7 +15,9 @@
 
 #include "foundry/chat.h"
 #include "foundry/context.h"
+#include "foundry/conversation.h"
 #include "foundry/format.h"
+#include "foundry/generate.h"
 #include "foundry/gguf.h"
 #include "foundry/gguf_write.h"
 #include "foundry/kernel.h"

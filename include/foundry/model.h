@@ -90,6 +90,7 @@ typedef struct fnd_session_desc {
  * longer one has the long ones, from its first token on. */
 FND_USE_RESULT fnd_status fnd_session_open(fnd_model *m, const fnd_session_desc *desc, fnd_session **out, fnd_error *err);
 void fnd_session_close(fnd_session *s);
+fnd_model *fnd_session_model(const fnd_session *s);
 
 /* Evaluate tokens at the present position; the logits are then those behind the last of them. An id
  * that the vocabulary has not, or more tokens than the context holds: refused before anything runs. */

@@ -78,7 +78,7 @@ typedef struct fnd_cli_command {
 
 /* name  symbol of its fnd_cli_command */
 #define FND_CLI_COMMANDS(X) \
-    X(run) X(tokenize) X(template) X(perplexity) X(logits) X(inspect) X(quantize) X(synth) X(emit) X(kernels) X(bench) X(profile) X(doctor)
+    X(run) X(chat) X(tokenize) X(template) X(perplexity) X(logits) X(inspect) X(quantize) X(synth) X(emit) X(kernels) X(bench) X(profile) X(doctor)
 #define FND_CLI_DECLARE_(name) extern const fnd_cli_command fnd_cli_##name;
 FND_CLI_COMMANDS(FND_CLI_DECLARE_)
 #undef FND_CLI_DECLARE_
@@ -87,7 +87,7 @@ FND_CLI_COMMANDS(FND_CLI_DECLARE_)
 const fnd_cli_command *fnd_cli_find(const char *name);
 const fnd_cli_command *fnd_cli_command_at(size_t index);
 
-enum { FND_CLI_OPTIONS_BYTES = 1024 }; /* of the largest struct of options */
+enum { FND_CLI_OPTIONS_BYTES = 2048 }; /* of the largest struct of options */
 
 /* Fill globals and options from the words after the command's name. A wrong word: FND_ERR_USAGE. */
 FND_USE_RESULT fnd_status fnd_cli_parse(const fnd_cli_command *command, int count, char **words, fnd_cli_globals *globals, void *options, fnd_error *err);
@@ -148,6 +148,11 @@ void fnd_cli_progress_clear(void);
 
 /* SIGINT came. The second one ends the program at once. */
 extern volatile bool fnd_cli_interrupted;
+/* From here on SIGINT stops what is being done and not the program, unless it comes three times without
+ * being answered. */
+void fnd_cli_survive_interrupts(void);
+/* Was there one? It is answered. */
+bool fnd_cli_answer_interrupt(void);
 FND_USE_RESULT fnd_status fnd_cli_check_interrupt(fnd_error *err); /* FND_ERR_CANCELLED */
 
 /* ---- devices (open.c) ---- */

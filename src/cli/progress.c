@@ -1,12 +1,34 @@
 /* progress.c - how far loading, compiling and reading the prompt are; and SIGINT. */
 #include "cli/cli.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 static const uint64_t STEP_NS = 100000000; /* between two changes of the line */
 static const uint64_t LONG_NS = 500000000; /* a step that takes longer than this is worth a line */
 
 volatile bool fnd_cli_interrupted;
+
+static void on_interrupt(int signal_number) {
+    static volatile sig_atomic_t unanswered;
+    unanswered = fnd_cli_interrupted ? unanswered + 1 : 1;
+    fnd_cli_interrupted = true;
+    if (unanswered >= 3) {
+        signal(signal_number, SIG_DFL);
+        raise(signal_number);
+    }
+}
+
+void fnd_cli_survive_interrupts(void) {
+    struct sigaction again = { .sa_handler = on_interrupt }, old; /* no SA_RESTART: reading a line ends too */
+    if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(SIGINT, &again, NULL);
+}
+
+bool fnd_cli_answer_interrupt(void) {
+    bool was = fnd_cli_interrupted;
+    fnd_cli_interrupted = false;
+    return was;
+}
 
 static struct {
     char what[96];

@@ -1,60 +1,45 @@
 /* run.c - foundry run: let a model answer. */
 #include "base/memory.h"
-#include "cli/lm.h"
+#include "cli/generation.h"
 #include "cli/text.h"
 #include "foundry/chat.h"
 #include "foundry/profile.h"
 
-#include <float.h>
 #include <stddef.h>
-#include <time.h>
 #include <unistd.h>
 
 typedef struct run_options {
     const char *model, *prompt, *prompt_file, *system;
-    uint32_t max_tokens, top_k, context;
-    double temperature, top_p, min_p;
-    fnd_cli_u64 seed;
-    bool raw, compile;
+    fnd_cli_generation generation;
+    uint32_t logprobs;
+    bool raw, json;
 } run_options;
 
 #define FIELD(name) offsetof(run_options, name)
 static const fnd_cli_option options_list[] = {
     { "model", FND_CLI_NAME, "F", FIELD(model), "model file", 0, 0 },
     { "prompt", FND_CLI_TEXT, "T", FIELD(prompt), "what to answer; - reads standard input", 0, 0 },
-    { "prompt-file", FND_CLI_NAME, "F", FIELD(prompt_file), "the same from a file", 0, 0 },
+    { "prompt-file", FND_CLI_NAME, "F", FIELD(prompt_file), "the same from a file; - reads standard input", 0, 0 },
     { "system", FND_CLI_TEXT, "T", FIELD(system), "system message", 0, 0 },
     { "raw", FND_CLI_FLAG, NULL, FIELD(raw), "continue the prompt as it stands: no chat template, control tokens parsed", 0, 0 },
-    { "compile", FND_CLI_FLAG, NULL, FIELD(compile), "compile all kernels before the answer, and keep them (else they are compiled during answers that last)", 0, 0 },
-    { "max-tokens", FND_CLI_U32, "N", FIELD(max_tokens), "stop after so many (default: when the model ends or the context is full)", 1, UINT32_MAX },
-    { "context", FND_CLI_U32, "N", FIELD(context), "positions at most (default: the model's limit)", 1, UINT32_MAX },
-    { "temperature", FND_CLI_REAL, "X", FIELD(temperature), "0: always the most likely token (default)", 0, 100 },
-    { "top-k", FND_CLI_U32, "N", FIELD(top_k), "choose among the N most likely; 0: all", 0, UINT32_MAX },
-    { "top-p", FND_CLI_REAL, "X", FIELD(top_p), "choose among the most likely that make up X together; 1: all", 0, 1 },
-    { "min-p", FND_CLI_REAL, "X", FIELD(min_p), "choose among those at least X times as likely as the first; 0: all", 0, 1 },
-    { "seed", FND_CLI_U64, "S", FIELD(seed), "the same seed chooses the same tokens (default: a new one, which is told)", 0, 0 },
+    { "json", FND_CLI_FLAG, NULL, FIELD(json), "print one object at the end: text, tokens, stop reason, timings", 0, 0 },
+    { "logprobs", FND_CLI_U32, "N", FIELD(logprobs), "with --json: log probabilities of each token and of the N most likely", 1, 1 << 20 },
+    FND_CLI_GENERATION_OPTIONS(run_options, generation),
     { NULL, FND_CLI_FLAG, NULL, 0, NULL, 0, 0 },
 };
 #undef FIELD
-
-typedef enum ending { RUNNING,
-                      MODEL_ENDED,
-                      ENOUGH,
-                      CONTEXT_FULL,
-                      INTERRUPTED } ending;
 
 typedef struct generation {
     fnd_cli_lm *lm;
     const run_options *o;
     const char *text; /* [bytes] as given */
     size_t bytes;
-    fnd_sampling sampling;
-    fnd_decoder *decoder;
+    fnd_logit_bias bias[FND_CLI_LIST_ITEMS];
+    fnd_generate_desc desc;
     fnd_ids prompt;
-    uint32_t count; /* tokens shown */
-    ending ending;
+    fnd_generated out;
     uint64_t start_ns; /* of the command */
-    double first_seconds, prefill_seconds, decode_seconds;
+    double first_seconds;
 } generation;
 
 /* ---- the prompt ---- */
@@ -84,7 +69,11 @@ static fnd_status make_prompt(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
     } else {
         FND_TRY(chat_prompt(g, g->text, g->bytes, err));
     }
-    return fnd_cli_lm_fits(lm, "the prompt", g->prompt.count, g->o->context, err);
+    FND_TRY(fnd_cli_generation_desc(&g->o->generation, lm, g->bias, &g->desc, err));
+    uint32_t vocab = fnd_model_get_info(lm->m)->vocab;
+    g->desc.logprobs = g->o->logprobs < vocab ? g->o->logprobs : vocab;
+    fnd_cli_generation_note(&g->o->generation, g->desc.sampling.seed);
+    return fnd_cli_lm_fits(lm, "the prompt", g->prompt.count, g->o->generation.context, err);
 }
 
 static fnd_status read_prompt(const run_options *o, char **text, size_t *bytes, fnd_error *err) {
@@ -97,113 +86,122 @@ static fnd_status read_prompt(const run_options *o, char **text, size_t *bytes, 
 
 /* ---- generating ---- */
 
-static fnd_status show(fnd_span text, fnd_error *err) {
-    if (!text.bytes) return FND_OK;
+static fnd_status show(void *ctx, fnd_span text, fnd_error *err) {
+    (void)ctx;
     FND_TRY(fnd_cli_put(text.data, text.bytes, err));
     return fnd_cli_flush(err);
-}
-
-static fnd_status next_token(generation *g, fnd_error *err) {
-    fnd_session *s = g->lm->s;
-    uint32_t id;
-    FND_TRY(fnd_session_sample(s, &g->sampling, &id, err));
-    if (g->first_seconds == 0) g->first_seconds = fnd_cli_seconds_since(g->start_ns);
-    if (fnd_token_is_end(g->lm->t, id)) {
-        g->ending = MODEL_ENDED;
-        return FND_OK;
-    }
-    FND_TRY(show(fnd_decoder_push(g->decoder, id), err));
-    g->count++;
-    if (g->o->max_tokens && g->count >= g->o->max_tokens)
-        g->ending = ENOUGH;
-    else if (fnd_session_position(s) >= fnd_session_context(s))
-        g->ending = CONTEXT_FULL;
-    else
-        FND_TRY(fnd_session_eval(s, &id, 1, err));
-    return FND_OK;
 }
 
 static fnd_status generate(generation *g, fnd_error *err) {
     uint64_t start = fnd_now_ns();
     FND_TRY(fnd_session_eval(g->lm->s, g->prompt.data, g->prompt.count, err));
     fnd_cli_progress_clear();
-    g->prefill_seconds = fnd_cli_seconds_since(start);
-    start = fnd_now_ns();
-    while (g->ending == RUNNING) {
-        FND_TRY(next_token(g, err));
-        if (g->ending == RUNNING && fnd_cli_interrupted) g->ending = INTERRUPTED;
-    }
-    g->decode_seconds = fnd_cli_seconds_since(start);
-    FND_TRY(show(fnd_decoder_flush(g->decoder), err));
-    if (isatty(STDOUT_FILENO) && fnd_cli_in_line()) FND_TRY(show((fnd_span){ "\n", 1 }, err)); /* elsewhere the text stays exact */
-    return FND_OK;
+    double seconds = fnd_cli_seconds_since(start);
+    if (!g->o->json) g->desc.text = show;
+    double before = fnd_cli_seconds_since(g->start_ns);
+    FND_TRY(fnd_generate(g->lm->s, &g->desc, &g->out, err));
+    g->first_seconds = before + g->out.first_seconds;
+    g->out.prompt_seconds = seconds;
+    bool in_line = !g->o->json && isatty(STDOUT_FILENO) && fnd_cli_in_line();
+    return in_line ? show(NULL, (fnd_span){ "\n", 1 }, err) : FND_OK; /* elsewhere the text stays exact */
 }
 
 static void tell(const generation *g) {
     const foundry *f = g->lm->f;
-    double prefill = (double)g->prompt.count / (g->prefill_seconds > 0 ? g->prefill_seconds : 1);
-    double decode = (double)g->count / (g->decode_seconds > 0 ? g->decode_seconds : 1);
-    if (g->ending == ENOUGH) fnd_cli_note("stopped after %u token%s, as --max-tokens says", g->count, g->count == 1 ? "" : "s");
-    if (g->ending == CONTEXT_FULL) fnd_cli_note("stopped because the context of %u tokens is full", fnd_session_context(g->lm->s));
-    fnd_cli_note("prompt: %zu tokens in %.3f s, %.1f tok/s; answer: %u tokens in %.3f s, %.1f tok/s", g->prompt.count, g->prefill_seconds, prefill, g->count, g->decode_seconds, decode);
+    size_t count = g->out.ids.count;
+    double prefill = fnd_cli_per_second((double)g->prompt.count, g->out.prompt_seconds), decode = fnd_cli_per_second((double)count, g->out.seconds);
+    if (g->out.ending == FND_ENDING_TOKENS) fnd_cli_note("stopped after %zu token%s, as --max-tokens says", count, count == 1 ? "" : "s");
+    if (g->out.ending == FND_ENDING_CONTEXT) fnd_cli_note("stopped because the context of %u tokens is full", fnd_session_context(g->lm->s));
+    if (g->out.dropped) fnd_cli_note("the context was full: %u tokens behind the first %u were dropped", g->out.dropped, g->desc.keep);
+    fnd_cli_note("prompt: %zu tokens in %.3f s, %.1f tok/s; answer: %zu tokens in %.3f s, %.1f tok/s", g->prompt.count, g->out.prompt_seconds, prefill, count, g->out.seconds, decode);
     fnd_cli_note("first token after %.3f s: weights in %.3f s, kernels in %.3f s (%llu compiled, %llu from the cache, %llu built in)", g->first_seconds, g->lm->load_seconds, g->lm->open_seconds,
                  (unsigned long long)fnd_counter_get(f, FND_COUNTER_COMPILATIONS), (unsigned long long)fnd_counter_get(f, FND_COUNTER_DISK_HITS),
                  (unsigned long long)fnd_counter_get(f, FND_COUNTER_BAKED_HITS));
 }
 
+/* ---- JSON ---- */
+
+static void put_logprob(const generation *g, const fnd_logprob *p, fnd_text *out) {
+    fnd_span text = fnd_token_text(g->lm->t, p->id);
+    fnd_text_printf(out, "{\"id\": %u, \"text\": ", p->id);
+    fnd_cli_json_text(out, text.data, text.bytes);
+    fnd_text_str(out, ", \"logprob\": ");
+    fnd_cli_json_float(out, p->logprob);
+}
+
+static void put_logprobs(const generation *g, fnd_text *out) {
+    size_t each = (size_t)g->desc.logprobs + 1;
+    fnd_text_str(out, ", \"logprobs\": [");
+    for (size_t i = 0; i < g->out.ids.count; i++) {
+        const fnd_logprob *all = g->out.logprobs + i * each;
+        fnd_text_str(out, i ? ", " : "");
+        put_logprob(g, all, out);
+        fnd_text_str(out, ", \"top\": [");
+        for (size_t k = 1; k < each; k++) {
+            fnd_text_str(out, k > 1 ? ", " : "");
+            put_logprob(g, all + k, out);
+            fnd_text_str(out, "}");
+        }
+        fnd_text_str(out, "]}");
+    }
+    fnd_text_str(out, "]");
+}
+
+static fnd_status put_json(const generation *g, fnd_error *err) {
+    fnd_text out = { 0 };
+    const fnd_generated *r = &g->out;
+    fnd_text_str(&out, "{\"text\": ");
+    fnd_cli_json_text(&out, r->text, r->bytes);
+    fnd_text_printf(&out, ", \"stop_reason\": \"%s\", \"prompt_tokens\": %zu, \"tokens\": [", fnd_ending_name(r->ending), g->prompt.count);
+    for (size_t i = 0; i < r->ids.count; i++) fnd_text_printf(&out, "%s%u", i ? ", " : "", r->ids.data[i]);
+    fnd_text_printf(&out, "], \"dropped_tokens\": %u, \"seed\": ", r->dropped);
+    if (g->o->generation.temperature > 0)
+        fnd_text_printf(&out, "%llu", (unsigned long long)g->desc.sampling.seed);
+    else
+        fnd_text_str(&out, "null");
+    fnd_text_printf(&out, ", \"timings\": {\"first_token_s\": %.6f, \"weights_s\": %.6f, \"kernels_s\": %.6f, \"prompt_s\": %.6f, \"answer_s\": %.6f, \"prompt_tok_s\": %.3f, \"answer_tok_s\": %.3f}",
+                    g->first_seconds, g->lm->load_seconds, g->lm->open_seconds, r->prompt_seconds, r->seconds, fnd_cli_per_second((double)g->prompt.count, r->prompt_seconds), fnd_cli_per_second((double)r->ids.count, r->seconds));
+    if (r->logprobs || g->desc.logprobs) put_logprobs(g, &out);
+    fnd_text_str(&out, "}\n");
+    return fnd_cli_put_text(&out, err);
+}
+
 static fnd_status answer(generation *g, fnd_error *err) {
-    FND_TRY(fnd_cli_lm_begin(g->lm, g->o->context, err));
-    FND_TRY(fnd_decoder_open(g->lm->t, 0, &g->decoder, err));
-    if (g->prompt.count) (void)fnd_decoder_push(g->decoder, g->prompt.data[g->prompt.count - 1]); /* the answer follows it */
-    fnd_status status = generate(g, err);
-    fnd_decoder_close(g->decoder);
-    FND_TRY(status);
+    FND_TRY(fnd_cli_lm_begin(g->lm, g->o->generation.context, err));
+    FND_TRY(generate(g, err));
+    if (g->o->json) FND_TRY(put_json(g, err));
     tell(g);
-    return g->ending == INTERRUPTED ? fnd_cli_check_interrupt(err) : FND_OK;
+    return g->out.ending == FND_ENDING_CANCELLED ? fnd_cli_check_interrupt(err) : FND_OK;
 }
 
 /* ---- options ---- */
-
-static void set_sampling(const run_options *o, fnd_sampling *out) {
-    *out = (fnd_sampling){
-        .temperature = (float)o->temperature,
-        .top_k = o->top_k,
-        .top_p = o->top_p > 0 ? (float)o->top_p : FLT_MIN, /* of nothing there is still the first; 0 would mean all */
-        .min_p = (float)o->min_p,
-        .seed = o->seed.given ? o->seed.value : fnd_now_ns() ^ (uint64_t)time(NULL) << 32,
-    };
-    if (o->temperature > 0) {
-        if (!o->seed.given) fnd_cli_note("--seed %llu would choose the same tokens again", (unsigned long long)out->seed);
-    } else if (o->top_k || o->top_p < 1 || o->min_p > 0 || o->seed.given) {
-        fnd_cli_note("--top-k, --top-p, --min-p and --seed change nothing without a --temperature above 0");
-    }
-}
 
 static fnd_status check(const run_options *o, fnd_error *err) {
     FND_TRY(fnd_cli_need(&fnd_cli_run, "--model", o->model, err));
     FND_TRY(fnd_cli_one_of("run", "--prompt", o->prompt, "--prompt-file", o->prompt_file, err));
     if (o->raw && o->system) return fnd_fail(err, FND_ERR_USAGE, "--system belongs to the chat template, which --raw leaves out");
+    if (o->logprobs && !o->json) return fnd_fail(err, FND_ERR_USAGE, "--logprobs are printed with --json only");
     return FND_OK;
 }
 
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
     const run_options *o = options;
-    fnd_cli_lm lm = { .check = make_prompt, .wait_for_kernels = o->compile };
+    fnd_cli_lm lm = { .check = make_prompt, .wait_for_kernels = o->generation.compile };
     generation g = { .lm = &lm, .o = o, .start_ns = fnd_now_ns() };
     char *text;
     FND_TRY(check(o, err));
     FND_TRY(read_prompt(o, &text, &g.bytes, err));
-    set_sampling(o, &g.sampling);
     g.text = text;
     lm.check_ctx = &g;
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
     if (status == FND_OK) status = answer(&g, err);
     fnd_free_memory(text);
     fnd_ids_free(&g.prompt);
+    fnd_generated_free(&g.out);
     return fnd_cli_lm_close(&lm, status, err);
 }
 
-static const run_options defaults = { .top_p = 1 };
+static const run_options defaults = { .generation = FND_CLI_GENERATION_DEFAULTS };
 
 const fnd_cli_command fnd_cli_run = {
     .name = "run",

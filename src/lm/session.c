@@ -197,6 +197,7 @@ fnd_status fnd_session_eval(fnd_session *s, const uint32_t *ids, size_t count, f
         FND_TRY(eval_chunk(s, ids + done, n, err));
     }
     FND_TRY(run_head(s, n - 1, 1, err));
+    if (s->progress) s->progress(s->progress_ctx, "reading the prompt", count, count);
     s->has_logits = true;
     return FND_OK;
 }
@@ -242,6 +243,7 @@ fnd_status fnd_session_logits(fnd_session *s, float *logits, fnd_error *err) {
     return fnd_tensor_read(s->m->f, &s->logits.t, 0, logits, 4ull * s->m->info.vocab, err);
 }
 
+fnd_model *fnd_session_model(const fnd_session *s) { return s->m; }
 uint32_t fnd_session_position(const fnd_session *s) { return s->position; }
 uint32_t fnd_session_context(const fnd_session *s) { return s->context; }
 const uint32_t *fnd_session_tokens(const fnd_session *s) { return s->tokens; }

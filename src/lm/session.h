@@ -48,6 +48,9 @@ FND_USE_RESULT fnd_status fnd_session_grow(fnd_session *s, uint32_t positions, f
 /* Bytes of a layer's keys (and of its values) that hold so many positions: whole blocks. */
 uint64_t fnd_session_cache_bytes(const fnd_session *s, uint32_t positions);
 
+/* How many of these tokens it holds already, from the start; session_edit.c. */
+uint32_t fnd_session_common(const fnd_session *s, const uint32_t *ids, size_t count);
+
 /* programs.c: the model's forward pass as programs. */
 FND_USE_RESULT fnd_status fnd_session_make_programs(fnd_session *s, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_session_make_heads(fnd_session *s, fnd_error *err);

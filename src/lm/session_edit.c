@@ -31,7 +31,7 @@ fnd_status fnd_session_truncate(fnd_session *s, uint32_t position, fnd_error *er
 
 /* ---- from what is there ---- */
 
-static uint32_t common_prefix(const fnd_session *s, const uint32_t *ids, size_t count) {
+uint32_t fnd_session_common(const fnd_session *s, const uint32_t *ids, size_t count) {
     uint32_t n = 0;
     while (n < s->position && n < count && s->tokens[n] == ids[n]) n++;
     return n;
@@ -43,7 +43,7 @@ fnd_status fnd_session_prompt(fnd_session *s, const uint32_t *ids, size_t count,
     for (size_t i = 0; i < count; i++) {
         if (ids[i] >= s->m->info.vocab) return fnd_fail(err, FND_ERR_USAGE, "token %u is not in the vocabulary of %u", ids[i], s->m->info.vocab);
     }
-    uint32_t common = common_prefix(s, ids, count);
+    uint32_t common = fnd_session_common(s, ids, count);
     bool known = common == count && (s->mark_position == common || (s->has_logits && s->position == common));
     if (common == count && !known) common--; /* its logits are needed */
     FND_TRY(fnd_session_truncate(s, common, err));

@@ -1,0 +1,299 @@
+/* chat.c - foundry chat: a conversation, line by line. */
+#include "cli/chat.h"
+#include "cli/generation.h"
+#include "foundry/conversation.h"
+
+#include <ctype.h>
+#include <stddef.h>
+#include <unistd.h>
+
+typedef struct chat_options {
+    const char *model, *system, *session, *history;
+    fnd_cli_generation generation;
+    bool quiet;
+} chat_options;
+
+#define FIELD(name) offsetof(chat_options, name)
+static const fnd_cli_option options_list[] = {
+    { "model", FND_CLI_NAME, "F", FIELD(model), "model file", 0, 0 },
+    { "system", FND_CLI_TEXT, "T", FIELD(system), "system message", 0, 0 },
+    { "session", FND_CLI_NAME, "F", FIELD(session), "go on with the conversation in this file, if there is one, and save it there at the end", 0, 0 },
+    { "history", FND_CLI_NAME, "F", FIELD(history), "keep the lines that were typed in this file, for the next time", 0, 0 },
+    { "quiet", FND_CLI_FLAG, NULL, FIELD(quiet), "no speed and context use after each answer", 0, 0 },
+    FND_CLI_GENERATION_OPTIONS(chat_options, generation),
+    { NULL, FND_CLI_FLAG, NULL, 0, NULL, 0, 0 },
+};
+#undef FIELD
+
+typedef struct chat {
+    fnd_cli_lm *lm;
+    const chat_options *o;
+    fnd_logit_bias bias[FND_CLI_LIST_ITEMS];
+    fnd_generate_desc desc;
+    fnd_conversation *c;
+    fnd_cli_lines *lines;
+    uint64_t seed;    /* of the present answer */
+    uint32_t answers; /* /regen without a seed */
+    unsigned failed;
+    bool ends;
+} chat;
+
+/* ---- answers ---- */
+
+static fnd_status show(void *ctx, fnd_span text, fnd_error *err) {
+    (void)ctx;
+    fnd_cli_progress_clear();
+    FND_TRY(fnd_cli_put(text.data, text.bytes, err));
+    return fnd_cli_flush(err);
+}
+
+static void tell(const chat *a, const fnd_generated *g) {
+    const fnd_session *s = a->lm->s;
+    if (g->ending == FND_ENDING_CANCELLED) fnd_cli_note("stopped; the answer so far is kept");
+    if (g->ending == FND_ENDING_TOKENS) fnd_cli_note("stopped after %zu token%s, as --max-tokens says", g->ids.count, g->ids.count == 1 ? "" : "s");
+    if (g->ending == FND_ENDING_CONTEXT) fnd_cli_note("stopped because the context of %u tokens is full; /undo, /clear or --context-shift make room", fnd_session_context(s));
+    if (g->dropped) fnd_cli_note("the context was full: %u tokens behind the first %u were dropped", g->dropped, a->o->generation.keep);
+    if (a->o->quiet) return;
+    uint32_t computed = g->prompt_tokens - g->prompt_reused;
+    fnd_cli_note("%zu tokens, %.1f tok/s; prompt: %u tokens, %u of them new, %.1f tok/s; context: %u of %u", g->ids.count, fnd_cli_per_second((double)g->ids.count, g->seconds), g->prompt_tokens, computed,
+                 fnd_cli_per_second((double)computed, g->prompt_seconds), fnd_session_position(s), fnd_session_context(s));
+}
+
+/* text: a message to answer; NULL: the last one again. */
+static fnd_status answer(chat *a, const char *text, uint64_t seed, fnd_error *err) {
+    fnd_generated g;
+    a->desc.sampling.seed = seed;
+    fnd_status status = text ? fnd_conversation_ask(a->c, text, 0, &a->desc, &g, err) : fnd_conversation_answer_again(a->c, &a->desc, &g, err);
+    fnd_cli_progress_clear();
+    if (fnd_cli_in_line()) FND_TRY(show(NULL, (fnd_span){ "\n", 1 }, err));
+    bool interrupted = fnd_cli_answer_interrupt();
+    if (status != FND_OK && interrupted) {
+        fnd_cli_note("stopped before there was an answer; the message is taken back");
+        *err = (fnd_error){ .status = FND_OK };
+        return FND_OK;
+    }
+    FND_TRY(status);
+    if (g.bytes == 0) status = show(NULL, (fnd_span){ "\n", 1 }, err); /* answers can be counted */
+    tell(a, &g);
+    fnd_generated_free(&g);
+    return status;
+}
+
+/* ---- commands ---- */
+
+static const char *without_spaces(const char *text) {
+    while (isspace((unsigned char)*text)) text++;
+    return text;
+}
+
+static fnd_status need_file(const char *command, const char *file, fnd_error *err) {
+    return file[0] ? FND_OK : fnd_fail(err, FND_ERR_USAGE, "/%s needs the name of a file", command);
+}
+
+static fnd_status do_help(chat *a, const char *rest, fnd_error *err);
+
+static fnd_status do_system(chat *a, const char *rest, fnd_error *err) {
+    bool has = fnd_conversation_count(a->c) && strcmp(fnd_conversation_message(a->c, 0).role, "system") == 0;
+    if (rest[0]) return fnd_conversation_set_system(a->c, strcmp(rest, "-") == 0 ? "" : rest, err);
+    fnd_cli_note("%s", has ? fnd_conversation_message(a->c, 0).content : "there is no system message");
+    return FND_OK;
+}
+
+static fnd_status do_clear(chat *a, const char *rest, fnd_error *err) {
+    (void)rest;
+    (void)err;
+    fnd_conversation_clear(a->c);
+    return FND_OK;
+}
+
+static fnd_status do_undo(chat *a, const char *rest, fnd_error *err) {
+    (void)rest;
+    return fnd_conversation_undo(a->c, err);
+}
+
+static fnd_status do_regen(chat *a, const char *rest, fnd_error *err) {
+    uint64_t seed = a->seed + ++a->answers;
+    if (rest[0]) {
+        char *end;
+        seed = strtoull(rest, &end, 10);
+        if (!isdigit((unsigned char)rest[0]) || *end) return fnd_fail(err, FND_ERR_USAGE, "/regen needs a seed, a whole number, or nothing");
+    }
+    return answer(a, NULL, seed, err);
+}
+
+static fnd_status do_save(chat *a, const char *rest, fnd_error *err) {
+    FND_TRY(need_file("save", rest, err));
+    FND_TRY(fnd_conversation_save(a->c, rest, err));
+    fnd_cli_note("saved %zu messages, %u tokens in %s", fnd_conversation_count(a->c), fnd_session_position(a->lm->s), rest);
+    return FND_OK;
+}
+
+static fnd_status do_load(chat *a, const char *rest, fnd_error *err) {
+    FND_TRY(need_file("load", rest, err));
+    FND_TRY(fnd_conversation_load(a->c, rest, err));
+    fnd_cli_note("loaded %zu messages, %u tokens from %s", fnd_conversation_count(a->c), fnd_session_position(a->lm->s), rest);
+    return FND_OK;
+}
+
+static fnd_status do_stats(chat *a, const char *rest, fnd_error *err) {
+    fnd_session_stats s;
+    (void)rest;
+    (void)err;
+    fnd_session_get_stats(a->lm->s, &s);
+    fnd_cli_note("messages: %zu; context: %u of %u tokens, %llu dropped", fnd_conversation_count(a->c), fnd_session_position(a->lm->s), fnd_session_context(a->lm->s), (unsigned long long)s.dropped);
+    fnd_cli_note("tokens computed: %llu; reused: %llu", (unsigned long long)s.computed, (unsigned long long)s.reused);
+    fnd_cli_note("keys and values: %.1f MB; seed: %llu", 1e-6 * (double)s.cache_bytes, (unsigned long long)a->seed);
+    return FND_OK;
+}
+
+static fnd_status do_quit(chat *a, const char *rest, fnd_error *err) {
+    (void)rest;
+    (void)err;
+    a->ends = true;
+    return FND_OK;
+}
+
+static const struct {
+    const char *name, *words, *doc;
+    fnd_status (*run)(chat *a, const char *rest, fnd_error *err);
+} commands[] = {
+    { "help", "", "this list", do_help },
+    { "system", "[TEXT]", "another system message from here on; - for none; without a text, show it", do_system },
+    { "clear", "", "forget all messages but the system's", do_clear },
+    { "undo", "", "take back the last message and its answer", do_undo },
+    { "regen", "[SEED]", "another answer to the last message", do_regen },
+    { "save", "FILE", "keep the conversation in a file", do_save },
+    { "load", "FILE", "go on with the conversation in a file", do_load },
+    { "stats", "", "tokens computed and reused, memory", do_stats },
+    { "quit", "", "end, as the end of the input does", do_quit },
+};
+
+static fnd_status do_help(chat *a, const char *rest, fnd_error *err) {
+    (void)a;
+    (void)rest;
+    (void)err;
+    fnd_cli_begin_note();
+    for (size_t i = 0; i < FND_COUNT(commands); i++) fprintf(stderr, "  /%s %-*s %s\n", commands[i].name, 14 - (int)strlen(commands[i].name), commands[i].words, commands[i].doc);
+    fputs("A line that ends with \\ goes on in the next one; //text says /text. Ctrl-C stops an answer.\n", stderr);
+    return FND_OK;
+}
+
+static fnd_status run_command(chat *a, const char *line, fnd_error *err) {
+    size_t bytes = strcspn(line, " \t\n");
+    char shown[80];
+    fnd_cli_nearest near = { .word = line, .bytes = bytes };
+    for (size_t i = 0; i < FND_COUNT(commands); i++) {
+        if (strlen(commands[i].name) == bytes && memcmp(commands[i].name, line, bytes) == 0) return commands[i].run(a, without_spaces(line + bytes), err);
+        fnd_cli_nearest_try(&near, commands[i].name);
+    }
+    return fnd_fail(err, FND_ERR_USAGE, "there is no command '/%s'%s; /help lists them", fnd_span_quote((fnd_span){ line, bytes }, shown, sizeof shown), fnd_cli_nearest_text(&near, "/"));
+}
+
+/* ---- the loop ---- */
+
+static fnd_status run_line(chat *a, const char *line, fnd_error *err) {
+    if (!without_spaces(line)[0]) return FND_OK;
+    if (line[0] == '/' && line[1] != '/') return run_command(a, line + 1, err);
+    return answer(a, line[0] == '/' ? line + 1 : line, a->seed, err);
+}
+
+/* What fails is told and does not end the conversation, unless nobody can read the answers. */
+static fnd_status converse(chat *a, fnd_error *err) {
+    while (!a->ends) {
+        const char *line;
+        fnd_cli_line what;
+        fnd_error failure = { .status = FND_OK };
+        FND_TRY(fnd_cli_lines_next(a->lines, &line, &what, err));
+        if (what == FND_CLI_LINE_END) break;
+        if (what == FND_CLI_LINE_INTERRUPTED) {
+            fnd_cli_answer_interrupt();
+            if (!fnd_cli_lines_typed(a->lines)) return fnd_fail(err, FND_ERR_CANCELLED, "interrupted");
+            fnd_cli_note("/quit or Ctrl-D ends the conversation");
+            continue;
+        }
+        if (run_line(a, line, &failure) == FND_OK) continue;
+        FND_TRY(fnd_cli_flush(err));
+        fnd_cli_note("%s", failure.text);
+        a->failed++;
+    }
+    return FND_OK;
+}
+
+static fnd_status prepare(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
+    chat *a = ctx;
+    const fnd_cli_generation *o = &a->o->generation;
+    if (!fnd_gguf_find(fnd_model_gguf(lm->m), "tokenizer.chat_template")) return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s has no chat template; `foundry run --raw` continues text with it", a->o->model);
+    FND_TRY(fnd_cli_generation_desc(o, lm, a->bias, &a->desc, err));
+    FND_TRY(fnd_cli_lm_fits(lm, "nothing", 0, o->context, err));
+    a->desc.text = show;
+    a->seed = a->desc.sampling.seed;
+    if (!a->o->quiet) fnd_cli_generation_note(o, a->seed);
+    return FND_OK;
+}
+
+/* The conversation that --session names, if it is there. */
+static fnd_status resume(chat *a, fnd_error *err) {
+    if (!a->o->session || access(a->o->session, F_OK) != 0) return FND_OK;
+    FND_TRY(do_load(a, a->o->session, err));
+    return a->o->system ? fnd_conversation_set_system(a->c, a->o->system, err) : FND_OK;
+}
+
+/* Whatever ended it, the conversation is kept; the first failure is the one that is told. */
+static fnd_status keep(chat *a, fnd_status status, fnd_error *err) {
+    fnd_error late = { .status = FND_OK };
+    fnd_error *to = status == FND_OK ? err : &late;
+    fnd_status saved = a->o->session ? do_save(a, a->o->session, to) : FND_OK;
+    return status != FND_OK ? status : saved;
+}
+
+static fnd_status with_lines(chat *a, fnd_error *err) {
+    FND_TRY(fnd_cli_lines_open(a->o->history, &a->lines, err));
+    bool typed = fnd_cli_lines_typed(a->lines);
+    if (typed && !a->o->quiet) fnd_cli_note("/help lists the commands");
+    fnd_cli_survive_interrupts();
+    fnd_status status = keep(a, converse(a, err), err);
+    fnd_error late = { .status = FND_OK };
+    fnd_status closed = fnd_cli_lines_close(a->lines, status == FND_OK ? err : &late);
+    if (status == FND_OK) status = closed;
+    if (status == FND_OK && a->failed && !typed) status = fnd_fail(err, FND_ERR_FILE, "%u line%s could not be carried out, as told above", a->failed, a->failed == 1 ? "" : "s");
+    return status;
+}
+
+static fnd_status begin(chat *a, fnd_error *err) {
+    const fnd_cli_generation *o = &a->o->generation;
+    FND_TRY(fnd_cli_lm_begin(a->lm, o->context, err));
+    FND_TRY(fnd_conversation_open(a->lm->s, &(fnd_conversation_desc){ .system = a->o->system, .context_shift = o->context_shift, .keep = o->keep }, &a->c, err));
+    fnd_status status = resume(a, err);
+    if (status == FND_OK) status = with_lines(a, err);
+    fnd_conversation_close(a->c);
+    return status;
+}
+
+static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
+    const chat_options *o = options;
+    fnd_cli_lm lm = { .check = prepare, .wait_for_kernels = o->generation.compile };
+    chat a = { .lm = &lm, .o = o };
+    FND_TRY(fnd_cli_need(&fnd_cli_chat, "--model", o->model, err));
+    lm.check_ctx = &a;
+    fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
+    if (status == FND_OK) status = begin(&a, err);
+    return fnd_cli_lm_close(&lm, status, err);
+}
+
+static const chat_options defaults = { .generation = FND_CLI_GENERATION_DEFAULTS };
+
+const fnd_cli_command fnd_cli_chat = {
+    .name = "chat",
+    .doc = "a conversation with a model",
+    .usage = "--model F [options]",
+    .more = "Each line is a message. Lines can be edited, and earlier ones come back with the arrow keys; a line\n"
+            "that ends with a backslash goes on in the next one. /help lists the commands; Ctrl-C stops an\n"
+            "answer, Ctrl-D ends. Where standard input is no terminal, its lines are answered one after the other.\n"
+            "Answers go to standard output, everything else to standard error.",
+    .example = "  foundry chat --model model.gguf --system 'Be brief.' --temperature 0.7 --session talk.session\n"
+               "  printf 'My name is Ada.\\nWhat is my name?\\n' | foundry chat --model model.gguf --quiet",
+    .options = options_list,
+    .defaults = &defaults,
+    .options_bytes = sizeof(chat_options),
+    .run = run,
+};

@@ -1,0 +1,218 @@
+/* conversation.c - messages, the prompt they make, and what of it is in the session. */
+#include "foundry/conversation.h"
+#include "base/base.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "lm/conversation.h"
+#include "lm/generate.h"
+#include "lm/session.h"
+#include "lm/unicode.h"
+
+/* ---- messages ---- */
+
+void fnd_messages_free(fnd_messages *m) {
+    for (size_t i = 0; i < m->count; i++) {
+        fnd_free_memory(m->list[i].role);
+        fnd_free_memory(m->list[i].content);
+    }
+    fnd_free_memory(m->list);
+    *m = (fnd_messages){ .list = NULL };
+}
+
+static void drop_last(fnd_messages *m) {
+    fnd_free_memory(m->list[m->count - 1].role);
+    fnd_free_memory(m->list[--m->count].content);
+}
+
+/* The text, with U+FFFD for what is no UTF-8: a conversation can be saved whatever is said in it. */
+static fnd_status clean(const char *text, size_t bytes, fnd_text *out, fnd_error *err) {
+    for (size_t i = 0; i < bytes;) {
+        size_t n = fnd_utf8_valid(text + i, bytes - i);
+        fnd_text_add(out, text + i, n);
+        if (i + n < bytes) fnd_text_str(out, "\xEF\xBF\xBD");
+        i += n + 1;
+    }
+    return fnd_text_check(out, err);
+}
+
+static fnd_status insert(fnd_messages *m, size_t at, const char *role, fnd_span content, fnd_error *err) {
+    fnd_text text = { 0 };
+    FND_TRY(clean(content.data, content.bytes, &text, err));
+    fnd_message *list = fnd_alloc_resized(m->list, m->count + 1, sizeof *list);
+    if (list) m->list = list;
+    fnd_message added = { fnd_alloc_string(role, strlen(role)), fnd_alloc_string(fnd_text_get(&text), text.bytes), text.bytes };
+    fnd_text_free(&text);
+    if (!list || !added.role || !added.content) {
+        fnd_free_memory(added.role);
+        fnd_free_memory(added.content);
+        return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a message");
+    }
+    memmove(m->list + at + 1, m->list + at, (m->count - at) * sizeof *m->list);
+    m->list[at] = added;
+    m->count++;
+    return FND_OK;
+}
+
+fnd_status fnd_messages_add(fnd_messages *m, const char *role, fnd_span content, fnd_error *err) { return insert(m, m->count, role, content, err); }
+
+static bool is_role(const fnd_messages *m, size_t index, const char *role) { return index < m->count && strcmp(m->list[index].role, role) == 0; }
+static bool last_is(const fnd_conversation *c, const char *role) { return c->messages.count && is_role(&c->messages, c->messages.count - 1, role); }
+
+size_t fnd_conversation_count(const fnd_conversation *c) { return c->messages.count; }
+
+fnd_chat_message fnd_conversation_message(const fnd_conversation *c, size_t index) {
+    const fnd_message *m = &c->messages.list[index];
+    return (fnd_chat_message){ .role = m->role, .content = m->content, .content_bytes = m->bytes };
+}
+
+fnd_status fnd_conversation_set_system(fnd_conversation *c, const char *text, fnd_error *err) {
+    bool wanted = text && text[0];
+    if (wanted) FND_TRY(insert(&c->messages, 0, "system", (fnd_span){ text, strlen(text) }, err));
+    size_t old = wanted ? 1 : 0;
+    if (!is_role(&c->messages, old, "system")) return FND_OK;
+    fnd_free_memory(c->messages.list[old].role);
+    fnd_free_memory(c->messages.list[old].content);
+    memmove(c->messages.list + old, c->messages.list + old + 1, (--c->messages.count - old) * sizeof *c->messages.list);
+    return FND_OK;
+}
+
+void fnd_conversation_clear(fnd_conversation *c) {
+    while (c->messages.count > (is_role(&c->messages, 0, "system") ? 1u : 0u)) drop_last(&c->messages);
+}
+
+fnd_status fnd_conversation_undo(fnd_conversation *c, fnd_error *err) {
+    if (!last_is(c, "assistant") && !last_is(c, "user")) return fnd_fail(err, FND_ERR_USAGE, "there is no message to take back");
+    if (last_is(c, "assistant")) drop_last(&c->messages);
+    if (last_is(c, "user")) drop_last(&c->messages);
+    return FND_OK;
+}
+
+/* ---- opening ---- */
+
+fnd_status fnd_conversation_open(fnd_session *s, const fnd_conversation_desc *desc, fnd_conversation **out, fnd_error *err) {
+    fnd_conversation_desc d = desc ? *desc : (fnd_conversation_desc){ 0 };
+    *out = NULL;
+    fnd_conversation *c = fnd_alloc_zeroed(1, sizeof *c);
+    if (!c) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a conversation");
+    *c = (fnd_conversation){ .s = s, .chat_template = d.chat_template, .shifts = d.context_shift };
+    c->keep = d.keep < s->context / 2 ? d.keep : s->context / 2;
+    fnd_status status = d.chat_template ? FND_OK : fnd_chat_template_from_gguf(s->m->gguf, &c->own_template, err);
+    if (!d.chat_template) c->chat_template = c->own_template;
+    if (status == FND_OK) status = fnd_conversation_set_system(c, d.system, err);
+    if (status != FND_OK) {
+        fnd_conversation_close(c);
+        return status;
+    }
+    *out = c;
+    return FND_OK;
+}
+
+void fnd_conversation_close(fnd_conversation *c) {
+    if (!c) return;
+    fnd_messages_free(&c->messages);
+    fnd_chat_template_close(c->own_template);
+    fnd_free_memory(c);
+}
+
+/* ---- the prompt ---- */
+
+static fnd_status render(const fnd_conversation *c, fnd_ids *ids, fnd_error *err) {
+    const fnd_tokenizer *t = c->s->m->tokenizer;
+    fnd_chat_prompt prompt;
+    fnd_chat_message *list = fnd_alloc_zeroed(c->messages.count, sizeof *list);
+    if (!list) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %zu messages", c->messages.count);
+    for (size_t i = 0; i < c->messages.count; i++) list[i] = fnd_conversation_message(c, i);
+    fnd_status status = fnd_chat_render(c->chat_template, &(fnd_chat_desc){ .messages = list, .message_count = c->messages.count, .tokenizer = t }, &prompt, err);
+    if (status == FND_OK) status = fnd_chat_tokenize(t, &prompt, FND_TOKENIZE_LOSSY, ids, err);
+    fnd_chat_prompt_free(&prompt);
+    fnd_free_memory(list);
+    return status;
+}
+
+static void remove_range(fnd_ids *ids, size_t first, size_t count) {
+    if (!count) return;
+    memmove(ids->data + first, ids->data + first + count, (ids->count - first - count) * sizeof *ids->data);
+    ids->count -= count;
+}
+
+/* Drop tokens behind the first `keep`, so that a quarter of the context is free for the answer: in the
+ * session too, as far as it holds them. */
+static fnd_status drop_more(fnd_conversation *c, fnd_ids *ids, fnd_error *err) {
+    fnd_session *s = c->s;
+    size_t excess = ids->count - (s->context - (s->context + 3) / 4), drop = fnd_round_up(excess, FND_SHIFT_STEP);
+    if (c->keep + drop >= ids->count) return fnd_fail(err, FND_ERR_LIMIT, "the prompt has %zu tokens behind those that are kept, which the context of %u cannot hold", ids->count - c->keep, s->context);
+    uint32_t common = fnd_session_common(s, ids->data, ids->count);
+    if (common >= c->keep + drop) {
+        FND_TRY(fnd_session_truncate(s, common, err));
+        FND_TRY(fnd_session_shift(s, c->keep, (uint32_t)drop, err));
+    }
+    remove_range(ids, c->keep, drop);
+    c->dropped += drop;
+    return FND_OK;
+}
+
+/* What the session should hold: the rendered messages, without what was dropped from them. */
+static fnd_status make_prompt(fnd_conversation *c, fnd_ids *ids, fnd_error *err) {
+    fnd_session *s = c->s;
+    FND_TRY(render(c, ids, err));
+    if (ids->count <= c->keep + c->dropped) c->dropped = 0;
+    remove_range(ids, c->keep, c->dropped);
+    if (ids->count < s->context) return FND_OK;
+    if (c->shifts) return drop_more(c, ids, err);
+    return fnd_fail(err, FND_ERR_LIMIT, "the conversation has %zu tokens, and the context of %u leaves no room for an answer", ids->count, s->context);
+}
+
+static fnd_status evaluate(fnd_conversation *c, fnd_generated *times, fnd_error *err) {
+    fnd_ids ids = { 0 };
+    uint64_t start = fnd_now_ns(), reused = c->s->reused;
+    fnd_status status = make_prompt(c, &ids, err);
+    if (status == FND_OK) status = fnd_session_prompt(c->s, ids.data, ids.count, err);
+    times->prompt_tokens = (uint32_t)ids.count;
+    times->prompt_reused = (uint32_t)(c->s->reused - reused);
+    times->prompt_seconds = 1e-9 * (double)(fnd_now_ns() - start);
+    fnd_ids_free(&ids);
+    return status;
+}
+
+/* ---- answers ---- */
+
+static fnd_status answer(fnd_conversation *c, const fnd_generate_desc *desc, fnd_generated *out, fnd_error *err) {
+    fnd_generated times = { .ending = FND_ENDING_NONE };
+    fnd_generate_desc d = desc ? *desc : (fnd_generate_desc){ .max_tokens = 0 };
+    d.context_shift = c->shifts;
+    d.keep = c->keep;
+    FND_TRY(evaluate(c, &times, err));
+    FND_TRY(fnd_generate(c->s, &d, out, err));
+    out->prompt_tokens = times.prompt_tokens;
+    out->prompt_reused = times.prompt_reused;
+    out->prompt_seconds = times.prompt_seconds;
+    c->dropped += out->dropped;
+    fnd_status status = fnd_messages_add(&c->messages, "assistant", (fnd_span){ out->text, out->bytes }, err);
+    if (status != FND_OK) fnd_generated_free(out);
+    return status;
+}
+
+fnd_status fnd_conversation_ask(fnd_conversation *c, const char *text, size_t bytes, const fnd_generate_desc *desc, fnd_generated *out, fnd_error *err) {
+    *out = (fnd_generated){ .ending = FND_ENDING_NONE };
+    FND_TRY(fnd_messages_add(&c->messages, "user", (fnd_span){ text, bytes ? bytes : strlen(text) }, err));
+    fnd_status status = answer(c, desc, out, err);
+    if (status != FND_OK) drop_last(&c->messages);
+    return status;
+}
+
+fnd_status fnd_conversation_answer_again(fnd_conversation *c, const fnd_generate_desc *desc, fnd_generated *out, fnd_error *err) {
+    *out = (fnd_generated){ .ending = FND_ENDING_NONE };
+    fnd_messages *m = &c->messages;
+    bool answered = last_is(c, "assistant");
+    if (!answered && !last_is(c, "user")) return fnd_fail(err, FND_ERR_USAGE, "there is no message to answer again");
+    fnd_message old = m->list[m->count - 1];
+    m->count -= answered;
+    fnd_status status = answer(c, desc, out, err);
+    if (answered && status == FND_OK) {
+        fnd_free_memory(old.role);
+        fnd_free_memory(old.content);
+    } else if (answered) {
+        m->list[m->count++] = old;
+    }
+    return status;
+}

@@ -1,0 +1,32 @@
+/* generate.h - a generation under way, for those who choose its tokens. */
+#ifndef LM_GENERATE_H
+#define LM_GENERATE_H
+
+#include "base/text.h"
+#include "foundry/generate.h"
+#include "lm/stops.h"
+
+/* Text and tokens of one answer. It knows no session: tokens come from whoever chose them. */
+typedef struct fnd_generator {
+    const fnd_generate_desc *desc;
+    const fnd_tokenizer     *t;
+    fnd_decoder             *decoder;
+    fnd_stops                stops;
+    fnd_text                 text;
+    fnd_generated            out;
+    size_t                   logprob_room;
+    uint64_t                 start_ns;
+} fnd_generator;
+
+FND_USE_RESULT fnd_status fnd_generator_open(fnd_generator *g, const fnd_tokenizer *t, const fnd_generate_desc *desc, fnd_error *err);
+/* One more token; all: its logprobs, if they were asked for. out.ending then says whether it was the last. */
+FND_USE_RESULT fnd_status fnd_generator_take(fnd_generator *g, uint32_t id, const fnd_logprob *all, fnd_error *err);
+/* Nothing more comes: show what was held back. */
+FND_USE_RESULT fnd_status fnd_generator_finish(fnd_generator *g, fnd_error *err);
+/* Frees all but what went to *out; NULL: that too. */
+void fnd_generator_close(fnd_generator *g, fnd_generated *out);
+
+/* How many tokens behind the first `keep` to drop from a context full of `position`; 0: none can be. */
+uint32_t fnd_shift_half(uint32_t position, uint32_t keep);
+
+#endif

@@ -1,0 +1,316 @@
+/* test_cli_chat.c - foundry chat, with lines from a pipe and at a terminal; and what foundry run shares
+ * with it: endings, choices, JSON. */
+#include "base/base.h"
+#include "base/file.h"
+#include "program.h"
+#include "test.h"
+#include "tiny_model.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char not_built[] = "the program is not built beside the tests";
+
+static const char *tiny(void) {
+    static char path[1200];
+    if (!path[0]) {
+        snprintf(path, sizeof path, "%s", program_temp("chat.gguf"));
+        tiny_model_save(path, 512);
+    }
+    return path;
+}
+
+/* Answers of single letters only, so that a line of output is an answer. */
+#define LETTERS "--max-tokens", "6", "--logit-bias", "a=50", "--logit-bias", "b=50", "--logit-bias", "c=50"
+
+static void chat(program_result *r, const char *lines, const char *const *more) {
+    const char *words[40] = { "chat", "--model", tiny(), LETTERS };
+    size_t count = 11;
+    for (size_t i = 0; more && more[i]; i++) words[count++] = more[i];
+    program_run_desc(r, &(program_desc){ .words = words, .input = lines });
+}
+
+/* Line `index` of a text, without its newline. */
+static const char *line_of(const char *text, size_t index) {
+    static char lines[8][128];
+    static unsigned next;
+    char *line = lines[next++ % 8];
+    while (index-- && text) {
+        text = strchr(text, '\n');
+        text += text != NULL;
+    }
+    snprintf(line, sizeof lines[0], "%.*s", text ? (int)strcspn(text, "\n") : 0, text ? text : "");
+    return line;
+}
+
+static size_t lines_in(const char *text) {
+    size_t count = 0;
+    for (; *text; text++) count += *text == '\n';
+    return count;
+}
+
+/* ---- lines from a pipe ---- */
+
+TEST(cli_chat_answers_line_by_line) {
+    NEED(program_there(), not_built);
+    program_result a, b;
+    chat(&a, "hello\n\n  \nand\\\nso on\n/stats\n", NULL);
+    CHECK_MSG(a.exit_code == 0, "%s", a.err);
+    CHECK_MSG(lines_in(a.out) == 2 && strlen(line_of(a.out, 0)) == 6, "%s", a.out);
+    CHECK_HAS(a.err, "tok/s; prompt: ");
+    CHECK_HAS(a.err, "messages: 4; context: ");
+    CHECK_HAS(a.err, "; reused: ");
+    chat(&b, "hello\n/quit\nnever asked\n", (const char *const[]){ "--quiet", NULL });
+    CHECK(b.exit_code == 0 && lines_in(b.out) == 1 && !strstr(b.err, "tok/s"));
+    CHECK_STR(line_of(b.out, 0), line_of(a.out, 0));
+    program_free(&a);
+    program_free(&b);
+}
+
+TEST(cli_chat_undo_and_regen) {
+    NEED(program_there(), not_built);
+    static const char *const warm[] = { "--temperature", "1", "--seed", "4", "--quiet", NULL };
+    program_result a, b;
+    chat(&a, "hello\nmistake\n/undo\n/regen 4\n/regen\n/regen 4\nnext\n", warm);
+    chat(&b, "hello\nnext\n", warm);
+    CHECK_MSG(a.exit_code == 0 && lines_in(a.out) == 6, "%s%s", a.err, a.out);
+    CHECK_STR(line_of(a.out, 2), line_of(a.out, 0)); /* the same seed */
+    CHECK(strcmp(line_of(a.out, 3), line_of(a.out, 0)) != 0);
+    CHECK_STR(line_of(a.out, 4), line_of(a.out, 0));
+    CHECK_STR(line_of(a.out, 5), line_of(b.out, 1)); /* as if nothing had been between */
+    program_free(&a);
+    program_free(&b);
+}
+
+TEST(cli_chat_saves_and_goes_on) {
+    NEED(program_there(), not_built);
+    program_result whole, first, second;
+    char file[1200];
+    snprintf(file, sizeof file, "%s", program_temp("talk.session"));
+    const char *const session[] = { "--session", file, "--system", "be kind", NULL };
+    chat(&whole, "hello\nhow are you?\n", (const char *const[]){ "--system", "be kind", NULL });
+    chat(&first, "hello\n", session);
+    chat(&second, "how are you?\n/stats\n", session);
+    CHECK_MSG(first.exit_code == 0 && second.exit_code == 0, "%s%s", first.err, second.err);
+    CHECK_STR(line_of(first.out, 0), line_of(whole.out, 0));
+    CHECK_STR(line_of(second.out, 0), line_of(whole.out, 1));
+    CHECK_HAS(first.err, "saved 3 messages");
+    CHECK_HAS(second.err, "loaded 3 messages");
+    program_free(&first);
+    program_free(&second);
+    char lines[3000];
+    snprintf(lines, sizeof lines, "one\n/save %s\ntwo\n/clear\n/load %s\ntwo\n", file, file);
+    chat(&first, lines, NULL);
+    CHECK(first.exit_code == 0 && lines_in(first.out) == 3);
+    CHECK_STR(line_of(first.out, 2), line_of(first.out, 1));
+    program_free(&first);
+    program_free(&whole);
+}
+
+TEST(cli_chat_goes_on_after_errors) {
+    NEED(program_there(), not_built);
+    program_result r;
+    chat(&r, "/undu\n/load no-such-file\n/save\n/undo\n/regen\n/regen x\nhello\n/system\n/system be kind\n/system\n/help\n//literal\n", NULL);
+    CHECK_MSG(r.exit_code == 1, "%d", r.exit_code);
+    CHECK(lines_in(r.out) == 2);
+    CHECK_HAS(r.err, "there is no command '/undu'");
+    CHECK_HAS(r.err, "cannot open no-such-file");
+    CHECK_HAS(r.err, "/save needs the name of a file");
+    CHECK_HAS(r.err, "no message to take back");
+    CHECK_HAS(r.err, "no message to answer again");
+    CHECK_HAS(r.err, "/regen needs a seed");
+    CHECK_HAS(r.err, "there is no system message");
+    CHECK_HAS(r.err, "foundry: be kind\n");
+    CHECK_HAS(r.err, "/regen [SEED]");
+    CHECK_HAS(r.err, "6 lines could not be carried out");
+    program_free(&r);
+    chat(&r, "hello world, hello world\nhello, but much more of it\n/clear\nhi\n", (const char *const[]){ "--context", "64", NULL });
+    CHECK_MSG(r.exit_code == 1 && lines_in(r.out) == 2, "%s", r.err);
+    CHECK_HAS(r.err, "the context of 64 leaves no room");
+    program_free(&r);
+    chat(&r, "hello world, hello world\nhello\nhello\nhello\n", (const char *const[]){ "--context", "64", "--context-shift", NULL });
+    CHECK_MSG(r.exit_code == 0 && lines_in(r.out) == 4, "%s", r.err);
+    program_free(&r);
+    PROGRAM_REFUSED(2, "chat needs --model", "chat");
+    CHECK_OK(fnd_file_write(program_temp("text.session"), "some text", 9, &(fnd_error){ 0 }), &(fnd_error){ 0 });
+    chat(&r, "hello\n", (const char *const[]){ "--session", program_temp("text.session"), NULL });
+    program_refused(&r, 1, "is no session file", __FILE__, __LINE__);
+}
+
+/* ---- at a terminal ---- */
+
+typedef struct terminal {
+    int fd;
+    pid_t child;
+    char seen[1 << 16];
+    size_t bytes;
+} terminal;
+
+/* Read until `part` is there, `count` times in all. */
+static bool wait_for(terminal *t, const char *part, size_t count) {
+    for (int tries = 0; tries < 600; tries++) {
+        size_t found = 0;
+        for (const char *p = t->seen; (p = strstr(p, part)); p++) found++;
+        if (found >= count) return true;
+        struct pollfd ready = { .fd = t->fd, .events = POLLIN };
+        if (poll(&ready, 1, 100) <= 0) continue;
+        ssize_t n = read(t->fd, t->seen + t->bytes, sizeof t->seen - 1 - t->bytes);
+        if (n <= 0) break;
+        t->bytes += (size_t)n;
+        t->seen[t->bytes] = '\0';
+        if (t->bytes > sizeof t->seen - 1000) { /* an answer without end: its beginning is enough */
+            memmove(t->seen, t->seen + t->bytes - 4000, 4001);
+            t->bytes = 4000;
+        }
+    }
+    return false;
+}
+
+static void type(terminal *t, const char *text) { CHECK(write(t->fd, text, strlen(text)) == (ssize_t)strlen(text)); }
+
+static int end_of(terminal *t) {
+    int status = 0;
+    for (int tries = 0; tries < 600; tries++) {
+        char rest[4096];
+        struct pollfd ready = { .fd = t->fd, .events = POLLIN };
+        if (poll(&ready, 1, 20) > 0 && read(t->fd, rest, sizeof rest) < 0) usleep(20000); /* the terminal is gone: the program soon */
+        if (waitpid(t->child, &status, WNOHANG) == t->child) return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+    }
+    kill(t->child, SIGKILL);
+    waitpid(t->child, &status, 0);
+    return -1;
+}
+
+static bool terminal_open(terminal *t, const char *const *words) {
+    const struct winsize size = { .ws_row = 24, .ws_col = 100 };
+    *t = (terminal){ .fd = -1 };
+    program_temp("cache");
+    fflush(NULL);
+    t->child = forkpty(&t->fd, NULL, NULL, &size);
+    if (t->child == 0) {
+        setenv("TERM", "dumb", 1);
+        program_become(words);
+    }
+    return t->child > 0;
+}
+
+TEST(cli_chat_at_a_terminal) {
+    NEED(program_there(), not_built);
+    terminal *t = calloc(1, sizeof *t);
+    char history[1200];
+    REQUIRE(t);
+    tiny_model_save(program_temp("endless.gguf"), 1 << 20);
+    snprintf(history, sizeof history, "%s", program_temp("history"));
+    const char *const words[] = { "chat", "--model", program_temp("endless.gguf"), "--logit-bias", "q=60", "--history", history, NULL };
+    if (terminal_open(t, words)) {
+        CHECK_MSG(wait_for(t, "> ", 1), "%s", t->seen);
+        type(t, "helxx\b\blo\n");                             /* edited */
+        CHECK_MSG(wait_for(t, "qqqqqqqq", 1), "%s", t->seen); /* an answer that never ends */
+        type(t, "\003");                                      /* Ctrl-C */
+        CHECK_MSG(wait_for(t, "stopped; the answer so far is kept", 1), "%s", t->seen);
+        CHECK_MSG(wait_for(t, "> ", 1), "%s", t->seen);
+        type(t, "/stats\n");
+        CHECK_MSG(wait_for(t, "messages: 2; context: ", 1), "%s", t->seen);
+        type(t, "half a line\003");
+        CHECK_MSG(wait_for(t, "Ctrl-D ends the conversation", 1), "%s", t->seen);
+        type(t, "\004");
+        CHECK(end_of(t) == 0);
+        close(t->fd);
+        char *lines;
+        size_t bytes;
+        fnd_error err = { 0 };
+        CHECK_OK(fnd_file_read(history, 1 << 16, &lines, &bytes, &err), &err);
+        if (err.status == FND_OK) CHECK_HAS(lines, "hello");
+        free(lines);
+    }
+    free(t);
+}
+
+/* ---- foundry run ---- */
+
+#define RUN(r, ...) program_run(r, (const char *const[]){ "run", "--model", tiny(), "--prompt", "hello", __VA_ARGS__, NULL })
+
+static json_t *parsed(const program_result *r) {
+    json_error_t where;
+    json_t *json = json_loads(r->out, 0, &where);
+    CHECK_MSG(json != NULL, "%s: %.200s%s", where.text, r->out, r->err);
+    return json;
+}
+
+static const char *text_of(const json_t *json, const char *key) {
+    const char *text = json_string_value(json_object_get(json, key));
+    CHECK_MSG(text != NULL, "%s is missing or no text", key);
+    return text ? text : "";
+}
+
+TEST(cli_run_json_tells_all) {
+    NEED(program_there(), not_built);
+    program_result r, plain;
+    RUN(&r, LETTERS, "--json", "--logprobs", "3");
+    RUN(&plain, LETTERS);
+    CHECK_MSG(r.exit_code == 0, "%s", r.err);
+    json_t *all = parsed(&r), *token, *probs = json_object_get(all, "logprobs"), *timings = json_object_get(all, "timings");
+    CHECK_STR(text_of(all, "text"), plain.out);
+    CHECK_STR(text_of(all, "stop_reason"), "max-tokens");
+    CHECK(json_array_size(json_object_get(all, "tokens")) == 6 && json_array_size(probs) == 6 && json_is_null(json_object_get(all, "seed")));
+    CHECK(json_integer_value(json_object_get(all, "prompt_tokens")) > 0 && json_number_value(json_object_get(timings, "answer_tok_s")) > 0);
+    size_t i;
+    json_array_foreach(probs, i, token) {
+        const json_t *top = json_object_get(token, "top");
+        CHECK(json_integer_value(json_object_get(token, "id")) == json_integer_value(json_array_get(json_object_get(all, "tokens"), i)));
+        CHECK(json_array_size(top) == 3 && json_real_value(json_object_get(json_array_get(top, 0), "logprob")) >= json_real_value(json_object_get(token, "logprob")));
+    }
+    json_decref(all);
+    program_free(&r);
+    program_free(&plain);
+    RUN(&r, LETTERS, "--json", "--temperature", "1", "--seed", "12");
+    all = parsed(&r);
+    CHECK(json_integer_value(json_object_get(all, "seed")) == 12 && !json_object_get(all, "logprobs"));
+    json_decref(all);
+    program_free(&r);
+}
+
+TEST(cli_run_stops_and_choices) {
+    NEED(program_there(), not_built);
+    program_result whole, r;
+    RUN(&whole, "--max-tokens", "12", "--logit-bias", "a=50", "--logit-bias", "b=50", "--frequency-penalty", "9");
+    CHECK_MSG(whole.exit_code == 0 && strstr(whole.out, "ab"), "%s%s", whole.out, whole.err);
+    size_t before = whole.out_bytes ? (size_t)(strstr(whole.out, "ab") - whole.out) : 0;
+    RUN(&r, "--max-tokens", "12", "--logit-bias", "97=50", "--logit-bias", "b=50", "--frequency-penalty", "9", "--stop", "nothing", "--stop", "ab", "--json");
+    json_t *all = parsed(&r);
+    CHECK_STR(text_of(all, "stop_reason"), "stop");
+    CHECK(strlen(text_of(all, "text")) == before && strncmp(text_of(all, "text"), whole.out, before) == 0);
+    json_decref(all);
+    program_free(&r);
+    program_free(&whole);
+    RUN(&r, "--max-tokens", "20", "--logit-bias", "a=50", "--logit-bias", "b=49", "--logit-bias", "a=-inf");
+    CHECK_MSG(r.exit_code == 0 && strspn(r.out, "b") == 20, "%s%s", r.out, r.err);
+    program_free(&r);
+    RUN(&r, "--logit-bias", "<|end|>=100", "--json");
+    all = parsed(&r);
+    CHECK_STR(text_of(all, "stop_reason"), "end");
+    CHECK_STR(text_of(all, "text"), "");
+    json_decref(all);
+    program_free(&r);
+    const char *words[] = { "run", "--model", tiny(), "--prompt-file", "-", "--raw", "--context", "64", "--context-shift", "--max-tokens", "90", "--json", NULL };
+    program_run_desc(&r, &(program_desc){ .words = words, .input = "hello world" });
+    all = parsed(&r);
+    CHECK_STR(text_of(all, "stop_reason"), "max-tokens");
+    CHECK(json_integer_value(json_object_get(all, "dropped_tokens")) > 0);
+    json_decref(all);
+    program_free(&r);
+}
+
+TEST(cli_run_refuses_wrong_choices) {
+    NEED(program_there(), not_built);
+    PROGRAM_REFUSED(2, "--logprobs are printed with --json", "run", "--model", "x", "--prompt", "x", "--logprobs", "2");
+    PROGRAM_REFUSED(2, "--stop needs a text", "run", "--model", tiny(), "--prompt", "x", "--stop", "");
+    static const char *const biases[][2] = { { "a", "there is no '='" }, { "a=hot", "X is a number" }, { "a=nan", "X is a number" }, { "a=inf", "X is a number" }, { "=1", "no token before" }, { "xyz=1", "not one token" }, { "270=1", "no such id" } };
+    for (size_t i = 0; i < FND_COUNT(biases); i++) PROGRAM_REFUSED(2, biases[i][1], "run", "--model", tiny(), "--prompt", "x", "--logit-bias", biases[i][0]);
+}

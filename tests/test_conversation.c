@@ -1,0 +1,296 @@
+/* test_conversation.c - text from sessions: stop strings, endings, and conversations. */
+#include "base/base.h"
+#include "foundry/conversation.h"
+#include "lm/stops.h"
+#include "session_bench.h"
+#include "test.h"
+
+#include <stdlib.h>
+
+/* ---- stop strings ---- */
+
+/* Feeds a text in pieces; what comes out, and whether a stop string was met. */
+static bool feed(const char *const *list, size_t count, const char *text, size_t piece, char *out) {
+    fnd_stops s = { .list = list, .count = count };
+    fnd_error err = { 0 };
+    fnd_span got;
+    bool met = false;
+    size_t used = 0, bytes = strlen(text);
+    for (size_t at = 0; at < bytes && !met; at += piece) {
+        CHECK_OK(fnd_stops_push(&s, (fnd_span){ text + at, fnd_min_size(piece, bytes - at) }, &got, &met, &err), &err);
+        memcpy(out + used, got.data, got.bytes);
+        used += got.bytes;
+        for (size_t i = 0; i < count; i++) CHECK(used < strlen(list[i]) || memcmp(out + used - strlen(list[i]), list[i], strlen(list[i])) != 0);
+    }
+    if (!met) {
+        got = fnd_stops_rest(&s);
+        memcpy(out + used, got.data, got.bytes);
+        used += got.bytes;
+    }
+    out[used] = '\0';
+    fnd_stops_free(&s);
+    return met;
+}
+
+TEST(stops_do_not_depend_on_pieces) {
+    static const struct {
+        const char *stops[3], *text, *want;
+        bool met;
+    } cases[] = {
+        { { "END" }, "it is the END of it", "it is the ", true },
+        { { "END" }, "no EN D here EN", "no EN D here EN", false },
+        { { "aab" }, "aaaab", "aa", true },
+        { { "\n\n" }, "one\ntwo\n\nthree", "one\ntwo", true },
+        { { "abcd", "bc" }, "xabcd", "xa", true }, /* the one that is complete first */
+        { { "bcd", "abcd" }, "xabcd", "x", true }, /* of those complete together the longest */
+        { { "User:", "</s>" }, "a</s", "a</s", false },
+        { { "x" }, "x", "", true },
+        { { "\xC3\xA9t\xC3\xA9" }, "l'\xC3\xA9t\xC3\xA9!", "l'", true },
+        { { "never" }, "", "", false },
+    };
+    for (size_t i = 0; i < FND_COUNT(cases); i++) {
+        size_t count = 0;
+        while (count < 3 && cases[i].stops[count]) count++;
+        for (size_t piece = 1; piece < 12; piece++) {
+            char out[64];
+            CHECK_MSG(feed(cases[i].stops, count, cases[i].text, piece, out) == cases[i].met, "case %zu in pieces of %zu", i, piece);
+            CHECK_STR(out, cases[i].want);
+        }
+    }
+}
+
+/* ---- generating ---- */
+
+/* Only letters, so that text and tokens are the same thing. */
+enum { LETTERS = 26 };
+static size_t only_letters(fnd_logit_bias *bias) {
+    size_t count = 0;
+    for (uint32_t id = 0; id < 270; id++) {
+        if (id < 'a' || id >= 'a' + LETTERS) bias[count++] = (fnd_logit_bias){ id, -1000 };
+    }
+    return count;
+}
+
+static fnd_status add_shown(void *ctx, fnd_span text, fnd_error *err) {
+    fnd_text_add(ctx, text.data, text.bytes);
+    return fnd_text_check(ctx, err);
+}
+
+TEST(generate_ends_before_a_stop_string_that_spans_tokens) {
+    session_bench b;
+    fnd_logit_bias bias[270];
+    fnd_generated all, cut;
+    fnd_text shown = { 0 };
+    if (!session_bench_open(&b, NULL)) return;
+    fnd_generate_desc d = { .max_tokens = 40, .sampling = { .bias = bias, .bias_count = only_letters(bias), .temperature = 1, .seed = 3 } };
+    CHECK_OK(fnd_session_prompt(b.s, (uint32_t[]){ 'h', 'i' }, 2, &b.err), &b.err);
+    CHECK_OK(fnd_generate(b.s, &d, &all, &b.err), &b.err);
+    CHECK(all.ending == FND_ENDING_TOKENS && all.ids.count == 40 && all.bytes == 40 && strlen(all.text) == 40);
+    char stop[4] = { 0 };
+    memcpy(stop, all.text + 20, 3);
+    const char *stops[] = { "no such text", stop };
+    size_t met = (size_t)(strstr(all.text, stop) - all.text);
+    d.stops = stops;
+    d.stop_count = 2;
+    d.text = add_shown;
+    d.ctx = &shown;
+    CHECK_OK(fnd_session_prompt(b.s, (uint32_t[]){ 'h', 'i' }, 2, &b.err), &b.err);
+    CHECK_OK(fnd_generate(b.s, &d, &cut, &b.err), &b.err);
+    CHECK(cut.ending == FND_ENDING_STOP && cut.bytes == met && memcmp(cut.text, all.text, met) == 0);
+    CHECK(cut.ids.count == met + 3 && shown.bytes == met && memcmp(shown.data, all.text, met) == 0);
+    stops[0] = "";
+    fnd_generated none;
+    CHECK(fnd_generate(b.s, &d, &none, &b.err) == FND_ERR_USAGE && !none.text);
+    fnd_text_free(&shown);
+    fnd_generated_free(&all);
+    fnd_generated_free(&cut);
+    session_bench_close(&b);
+}
+
+TEST(generate_ends_with_the_model_or_the_context) {
+    session_bench b;
+    fnd_generated g;
+    const fnd_logit_bias end = { 256, 1000 };
+    if (!session_bench_open(&b, &(fnd_session_desc){ .context = 40 })) return;
+    CHECK_OK(fnd_session_prompt(b.s, (uint32_t[]){ 1, 2, 3 }, 3, &b.err), &b.err);
+    CHECK_OK(fnd_generate(b.s, &(fnd_generate_desc){ .sampling = { .bias = &end, .bias_count = 1 } }, &g, &b.err), &b.err);
+    CHECK(g.ending == FND_ENDING_MODEL && g.ids.count == 0 && g.bytes == 0 && g.text[0] == '\0');
+    fnd_generated_free(&g);
+    CHECK_OK(fnd_generate(b.s, &(fnd_generate_desc){ .logprobs = 3 }, &g, &b.err), &b.err);
+    CHECK(g.ending == FND_ENDING_CONTEXT && g.ids.count == 38 && fnd_session_position(b.s) == 40);
+    for (size_t i = 0; i < g.ids.count; i++) { /* greedy: the token is the likeliest */
+        CHECK(g.logprobs[4 * i].id == g.ids.data[i] && g.logprobs[4 * i + 1].id == g.ids.data[i] && g.logprobs[4 * i + 2].logprob <= g.logprobs[4 * i + 1].logprob);
+    }
+    fnd_generated_free(&g);
+    CHECK_OK(fnd_session_prompt(b.s, (uint32_t[]){ 1, 2, 3 }, 3, &b.err), &b.err);
+    CHECK_OK(fnd_generate(b.s, &(fnd_generate_desc){ .max_tokens = 100, .context_shift = true, .keep = 2 }, &g, &b.err), &b.err);
+    CHECK(g.ending == FND_ENDING_TOKENS && g.ids.count == 100 && g.dropped >= 62 && g.dropped % 16 == 0);
+    CHECK(fnd_session_tokens(b.s)[0] == 1 && fnd_session_tokens(b.s)[1] == 2);
+    fnd_generated_free(&g);
+    session_bench_close(&b);
+}
+
+/* ---- conversations ---- */
+
+typedef struct talk {
+    session_bench b;
+    fnd_conversation *c;
+    fnd_logit_bias bias[270];
+    fnd_generate_desc desc;
+    char said[8][64]; /* answers */
+    size_t count;
+    fnd_generated last; /* its memory is gone */
+} talk;
+
+static bool talk_open(talk *t, uint32_t context, bool shift) {
+    *t = (talk){ .count = 0 };
+    if (!session_bench_open(&t->b, &(fnd_session_desc){ .context = context })) return false;
+    t->desc = (fnd_generate_desc){ .max_tokens = 12, .sampling = { .bias = t->bias, .bias_count = only_letters(t->bias), .temperature = 1, .seed = 9 } };
+    CHECK_OK(fnd_conversation_open(t->b.s, &(fnd_conversation_desc){ .system = "be kind", .context_shift = shift, .keep = 10 }, &t->c, &t->b.err), &t->b.err);
+    return t->c != NULL;
+}
+
+static void talk_close(talk *t) {
+    fnd_conversation_close(t->c);
+    session_bench_close(&t->b);
+}
+
+static const char *keep_answer(talk *t, fnd_status status, fnd_generated *g) {
+    CHECK_MSG(status == FND_OK, "%s", t->b.err.text);
+    char *said = t->said[t->count++ % 8];
+    snprintf(said, sizeof t->said[0], "%s", g->text ? g->text : "");
+    t->last = *g;
+    fnd_generated_free(g);
+    return said;
+}
+
+static const char *ask(talk *t, const char *text) {
+    fnd_generated g;
+    fnd_status status = fnd_conversation_ask(t->c, text, 0, &t->desc, &g, &t->b.err);
+    return keep_answer(t, status, &g);
+}
+
+static const char *again(talk *t) {
+    fnd_generated g;
+    fnd_status status = fnd_conversation_answer_again(t->c, &t->desc, &g, &t->b.err);
+    return keep_answer(t, status, &g);
+}
+
+TEST(conversation_computes_only_what_is_new) {
+    talk t;
+    if (!talk_open(&t, 0, false)) return;
+    ask(&t, "hello there");
+    CHECK(t.last.prompt_reused == 0 && t.last.prompt_tokens > 20);
+    uint32_t first = t.last.prompt_tokens;
+    ask(&t, "and now?");
+    /* the first prompt and its answer, but for the answer's last token, which was not evaluated */
+    CHECK_MSG(t.last.prompt_reused == first + 11, "%u of %u reused", t.last.prompt_reused, t.last.prompt_tokens);
+    CHECK(fnd_conversation_count(t.c) == 5);
+    CHECK_STR(fnd_conversation_message(t.c, 0).role, "system");
+    CHECK_STR(fnd_conversation_message(t.c, 3).content, "and now?");
+    CHECK_STR(fnd_conversation_message(t.c, 4).content, t.said[1]);
+    talk_close(&t);
+}
+
+TEST(conversation_answers_again_with_the_same_seed_alike) {
+    talk t;
+    if (!talk_open(&t, 0, false)) return;
+    const char *first = ask(&t, "hello");
+    const char *second = again(&t);
+    CHECK_STR(second, first);
+    CHECK(t.last.prompt_reused == t.last.prompt_tokens && fnd_conversation_count(t.c) == 3);
+    t.desc.sampling.seed = 10;
+    CHECK(strcmp(again(&t), first) != 0);
+    talk_close(&t);
+}
+
+TEST(conversation_undone_is_as_if_it_had_not_been) {
+    talk t, fresh;
+    if (!talk_open(&t, 0, false)) return;
+    if (talk_open(&fresh, 0, false)) {
+        ask(&t, "hello");
+        ask(&t, "a detour");
+        CHECK_OK(fnd_conversation_undo(t.c, &t.b.err), &t.b.err);
+        CHECK(fnd_conversation_count(t.c) == 3);
+        ask(&fresh, "hello");
+        CHECK_STR(ask(&t, "straight on"), ask(&fresh, "straight on"));
+        fnd_conversation_clear(t.c);
+        CHECK(fnd_conversation_count(t.c) == 1);
+        CHECK(fnd_conversation_undo(t.c, &t.b.err) == FND_ERR_USAGE);
+        talk_close(&fresh);
+    }
+    talk_close(&t);
+}
+
+TEST(conversation_saved_and_loaded_goes_on_alike) {
+    talk t, other;
+    fnd_generated g;
+    if (!talk_open(&t, 0, false)) return;
+    ask(&t, "hello \xff\xfe there");
+    CHECK_STR(fnd_conversation_message(t.c, 1).content, "hello \xEF\xBF\xBD\xEF\xBF\xBD there");
+    CHECK_OK(fnd_conversation_save(t.c, session_temp("talk.session"), &t.b.err), &t.b.err);
+    if (talk_open(&other, 0, false)) {
+        ask(&other, "something else");
+        CHECK_OK(fnd_conversation_load(other.c, session_temp("talk.session"), &other.b.err), &other.b.err);
+        CHECK(fnd_conversation_count(other.c) == 3);
+        CHECK_STR(ask(&other, "go on"), ask(&t, "go on"));
+        CHECK(other.last.prompt_reused == t.last.prompt_reused);
+        /* a session without a conversation, and none at all */
+        CHECK_OK(fnd_session_save(t.b.s, session_temp("bare.session"), (fnd_span){ "{]", 2 }, &t.b.err), &t.b.err);
+        CHECK(fnd_conversation_load(other.c, session_temp("bare.session"), &other.b.err) == FND_ERR_FORMAT);
+        CHECK_HAS(other.b.err.text, "no conversation");
+        CHECK(fnd_conversation_count(other.c) == 5);
+        other.b.err = (fnd_error){ 0 };
+        CHECK_OK(fnd_conversation_answer_again(other.c, &other.desc, &g, &other.b.err), &other.b.err);
+        fnd_generated_free(&g);
+        talk_close(&other);
+    }
+    talk_close(&t);
+}
+
+TEST(conversation_notes_nested_deep_are_refused) {
+    talk t;
+    static char deep[60000];
+    if (!talk_open(&t, 0, false)) return;
+    memset(deep, '[', sizeof deep);
+    CHECK_OK(fnd_session_save(t.b.s, session_temp("deep.session"), (fnd_span){ deep, sizeof deep }, &t.b.err), &t.b.err);
+    CHECK(fnd_conversation_load(t.c, session_temp("deep.session"), &t.b.err) == FND_ERR_FORMAT);
+    talk_close(&t);
+}
+
+TEST(conversation_ends_clearly_or_shifts) {
+    talk t;
+    fnd_generated g;
+    char long_text[200];
+    memset(long_text, 'x', sizeof long_text - 1);
+    long_text[sizeof long_text - 1] = '\0';
+    if (!talk_open(&t, 100, false)) return;
+    ask(&t, "hello");
+    CHECK(fnd_conversation_ask(t.c, long_text, 0, &t.desc, &g, &t.b.err) == FND_ERR_LIMIT && !g.text);
+    CHECK_HAS(t.b.err.text, "the context of 100 leaves no room");
+    CHECK(fnd_conversation_count(t.c) == 3); /* the message is not part of it */
+    t.b.err = (fnd_error){ 0 };
+    talk_close(&t);
+    if (!talk_open(&t, 100, true)) return;
+    for (int i = 0; i < 12; i++) {
+        ask(&t, "and what then?");
+        CHECK(t.last.ending == FND_ENDING_TOKENS);
+        if (i > 4) CHECK_MSG(t.last.prompt_tokens - t.last.prompt_reused < 45, "turn %d computes %u of %u tokens", i, t.last.prompt_tokens - t.last.prompt_reused, t.last.prompt_tokens);
+    }
+    CHECK(fnd_conversation_count(t.c) == 25);
+    talk_close(&t);
+}
+
+TEST(conversation_cancelled_keeps_what_was_said) {
+    talk t;
+    volatile bool enough = true;
+    if (!talk_open(&t, 0, false)) return;
+    t.desc.cancel = &enough;
+    const char *partial = ask(&t, "hello");
+    CHECK(t.last.ending == FND_ENDING_CANCELLED && strlen(partial) == 1);
+    CHECK_STR(fnd_conversation_message(t.c, 2).content, partial);
+    enough = false;
+    ask(&t, "go on");
+    CHECK(t.last.ending == FND_ENDING_TOKENS && fnd_conversation_count(t.c) == 5);
+    talk_close(&t);
+}
