@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/process.h"
 #include "test.h"
+#include "tiny_model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,25 @@ TEST(examples_generate_text) {
     check_run((const char *[]){ beside("examples/generate"), model, "The capital of France is", NULL }, " Paris");
 }
 
+TEST(examples_chat_answers_lines) {
+    char cache[FND_PROCESS_PATH_BYTES], model[FND_PROCESS_PATH_BYTES + 16];
+    fnd_text output = { 0 };
+    fnd_error err = { 0 };
+    int code = -1;
+    NEED(in_project(), IN_PROJECT);
+    CHECK_OK(fnd_process_temp_dir(cache, &err), &err);
+    snprintf(model, sizeof model, "%s/tiny.gguf", cache);
+    tiny_model_save(model, 512);
+    setenv("FOUNDRY_CACHE_DIR", cache, 1);
+    CHECK_OK(fnd_process_run((const char *[]){ beside("examples/chat"), model, "be kind", NULL }, "hello\nworld\n\n", 0, &output, &code, &err), &err);
+    CHECK_MSG(code == 0, "%s", fnd_text_get(&output));
+    CHECK_HAS(fnd_text_get(&output), "tokens of the prompt, 0 of them known; 64 in");
+    CHECK_HAS(fnd_text_get(&output), "of them known");
+    fnd_text_free(&output);
+    unsetenv("FOUNDRY_CACHE_DIR");
+    fnd_process_remove_dir(cache);
+}
+
 TEST(examples_fail_with_one_sentence) {
     NEED(in_project(), IN_PROJECT);
     fnd_text output = { 0 };
@@ -107,6 +127,7 @@ TEST(examples_are_short) {
     NEED(in_project(), IN_PROJECT);
     CHECK(lines_of("examples/fused_kernel.c") < 60);
     CHECK(lines_of("examples/generate.c") < 40);
+    CHECK(lines_of("examples/chat.c") < 80);
 }
 
 #if defined(__has_feature)
