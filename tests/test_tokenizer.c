@@ -181,24 +181,11 @@ TEST(tokenizer_long_words_merge_like_short_ones) {
     REQUIRE(t);
     uint32_t state = 3;
     for (int round = 0; round < 200; round++) {
-        char word[64], longer[64 * 8];
+        char word[64];
         size_t n = 40 + noise(&state) % 24;
         for (size_t i = 0; i < n; i++) word[i] = "hela"[noise(&state) % 4];
-        for (size_t i = 0; i < 8; i++) memcpy(longer + i * n, word, n);
-        /* "." merges with nothing, but keeps the letters of the qwen2 pieces apart; here use letters
-         * that never merge instead: "z" between the copies keeps them one piece. */
-        for (size_t i = 1; i < 8; i++) longer[i * n - 1] = 'z';
-        word[n - 1] = 'z';
-        fnd_ids one = { 0 }, eight = { 0 };
-        fnd_error err = { 0 };
-        CHECK_OK(fnd_tokenize(t, word, n, 0, &one, &err), &err);
-        longer[8 * n - 1] = 'z';
-        CHECK_OK(fnd_tokenize(t, longer, 8 * n, 0, &eight, &err), &err);
-        bool same = eight.count == 8 * one.count;
-        for (size_t i = 0; same && i < eight.count; i++) same = eight.data[i] == one.data[i % one.count];
-        CHECK(same);
-        fnd_ids_free(&one);
-        fnd_ids_free(&eight);
+        word[n - 1] = 'z'; /* merges with nothing, but keeps eight words one piece */
+        check_eight_words(t, word, n);
     }
     fnd_tokenizer_close(t);
 }
@@ -228,9 +215,9 @@ static double steps_of(const fnd_tokenizer *t, char letter, size_t bytes, size_t
 static void check_steps(const fnd_tokenizer *t, const char *letters) {
     for (; *letters; letters++) {
         size_t few, many;
-        double less = steps_of(t, *letters, 40000, &few), more = steps_of(t, *letters, 320000, &many);
+        double less = steps_of(t, *letters, 25000, &few), more = steps_of(t, *letters, 200000, &many);
         CHECK_MSG(more <= 11 * less + 100, "letter 0x%02x: %.0f and %.0f steps", (unsigned char)*letters, less, more);
-        CHECK_MSG(more < 40.0 * 320000, "letter 0x%02x: %.0f steps", (unsigned char)*letters, more);
+        CHECK_MSG(more < 40.0 * 200000, "letter 0x%02x: %.0f steps", (unsigned char)*letters, more);
         CHECK_MSG(many >= 7 * few && many <= 9 * few, "letter 0x%02x: %zu and %zu ids", (unsigned char)*letters, few, many);
     }
 }
@@ -257,7 +244,7 @@ TEST(tokenizer_takes_n_log_n_steps_for_one_letter) {
  * another would take minutes. */
 TEST(tokenizer_splits_long_runs_once) {
     static const char *const runs[][2] = { { " ", "5" }, { " ", "x" }, { "\t", "\xE4\xB8\x80" }, { "\n", " " }, { "A", "1" }, { "a", "'" }, { "1", "a" }, { ".", "\n" }, { "\xCC\x81", "." }, { "\xE4\xB8\x80", "a" }, { "'", "s" } };
-    enum { BYTES = 200000 };
+    enum { BYTES = 100000 };
     const fnd_pretokenizer *kind;
     char *text = fnd_alloc_zeroed(BYTES + 8, 1);
     REQUIRE(text);
@@ -517,37 +504,7 @@ TEST(tokenizer_refuses_missing_and_mistyped_keys) {
 TEST(tokenizer_survives_failed_allocations) {
     gguf_writer w = { 0 };
     gguf_add_byte_tokenizer(&w, "smollm");
-    size_t bytes;
-    uint8_t *file = gguf_finish(&w, &bytes);
-    gguf_free(&w);
-    fnd_gguf *g = NULL;
-    fnd_error err = { 0 };
-    CHECK_OK(fnd_gguf_open_memory(file, bytes, "test.gguf", 0, &g, &err), &err);
-    REQUIRE(g);
-    char long_text[200]; /* too long for the short way */
-    memset(long_text, 'a', sizeof long_text);
-    fnd_status status = FND_ERR_MEMORY;
-    int n = 1;
-    for (; status != FND_OK && n < 500; n++) {
-        fnd_tokenizer *t = NULL;
-        fnd_decoder *d = NULL;
-        fnd_ids ids = { 0 };
-        char *text = NULL;
-        size_t text_bytes;
-        err = (fnd_error){ 0 };
-        fnd_memory_fail_after((uint64_t)n);
-        status = fnd_tokenizer_open(g, &t, &err);
-        if (status == FND_OK) status = fnd_tokenize(t, long_text, sizeof long_text, 0, &ids, &err);
-        if (status == FND_OK) status = fnd_detokenize(t, ids.data, ids.count, &text, &text_bytes, &err);
-        if (status == FND_OK) status = fnd_decoder_open(t, 0, &d, &err);
-        fnd_memory_fail_after(0);
-        CHECK_MSG(status == FND_OK || status == FND_ERR_MEMORY, "allocation %d: %s", n, err.text);
-        fnd_decoder_close(d);
-        fnd_text_release(text);
-        fnd_ids_free(&ids);
-        fnd_tokenizer_close(t);
-    }
-    CHECK(status == FND_OK && n > 15);
-    fnd_gguf_close(g);
-    fnd_free_memory(file);
+    check_failed_allocations(&w);
+    gguf_add_byte_tokenizer(&w, "llama-bpe"); /* looks whole words up */
+    check_failed_allocations(&w);
 }

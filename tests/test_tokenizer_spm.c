@@ -178,20 +178,11 @@ TEST(tokenizer_spm_long_texts_merge_like_short_ones) {
     REQUIRE(t);
     uint32_t state = 3;
     for (int round = 0; round < 200; round++) {
-        char word[64], longer[64 * 8];
-        size_t n = 40 + noise(&state) % 20;
+        char word[64];
+        size_t n = 40 + noise(&state) % 24;
         for (size_t i = 0; i < n; i++) word[i] = "the an d"[noise(&state) % 8];
         word[n - 1] = '\x01';
-        for (size_t i = 0; i < 8; i++) memcpy(longer + i * n, word, n);
-        fnd_ids one = { 0 }, eight = { 0 };
-        fnd_error err = { 0 };
-        CHECK_OK(fnd_tokenize(t, word, n, 0, &one, &err), &err);
-        CHECK_OK(fnd_tokenize(t, longer, 8 * n, 0, &eight, &err), &err);
-        bool same = eight.count == 8 * one.count;
-        for (size_t i = 0; same && i < eight.count; i++) same = eight.data[i] == one.data[i % one.count];
-        CHECK(same);
-        fnd_ids_free(&one);
-        fnd_ids_free(&eight);
+        check_eight_words(t, word, n);
     }
     fnd_tokenizer_close(t);
 }
@@ -321,30 +312,5 @@ TEST(tokenizer_spm_survives_failed_allocations) {
     gguf_writer w = { 0 };
     add_small(&w, &animals);
     gguf_add_str(&w, "general.architecture", "phi3");
-    size_t bytes;
-    uint8_t *file = gguf_finish(&w, &bytes);
-    gguf_free(&w);
-    fnd_gguf *g = NULL;
-    fnd_error err = { 0 };
-    CHECK_OK(fnd_gguf_open_memory(file, bytes, "test.gguf", 0, &g, &err), &err);
-    REQUIRE(g);
-    char long_text[200];
-    memset(long_text, 'a', sizeof long_text);
-    fnd_status status = FND_ERR_MEMORY;
-    int n = 1;
-    for (; status != FND_OK && n < 500; n++) {
-        fnd_tokenizer *t = NULL;
-        fnd_ids ids = { 0 };
-        err = (fnd_error){ 0 };
-        fnd_memory_fail_after((uint64_t)n);
-        status = fnd_tokenizer_open(g, &t, &err);
-        if (status == FND_OK) status = fnd_tokenize(t, long_text, sizeof long_text, 0, &ids, &err);
-        fnd_memory_fail_after(0);
-        CHECK_MSG(status == FND_OK || status == FND_ERR_MEMORY, "allocation %d: %s", n, err.text);
-        fnd_ids_free(&ids);
-        fnd_tokenizer_close(t);
-    }
-    CHECK(status == FND_OK && n > 15);
-    fnd_gguf_close(g);
-    fnd_free_memory(file);
+    check_failed_allocations(&w);
 }

@@ -139,6 +139,59 @@ void check_round_trip(const fnd_tokenizer *t, const char *text, size_t bytes, un
     fnd_ids_free(&ids);
 }
 
+void check_eight_words(const fnd_tokenizer *t, const char *word, size_t bytes) {
+    char eight[8 * 64];
+    fnd_ids one = { 0 }, ids = { 0 };
+    fnd_error err = { 0 };
+    for (size_t i = 0; i < 8; i++) memcpy(eight + i * bytes, word, bytes);
+    CHECK_OK(fnd_tokenize(t, word, bytes, 0, &one, &err), &err);
+    CHECK_OK(fnd_tokenize(t, eight, 8 * bytes, 0, &ids, &err), &err);
+    bool same = ids.count == 8 * one.count;
+    for (size_t i = 0; same && i < ids.count; i++) same = ids.data[i] == one.data[i % one.count];
+    CHECK_MSG(same, "\"%.*s\" eight times has other ids", (int)bytes, word);
+    fnd_ids_free(&one);
+    fnd_ids_free(&ids);
+}
+
+static fnd_status use_all(const fnd_gguf *g, fnd_error *err) {
+    fnd_tokenizer *t = NULL;
+    fnd_decoder *d = NULL;
+    fnd_ids ids = { 0 };
+    char *text = NULL, long_text[200]; /* too long for the short way */
+    size_t bytes;
+    memset(long_text, 'a', sizeof long_text);
+    fnd_status status = fnd_tokenizer_open(g, &t, err);
+    if (status == FND_OK) status = fnd_tokenize(t, long_text, sizeof long_text, 0, &ids, err);
+    if (status == FND_OK) status = fnd_detokenize(t, ids.data, ids.count, &text, &bytes, err);
+    if (status == FND_OK) status = fnd_decoder_open(t, 0, &d, err);
+    fnd_decoder_close(d);
+    fnd_text_release(text);
+    fnd_ids_free(&ids);
+    fnd_tokenizer_close(t);
+    return status;
+}
+
+void check_failed_allocations(gguf_writer *w) {
+    size_t bytes;
+    uint8_t *file = gguf_finish(w, &bytes);
+    fnd_gguf *g = NULL;
+    fnd_error err = { 0 };
+    gguf_free(w);
+    CHECK_OK(fnd_gguf_open_memory(file, bytes, "test.gguf", 0, &g, &err), &err);
+    fnd_status status = FND_ERR_MEMORY;
+    int n = 1;
+    for (; g && status != FND_OK && n < 500; n++) {
+        err = (fnd_error){ 0 };
+        fnd_memory_fail_after((uint64_t)n);
+        status = use_all(g, &err);
+        fnd_memory_fail_after(0);
+        CHECK_MSG(status == FND_OK || status == FND_ERR_MEMORY, "allocation %d: %s", n, err.text);
+    }
+    CHECK(status == FND_OK && n > 15);
+    fnd_gguf_close(g);
+    fnd_free_memory(file);
+}
+
 uint32_t noise(uint32_t *state) { return *state = *state * 1664525u + 1013904223u, *state >> 8; }
 
 size_t noise_text(uint32_t *state, char *text, size_t room) {

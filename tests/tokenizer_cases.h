@@ -30,6 +30,12 @@ void ids_digest(const fnd_ids *ids, char out[64]);
 /* A text comes back byte for byte, from fnd_detokenize and, if it is UTF-8, from a decoder. */
 void check_round_trip(const fnd_tokenizer *t, const char *text, size_t bytes, unsigned flags);
 
+/* A text of eight words has eight times the ids of one; the word ends in what merges with nothing. At
+ * most 64 bytes: one is short enough to be searched, eight take the heap. */
+void check_eight_words(const fnd_tokenizer *t, const char *word, size_t bytes);
+/* Opens the tokenizer, tokenizes and decodes, with each allocation failing in turn. Frees the writer. */
+void check_failed_allocations(gguf_writer *w);
+
 /* Deterministic noise; text of random bytes, characters, white space and words: at most room - 4 bytes. */
 uint32_t noise(uint32_t *state);
 size_t noise_text(uint32_t *state, char *text, size_t room);
