@@ -138,9 +138,17 @@ check-fuzz: | setup-checks
 everything: all $(ROOT)/tests
 
 ## kernels: compose every kernel for every machine; compile with every compiler found here; check strictly for Metal; only=metal
+## kernels user=FOLDER: the same with the kernels and policies that the texts in this folder of yours declare (docs/kernels.md)
+user ?=
 kernels: | setup-checks
 	+@$(BUILD) $(ROOT)/kernels_check
+ifneq ($(user),)
+	@$(ROOT)/kernels_check --user '$(user)' $(ROOT)/kernels-user $(only)
+else
 	@$(ROOT)/kernels_check $(ROOT)/kernels $(only)
+	@echo 'the examples, as kernels of a user:'
+	@$(ROOT)/kernels_check --user examples $(ROOT)/kernels-user $(only)
+endif
 ## snapshots: write tests/snapshots anew, the composed texts of the shipped kernels
 snapshots: setup
 	+@$(BUILD) $(ROOT)/tests

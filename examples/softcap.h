@@ -12,4 +12,7 @@ FND_INLINE fnd_val softcap(fnd_val v, fnd_at at, f32 cap) {
     (void)at;
     return fnd_val_splat(cap) * fnd_val_tanh(v * fnd_val_splat(1.0f / cap));
 }
+
+/* A kernel may be declared in the text too, instead of in C: fnd_kernel_get(f, "capped", ...). */
+FND_COMPOUND(capped, "rows | dot | bias | softcap | store", "y = cap * tanh((W x + bias) / cap)")
 #endif

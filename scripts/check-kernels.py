@@ -175,7 +175,7 @@ class Text:
         code, i = self.code, 0
         while i < len(code):
             text = code[i].text
-            if depth == 0 and text in ("FND_STAGE", "FND_POLICY"):  # declarations for the composer, with no ; behind
+            if depth == 0 and text in ("FND_STAGE", "FND_POLICY", "FND_COMPOUND"):  # declarations for the composer, with no ; behind
                 while i + 1 < len(code) and code[i].text != ")":
                     i += 1
                 start = i + 1

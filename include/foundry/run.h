@@ -25,7 +25,7 @@ typedef struct fnd_program     fnd_program;
 
 /* ---- kernels -------------------------------------------------------------------------------- */
 
-/* A shipped kernel by name; the same object each time. */
+/* A kernel by name: shipped, made before, or declared in a text of yours; the same object each time. */
 FND_USE_RESULT fnd_status fnd_kernel_get(foundry *f, const char *name, fnd_kernel **out, fnd_error *err);
 /* Compose a kernel from stages. A name that is shipped, or made before, with other stages is refused. */
 FND_USE_RESULT fnd_status fnd_kernel_make(foundry *f, const fnd_kernel_desc *desc, fnd_kernel **out, fnd_error *err);
@@ -35,12 +35,13 @@ FND_USE_RESULT fnd_status fnd_kernel_make_gemv(foundry *f, const fnd_gemv_desc *
  * here. Belongs to the foundry; making the same again gives the same object. */
 FND_USE_RESULT fnd_status fnd_conditional_make(foundry *f, const fnd_conditional_desc *desc, fnd_conditional **out, fnd_error *err);
 
-/* Add stages and policies of your own (docs/kernels.md): a text under the path that other texts
- * include it by, or a file. Before the first kernel that uses them. The same path again is that file anew;
+/* Add stages, policies and kernels of your own (docs/kernels.md): a text under the path that other texts
+ * include it by, a file, or every *.h file in a folder under its path from there. Before the first kernel that uses them. The same path again is that file anew;
  * a path, stage or policy that is shipped, or declared in another file, is refused: shipped texts are
  * replaced from a folder only (fnd_desc.kernel_dir). */
 FND_USE_RESULT fnd_status fnd_register_text(foundry *f, const char *path, const char *text, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_register_file(foundry *f, const char *path, const char *file, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_register_folder(foundry *f, const char *folder, fnd_error *err);
 
 /* ---- binding -------------------------------------------------------------------------------- */
 

@@ -1,7 +1,8 @@
-/* catalog.c - reading FND_STAGE, FND_POLICY and argument lists out of kernel texts. */
+/* catalog.c - reading FND_STAGE, FND_POLICY, FND_COMPOUND and argument lists out of kernel texts. */
 #include "compose/catalog.h"
 #include "base/base.h"
 #include "base/memory.h"
+#include "compose/shipped.h"
 #include "tensor/format_custom.h"
 
 #include <ctype.h>
@@ -9,6 +10,7 @@
 
 enum { MAX_STAGES = 256,
        MAX_POLICIES = 96,
+       MAX_KERNELS = 256,
        MAX_FIELDS = 8,
        FIELD_BYTES = 512 };
 
@@ -18,6 +20,8 @@ struct fnd_catalog {
     size_t stage_count;
     fnd_policy *policies[MAX_POLICIES];
     size_t policy_count;
+    fnd_declared_kernel *kernels[MAX_KERNELS];
+    size_t kernel_count;
     size_t shipped_stages, shipped_policies; /* the first of them */
     void **replaced;                         /* declared anew; kernels made before may still refer to them */
     size_t replaced_count;
@@ -362,13 +366,64 @@ static fnd_status add_policy(fnd_catalog *c, const place *in, const char *at, co
     return status;
 }
 
+/* "rows | dot q | store q" into stages; the words stay in k->words. */
+static fnd_status read_stages(const place *in, const char *at, fnd_declared_kernel *k, fnd_error *err) {
+    uint32_t count = 0;
+    char *rest = k->words;
+    for (char *step; (step = strsep(&rest, "|"));) {
+        char *stage = NULL, *head = NULL, *more = NULL, *next = NULL;
+        stage = strtok_r(step, " ", &next);
+        if (stage) head = strtok_r(NULL, " ", &next);
+        if (head) more = strtok_r(NULL, " ", &next);
+        if (!stage || more) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: kernel %s: between bars stands a stage, or a stage and its head: \"rows | dot q | store q\"", in->path, line_of(in, at), k->name);
+        if (count + 1 == FND_MAX_STAGES) return fnd_fail(err, FND_ERR_LIMIT, "%s:%d: kernel %s has more than %d stages", in->path, line_of(in, at), k->name, FND_MAX_STAGES - 1);
+        k->desc.stages[count++] = (fnd_stage_use){ stage, head };
+    }
+    return FND_OK;
+}
+
+static fnd_status read_kernel(const place *in, const char *at, const fields *f, fnd_declared_kernel *k, fnd_error *err) {
+    int line = line_of(in, at);
+    if (f->count != 3) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: a kernel is FND_COMPOUND(name, \"stages\", \"doc\"), not %u fields", in->path, line, f->count);
+    FND_TRY(copy_name(in, at, k->name, sizeof k->name, f->text[0], err));
+    FND_TRY(copy_name(in, at, k->words, sizeof k->words, f->text[1], err));
+    FND_TRY(copy_name(in, at, k->declared_in, sizeof k->declared_in, in->path, err));
+    snprintf(k->doc, sizeof k->doc, "%.*s", (int)sizeof k->doc - 1, f->text[2]);
+    k->desc.name = k->name;
+    if (!fnd_expr_is_name(k->name)) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: \"%s\" is not a name", in->path, line, k->name);
+    for (size_t i = 0; i < fnd_shipped_count(); i++) {
+        if (strcmp(fnd_shipped_name(i), k->name) == 0) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: kernel %s is shipped with Foundry: give yours another name", in->path, line, k->name);
+    }
+    return read_stages(in, at, k, err);
+}
+
+/* Its stages may be declared later, so they are looked up when it is composed. */
+static fnd_status add_kernel(fnd_catalog *c, const place *in, const char *at, const fields *f, fnd_error *err) {
+    fnd_declared_kernel *kernel = fnd_alloc_zeroed(1, sizeof *kernel);
+    if (!kernel) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for kernel %s", f->text[0]);
+    fnd_status status = read_kernel(in, at, f, kernel, err);
+    size_t i = 0;
+    while (i < c->kernel_count && strcmp(c->kernels[i]->name, kernel->name) != 0) i++;
+    bool anew = i < c->kernel_count;
+    if (status == FND_OK && anew) status = check_anew(in, at, "kernel", kernel->name, c->kernels[i]->declared_in, false, err);
+    if (status == FND_OK && i == MAX_KERNELS) status = fnd_fail(err, FND_ERR_LIMIT, "more than %d declared kernels", MAX_KERNELS);
+    if (status == FND_OK && anew) status = replace(c, c->kernels[i], err);
+    if (status != FND_OK) {
+        fnd_free_memory(kernel);
+        return status;
+    }
+    c->kernels[i] = kernel;
+    c->kernel_count += !anew;
+    return FND_OK;
+}
+
 /* Read every declaration of one file. A declaration begins a line. */
 static fnd_status scan(fnd_catalog *c, const fnd_source *source, fnd_error *err) {
     place in = { source->path, source->text };
     static const struct {
         const char *word;
         fnd_status (*add)(fnd_catalog *, const place *, const char *, const fields *, fnd_error *);
-    } declarations[] = { { "FND_POLICY(", add_policy }, { "FND_STAGE(", add_stage } };
+    } declarations[] = { { "FND_POLICY(", add_policy }, { "FND_STAGE(", add_stage }, { "FND_COMPOUND(", add_kernel } };
     for (const char *line = source->text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
         for (size_t d = 0; d < FND_COUNT(declarations); d++) {
             size_t length = strlen(declarations[d].word);
@@ -412,20 +467,31 @@ void fnd_catalog_close(fnd_catalog *c) {
     if (!c) return;
     for (size_t i = 0; i < c->stage_count; i++) fnd_free_memory(c->stages[i]);
     for (size_t i = 0; i < c->policy_count; i++) fnd_free_memory(c->policies[i]);
+    for (size_t i = 0; i < c->kernel_count; i++) fnd_free_memory(c->kernels[i]);
     for (size_t i = 0; i < c->replaced_count; i++) fnd_free_memory(c->replaced[i]);
     fnd_free_memory(c->replaced);
     fnd_sources_close(c->sources);
     fnd_free_memory(c);
 }
 
-fnd_status fnd_catalog_add(fnd_catalog *c, const char *path, const char *text, fnd_error *err) {
-    const char *shipped = fnd_sources_shipped(path);
-    if (shipped) {
-        return fnd_fail(err, FND_ERR_COMPOSE, "%s would take the place of %s, which is shipped with Foundry: register yours under another path, or put it into a folder of kernel texts (--kernel-dir)", path, shipped);
+fnd_status fnd_catalog_add_texts(fnd_catalog *c, const fnd_source *texts, size_t count, fnd_error *err) {
+    for (size_t i = 0; i < count; i++) {
+        const char *path = texts[i].path, *shipped = fnd_sources_shipped(path);
+        if (shipped) {
+            return fnd_fail(err, FND_ERR_COMPOSE, "%s would take the place of %s, which is shipped with Foundry: register yours under another path, or put it into a folder of kernel texts (--kernel-dir)", path, shipped);
+        }
     }
-    FND_TRY(fnd_sources_add(c->sources, path, text, err));
-    const fnd_source *source = fnd_sources_find(c->sources, path, "");
-    return source && is_portable(path) ? scan(c, source, err) : FND_OK;
+    for (size_t i = 0; i < count; i++) FND_TRY(fnd_sources_add(c->sources, texts[i].path, texts[i].text, err));
+    for (size_t i = 0; i < count; i++) {
+        const fnd_source *source = is_portable(texts[i].path) ? fnd_sources_find(c->sources, texts[i].path, "") : NULL;
+        if (source) FND_TRY(scan(c, source, err));
+    }
+    return FND_OK;
+}
+
+fnd_status fnd_catalog_add(fnd_catalog *c, const char *path, const char *text, fnd_error *err) {
+    const fnd_source one = { .path = (char *)(uintptr_t)path, .text = (char *)(uintptr_t)text }; /* only read */
+    return fnd_catalog_add_texts(c, &one, 1, err);
 }
 
 fnd_sources *fnd_catalog_sources(fnd_catalog *c) { return c->sources; }
@@ -446,3 +512,11 @@ size_t fnd_catalog_stage_count(const fnd_catalog *c) { return c->stage_count; }
 const fnd_stage *fnd_catalog_stage_at(const fnd_catalog *c, size_t index) { return c->stages[index]; }
 size_t fnd_catalog_policy_count(const fnd_catalog *c) { return c->policy_count; }
 const fnd_policy *fnd_catalog_policy_at(const fnd_catalog *c, size_t index) { return c->policies[index]; }
+const fnd_declared_kernel *fnd_catalog_kernel(const fnd_catalog *c, const char *name) {
+    for (size_t i = 0; i < c->kernel_count; i++) {
+        if (strcmp(c->kernels[i]->name, name) == 0) return c->kernels[i];
+    }
+    return NULL;
+}
+size_t fnd_catalog_kernel_count(const fnd_catalog *c) { return c->kernel_count; }
+const fnd_declared_kernel *fnd_catalog_kernel_at(const fnd_catalog *c, size_t index) { return c->kernels[index]; }

@@ -1,12 +1,12 @@
 /* catalog.h - every stage and policy there is, read from the kernel texts themselves: the FND_STAGE
- * and FND_POLICY lines and the argument lists (docs/kernels.md). What the user registers goes through
+ * and FND_POLICY lines and the argument lists, and a user's FND_COMPOUND lines (docs/kernels.md). What the user registers goes through
  * the same reader. */
 #ifndef COMPOSE_CATALOG_H
 #define COMPOSE_CATALOG_H
 
 #include "compose/expr.h"
 #include "compose/source.h"
-#include "foundry/format.h"
+#include "foundry/kernel.h"
 
 #define FND_ARG_KINDS(X)                                     \
     X(IN,     "read")                                        \
@@ -89,6 +89,15 @@ typedef struct fnd_policy {
     char       doc[FND_DOC_BYTES];
 } fnd_policy;
 
+/* FND_COMPOUND(name, "rows | dot q | store q", "doc") in a user's text. */
+typedef struct fnd_declared_kernel {
+    fnd_kernel_desc desc;   /* its strings are in `name` and `words` */
+    char name[FND_NAME_BYTES];
+    char words[16 * FND_NAME_BYTES];
+    char doc[FND_DOC_BYTES];
+    char declared_in[FND_KERNEL_PATH_BYTES];
+} fnd_declared_kernel;
+
 typedef struct fnd_catalog fnd_catalog;
 
 FND_USE_RESULT fnd_status fnd_catalog_open(const char *override_dir, fnd_catalog **out, fnd_error *err);
@@ -98,6 +107,12 @@ void fnd_catalog_close(fnd_catalog *catalog);
  * cannot be replaced so (the override folder is for that), nor what another file declares. */
 FND_USE_RESULT fnd_status fnd_catalog_add(fnd_catalog *catalog, const char *path, const char *text, fnd_error *err);
 
+/* Several that may refer to each other. */
+FND_USE_RESULT fnd_status fnd_catalog_add_texts(fnd_catalog *catalog, const fnd_source *texts, size_t count, fnd_error *err);
+/* The same with every *.h file of a folder and the folders in it, each under its path from
+ * there. FND_ERR_FILE when there is none. */
+FND_USE_RESULT fnd_status fnd_catalog_add_folder(fnd_catalog *catalog, const char *folder, fnd_error *err);
+
 fnd_sources *fnd_catalog_sources(fnd_catalog *catalog);
 const fnd_stage *fnd_catalog_stage(const fnd_catalog *catalog, const char *name);
 const fnd_policy *fnd_catalog_policy(const fnd_catalog *catalog, const char *name);
@@ -105,6 +120,10 @@ size_t fnd_catalog_stage_count(const fnd_catalog *catalog);
 const fnd_stage *fnd_catalog_stage_at(const fnd_catalog *catalog, size_t index);
 size_t fnd_catalog_policy_count(const fnd_catalog *catalog);
 const fnd_policy *fnd_catalog_policy_at(const fnd_catalog *catalog, size_t index);
+/* Declared kernels stay where they are until the catalog closes, also when declared anew. */
+const fnd_declared_kernel *fnd_catalog_kernel(const fnd_catalog *catalog, const char *name);
+size_t fnd_catalog_kernel_count(const fnd_catalog *catalog);
+const fnd_declared_kernel *fnd_catalog_kernel_at(const fnd_catalog *catalog, size_t index);
 
 const char *fnd_arg_kind_name(fnd_arg_kind kind);
 const char *fnd_stage_kind_text(fnd_stage_kind kind);

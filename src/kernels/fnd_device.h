@@ -29,6 +29,7 @@
 /* Read by the composer, nothing to a compiler. */
 #define FND_STAGE(name, args, kind, takes, gives, reach, doc)
 #define FND_POLICY(name, block_weights, block_bytes, doc)
+#define FND_COMPOUND(name, stages, doc)
 
 #define FND_CAT_(a, b) a##b
 #define FND_CAT(a, b)  FND_CAT_(a, b)

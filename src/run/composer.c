@@ -48,15 +48,25 @@ fnd_status fnd_composer_get(foundry *f, fnd_composer **out, fnd_error *err) {
     return status;
 }
 
-fnd_status fnd_register_text(foundry *f, const char *path, const char *text, fnd_error *err) {
+typedef fnd_status add_fn(fnd_catalog *catalog, const char *path, const char *text, fnd_error *err);
+
+static fnd_status add(foundry *f, add_fn *how, const char *path, const char *text, fnd_error *err) {
     fnd_composer *c;
     FND_TRY(fnd_composer_get(f, &c, err));
     pthread_mutex_lock(&c->lock);
-    fnd_status status = fnd_catalog_add(c->catalog, path, text, err);
+    fnd_status status = how(c->catalog, path, text, err);
     fnd_pipelines_forget(c);
     pthread_mutex_unlock(&c->lock);
     return status;
 }
+
+static fnd_status add_folder(fnd_catalog *catalog, const char *folder, const char *unused, fnd_error *err) {
+    (void)unused;
+    return fnd_catalog_add_folder(catalog, folder, err);
+}
+
+fnd_status fnd_register_text(foundry *f, const char *path, const char *text, fnd_error *err) { return add(f, fnd_catalog_add, path, text, err); }
+fnd_status fnd_register_folder(foundry *f, const char *folder, fnd_error *err) { return add(f, add_folder, folder, NULL, err); }
 
 fnd_status fnd_register_file(foundry *f, const char *path, const char *file, fnd_error *err) {
     char *text;
@@ -138,9 +148,11 @@ fnd_status fnd_kernel_get(foundry *f, const char *name, fnd_kernel **out, fnd_er
     *out = NULL;
     FND_TRY(fnd_composer_get(f, &c, err));
     pthread_mutex_lock(&c->lock);
-    *out = find_kernel(c, name);
+    const fnd_declared_kernel *declared = fnd_catalog_kernel(c->catalog, name);
+    if (!declared) *out = find_kernel(c, name);
     pthread_mutex_unlock(&c->lock);
     if (*out) return FND_OK;
+    if (declared) return fnd_kernel_make(f, &declared->desc, out, err); /* as it is declared now, or refused */
     FND_TRY(fnd_shipped_find(name, &desc, err));
     return fnd_kernel_make(f, &desc, out, err);
 }

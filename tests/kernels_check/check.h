@@ -22,8 +22,10 @@ typedef struct check_texts {
     uint32_t    not_composed; /* kernels that were refused */
 } check_texts;
 
-/* Compose every shipped kernel in all variants for every machine, and write the texts to `dir`. */
-FND_USE_RESULT fnd_status check_texts_write(const char *dir, check_texts *out, fnd_error *err);
+/* Compose every shipped kernel in all variants for every machine, and write the texts to `dir`. With a
+ * user's folder of texts instead: the kernels declared there in all variants, and every kernel with weights
+ * in the formats declared there. out->list is freed with fnd_free_memory. */
+FND_USE_RESULT fnd_status check_texts_write(const char *dir, const char *user, check_texts *out, fnd_error *err);
 
 /* A program that compiles texts: a command whose last word is the text's path, or NVRTC. */
 enum { CHECK_MAX_WORDS = 32 };
@@ -53,7 +55,8 @@ bool check_nvrtc_compile(const check_text *text, const char *arch, fnd_text *sai
 /* Architectures to compile for: the oldest supported, "80", "90a" and the newest. */
 size_t check_nvrtc_archs(char archs[4][16]);
 
-/* Every file of tests/kernels_check/planted breaks one rule; the strict check must name the line. */
+/* Every file of tests/kernels_check/planted breaks one rule, and so does the kernel that the folder
+ * tests/kernels_check/planted_user declares; the strict check must name the line. */
 void check_planted(const char *dir, uint32_t *passed, uint32_t *failed);
 
 #endif

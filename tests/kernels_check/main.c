@@ -1,5 +1,6 @@
-/* main.c - `make kernels`: every shipped kernel, composed for every machine, must compile with every
- * compiler that can be found; and the strict Metal check must find what is planted. */
+/* main.c - `make kernels`: every shipped kernel, or what a user's folder declares, composed for every
+ * machine, must compile with every compiler that can be found; and the strict Metal check must find what is
+ * planted. */
 #include "check.h"
 
 #include "base/base.h"
@@ -79,13 +80,21 @@ int main(int argc, char **argv) {
     check_texts texts;
     fnd_error err = { 0 };
     uint32_t passed = 0;
+    const char *program = argv[0], *user = NULL;
+    if (argc > 2 && strcmp(argv[1], "--user") == 0) {
+        user = argv[2];
+        argc -= 2;
+        argv += 2;
+    }
     if (argc < 2) {
-        fprintf(stderr, "usage: %s DIR [WORD], in the project's folder: texts go to DIR; only tools with WORD in their name\n", argv[0]);
+        fprintf(stderr, "usage: %s [--user FOLDER] DIR [WORD], in the project's folder: texts go to DIR; only tools with WORD in their name;\n"
+                        "--user: check the kernels and policies that the texts in FOLDER declare, instead of the shipped ones\n",
+                program);
         return 2;
     }
     mkdir(argv[1], 0777);
     check_tools_find(&tools);
-    if (check_texts_write(argv[1], &texts, &err) != FND_OK) {
+    if (check_texts_write(argv[1], user, &texts, &err) != FND_OK) {
         printf("%s\n0 passed, 1 failed\n", err.text);
         return 1;
     }
@@ -93,8 +102,8 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < tools.count; i++) {
         if (argc < 3 || strstr(tools.list[i].name, argv[2])) check_tool_all(&tools.list[i], &texts, &passed, &failed);
     }
-    if (argc < 3 || strstr("planted", argv[2])) check_planted(argv[1], &passed, &failed);
     fnd_free_memory(texts.list);
+    if (!user && (argc < 3 || strstr("planted", argv[2]))) check_planted(argv[1], &passed, &failed);
     printf("%u passed, %u failed\n", passed, failed);
     return failed != 0;
 }

@@ -61,6 +61,33 @@ static bool check_one(const char *dir, const char *file, const char *text) {
     return ok;
 }
 
+#define USER_DIR "tests/kernels_check/planted_user"
+
+/* A user's folder, as `make kernels user=...` takes it: each text for Metal is refused for the line. */
+static bool check_user(const char *dir) {
+    char out[CHECK_PATH_BYTES], *text, place[64] = "";
+    check_texts texts = { 0 };
+    fnd_error err = { 0 };
+    size_t bytes, metal = 0, found = 0;
+    snprintf(out, sizeof out, "%s/planted_user", dir);
+    if (fnd_file_read(USER_DIR "/mine/window.h", 1 << 20, &text, &bytes, &err) == FND_OK) {
+        snprintf(place, sizeof place, "mine/window.h:%d:", planted_line(text));
+        fnd_free_memory(text);
+    }
+    bool written = place[0] && fnd_make_dirs(out, &err) == FND_OK && check_texts_write(out, USER_DIR, &texts, &err) == FND_OK;
+    for (size_t i = 0; written && i < texts.count; i++) {
+        fnd_text said = { 0 };
+        if (strcmp(texts.list[i].suffix, ".metal") != 0 || !texts.list[i].thorough) continue;
+        metal++;
+        found += !check_metal(texts.list[i].path, &said) && strstr(fnd_text_get(&said), place);
+        fnd_text_free(&said);
+    }
+    fnd_free_memory(texts.list);
+    bool ok = metal > 0 && found == metal;
+    if (!ok) printf("FAIL " USER_DIR ": %s was found in %zu of %zu texts for Metal; %s\n", place, found, metal, err.text);
+    return ok;
+}
+
 void check_planted(const char *dir, uint32_t *passed, uint32_t *failed) {
     uint32_t good = 0, bad = 0;
     glob_t files = { 0 };
@@ -78,6 +105,9 @@ void check_planted(const char *dir, uint32_t *passed, uint32_t *failed) {
         bad += !ok;
     }
     globfree(&files);
+    bool user = check_user(dir);
+    good += user;
+    bad += !user;
     printf("%-4s planted violations %u of %u\n", bad ? "FAIL" : "ok", good, good + bad);
     *passed += good;
     *failed += bad;

@@ -1,4 +1,4 @@
-/* texts.c - every shipped kernel in its variants, many to a text, for every machine. */
+/* texts.c - every kernel in its variants, many to a text, for every machine. */
 #include "check.h"
 
 #include "base/base.h"
@@ -27,13 +27,16 @@ typedef struct choice {
     uint32_t tokens;
     bool only_weights; /* leave kernels out that have no weight: they would be the same text again */
     bool folded;       /* numbers and dimensions are constants */
+    bool all;          /* shipped kernels too, where a user's are checked */
 } choice;
 
 typedef struct writer {
     const char *dir;
     fnd_catalog *catalog;
     fnd_composition kernels[MAX_KERNELS];
-    size_t kernel_count;
+    size_t kernel_count, first; /* first: of a user's kernels */
+    size_t shipped_policies;
+    bool user; /* only what a user declared */
     check_texts *out;
     fnd_error *err;
 } writer;
@@ -100,11 +103,12 @@ static fnd_status write_choice(writer *w, const char *suffix, const choice *c) {
     static fnd_variant variants[MAX_KERNELS];
     const fnd_variant *list[MAX_KERNELS] = { NULL };
     uint32_t count = 0;
-    for (size_t i = 0; i < w->kernel_count; i++) {
+    for (size_t i = c->all ? 0 : w->first; i < w->kernel_count; i++) {
         if (!choose(&w->kernels[i], c, &variants[count])) continue;
         list[count] = &variants[count];
         count++;
     }
+    if (count == 0) return FND_OK;
     fnd_text text = { 0 }, flat = { 0 };
     fnd_status status = fnd_print_head(w->catalog, list, count, &text, w->err);
     for (uint32_t i = 0; i < count && status == FND_OK; i++) fnd_print_kernel(list[i], &text);
@@ -128,7 +132,7 @@ static fnd_status write_machine(writer *w, const char *suffix) {
     for (uint32_t tokens = 1; tokens <= 8; tokens += 7) {
         for (size_t p = 0; p < fnd_catalog_policy_count(w->catalog); p++) {
             const fnd_policy *policy = fnd_catalog_policy_at(w->catalog, p);
-            choice c = { .weights = { policy->format, policy->format, policy->format }, .act = FND_F32, .tokens = tokens, .only_weights = true };
+            choice c = { .weights = { policy->format, policy->format, policy->format }, .act = FND_F32, .tokens = tokens, .only_weights = true, .all = p >= w->shipped_policies };
             snprintf(c.name, sizeof c.name, "%s tokens %u", policy->name, tokens);
             FND_TRY(write_choice(w, suffix, &c));
         }
@@ -143,32 +147,42 @@ static fnd_status write_machine(writer *w, const char *suffix) {
 }
 
 /* A kernel that does not compose is reported and left out. */
-static fnd_status compose_all(writer *w) {
-    for (size_t i = 0; i < fnd_shipped_count(); i++) {
-        fnd_kernel_desc desc;
-        fnd_error err = { 0 };
-        if (w->kernel_count == MAX_KERNELS) return fnd_fail(w->err, FND_ERR_LIMIT, "more than %d kernels", MAX_KERNELS);
-        fnd_status status = fnd_shipped_stages(i, &desc, &err);
-        if (status == FND_OK) status = fnd_compose(w->catalog, &desc, &w->kernels[w->kernel_count], &err);
-        if (status == FND_OK) {
-            w->kernel_count++;
-        } else {
-            printf("FAIL %s\n", err.text);
-            w->out->not_composed++;
-        }
+static fnd_status compose_one(writer *w, const fnd_kernel_desc *desc) {
+    fnd_error err = { 0 };
+    if (w->kernel_count == MAX_KERNELS) return fnd_fail(w->err, FND_ERR_LIMIT, "more than %d kernels", MAX_KERNELS);
+    if (fnd_compose(w->catalog, desc, &w->kernels[w->kernel_count], &err) == FND_OK) {
+        w->kernel_count++;
+    } else {
+        printf("FAIL %s\n", err.text);
+        w->out->not_composed++;
     }
     return FND_OK;
 }
 
-fnd_status check_texts_write(const char *dir, check_texts *out, fnd_error *err) {
+static fnd_status compose_all(writer *w) {
+    for (size_t i = 0; i < fnd_shipped_count(); i++) {
+        fnd_kernel_desc desc;
+        FND_TRY(fnd_shipped_stages(i, &desc, w->err));
+        FND_TRY(compose_one(w, &desc));
+    }
+    if (w->user) w->first = w->kernel_count;
+    for (size_t i = 0; i < fnd_catalog_kernel_count(w->catalog); i++) FND_TRY(compose_one(w, &fnd_catalog_kernel_at(w->catalog, i)->desc));
+    return FND_OK;
+}
+
+fnd_status check_texts_write(const char *dir, const char *user, check_texts *out, fnd_error *err) {
     static const char *const machines[] = { "", ".cpu", ".cuda", ".metal" }; /* "": also the simulator's */
     static writer w;
-    w = (writer){ .dir = dir, .out = out, .err = err };
+    w = (writer){ .dir = dir, .out = out, .err = err, .user = user != NULL };
     *out = (check_texts){ .list = fnd_alloc_zeroed(MAX_TEXTS, sizeof *out->list) };
     if (!out->list) return fnd_fail(err, FND_ERR_MEMORY, "out of memory");
     FND_TRY(fnd_catalog_open(NULL, &w.catalog, err));
-    fnd_status status = compose_all(&w);
+    w.shipped_policies = fnd_catalog_policy_count(w.catalog);
+    fnd_status status = user ? fnd_catalog_add_folder(w.catalog, user, err) : FND_OK;
+    if (status == FND_OK) status = compose_all(&w);
     for (size_t i = 0; i < FND_COUNT(machines) && status == FND_OK; i++) status = write_machine(&w, machines[i]);
+    bool stages_only = status == FND_OK && out->count == 0 && out->not_composed == 0;
+    if (stages_only) status = fnd_fail(err, FND_ERR_USAGE, "the texts in %s declare no kernel (FND_COMPOUND) and no policy: there is nothing to compose", user);
     fnd_catalog_close(w.catalog);
     return status;
 }
