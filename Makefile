@@ -76,7 +76,7 @@ $(ROOT)/libfoundry.so: $(LIB_OBJ)
 	$(CC) $(ALL_CFLAGS) -shared $^ $(LDLIBS) -o $@
 $(ROOT)/foundry: $(CLI_OBJ) $(ROOT)/libfoundry.a
 	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) $(CLI_LDLIBS) -o $@
-$(ROOT)/tests: $(TEST_OBJ) $(ROOT)/libfoundry.a | $(EXAMPLES) $(ROOT)/foundry
+$(ROOT)/tests: $(TEST_OBJ) $(ROOT)/libfoundry.a | $(EXAMPLES) $(ROOT)/foundry $(ROOT)/libfoundry.so
 	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) -o $@
 # Examples see include/ only, as a user's program does.
 $(EXAMPLES): $(ROOT)/examples/%: examples/%.c $(ROOT)/libfoundry.a $(wildcard include/foundry/*.h)

@@ -142,7 +142,7 @@ static bool is_empty(FILE *file) {
 
 static int wait_for(pid_t child, const program_desc *desc, const terminal *t, FILE *out) {
     struct timespec start, now, nap = { 0, 1000000 };
-    bool interrupt = desc->interrupt, timed = desc->interrupt_ms != 0;
+    bool interrupt = desc->interrupt, timed = desc->interrupt_ms != 0, again = desc->again_ms != 0;
     int status;
     clock_gettime(CLOCK_MONOTONIC, &start);
     for (;;) {
@@ -159,6 +159,10 @@ static int wait_for(pid_t child, const program_desc *desc, const terminal *t, FI
         if (timed && ms >= desc->interrupt_ms) {
             kill(child, SIGINT);
             timed = false;
+        }
+        if (again && ms >= desc->again_ms) {
+            kill(child, SIGINT);
+            again = false;
         }
         if (now.tv_sec - start.tv_sec > LIMIT_SECONDS) break;
         nanosleep(&nap, NULL);

@@ -24,6 +24,7 @@ typedef struct program_desc {
     const char        *path;      /* PATH; NULL: as it is */
     bool               interrupt; /* SIGINT as soon as something was written to it */
     unsigned           interrupt_ms; /* SIGINT so long after the start; 0: none */
+    unsigned           again_ms;     /* another one; 0: none */
     size_t             file_limit; /* bytes that files may grow to; 0: any */
 } program_desc;
 

@@ -239,12 +239,18 @@ static fnd_status make_head(fnd_session *s, uint32_t rows, fnd_program **out, fn
     return fnd_program_finish(*out, err);
 }
 
+static fnd_status made(const fnd_session *s, size_t done, fnd_error *err) { return fnd_session_pause(s, "compiling kernels", done, 3, err); }
+
 fnd_status fnd_session_make_programs(fnd_session *s, fnd_error *err) {
     fnd_view one_logits;
     FND_TRY(fnd_view_cut(&s->logits.t, (fnd_cut){ .count = 1 }, &one_logits, err));
+    FND_TRY(made(s, 0, err));
     FND_TRY(make_decode(s, &one_logits.t, err));
+    FND_TRY(made(s, 1, err));
     FND_TRY(make_prefill(s, err));
-    return make_head(s, 1, &s->head, err);
+    FND_TRY(made(s, 2, err));
+    FND_TRY(make_head(s, 1, &s->head, err));
+    return made(s, 3, err);
 }
 
 fnd_status fnd_session_make_heads(fnd_session *s, fnd_error *err) {

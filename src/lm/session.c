@@ -6,6 +6,12 @@
 /* Enough that reading the weights is nothing beside using them; more only takes more memory. */
 enum { DEFAULT_BATCH = 256 };
 
+fnd_status fnd_session_pause(const fnd_session *s, const char *what, size_t done, size_t total, fnd_error *err) {
+    if (s->progress) s->progress(s->progress_ctx, what, done, total);
+    if (s->cancel && *s->cancel) return fnd_fail(err, FND_ERR_CANCELLED, "cancelled: %s, %zu of %zu", what, done, total);
+    return FND_OK;
+}
+
 /* ---- memory ---- */
 
 fnd_status fnd_session_take(fnd_session *s, fnd_format format, fnd_shape shape, fnd_pooled *out, const char *name, fnd_error *err) {
@@ -178,12 +184,8 @@ static fnd_status run_head(fnd_session *s, uint32_t first, uint32_t count, fnd_e
     return fnd_program_run(s->heads, err);
 }
 
-/* Between batches: has somebody had enough? */
-static fnd_status pause(const fnd_session *s, size_t done, size_t total, fnd_error *err) {
-    if (s->progress) s->progress(s->progress_ctx, "reading the prompt", done, total);
-    if (s->cancel && *s->cancel) return fnd_fail(err, FND_ERR_CANCELLED, "cancelled after %zu of %zu tokens", done, total);
-    return FND_OK;
-}
+/* Between batches. */
+static fnd_status pause(const fnd_session *s, size_t done, size_t total, fnd_error *err) { return fnd_session_pause(s, "reading the prompt", done, total, err); }
 
 fnd_status fnd_session_eval(fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err) {
     FND_TRY(check_ids(s, ids, count, err));

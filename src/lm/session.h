@@ -39,6 +39,8 @@ struct fnd_session {
     uint64_t         computed, reused;  /* tokens */
 };
 
+/* In what takes long: so much is done. FND_ERR_CANCELLED when somebody has had enough; session.c. */
+FND_USE_RESULT fnd_status fnd_session_pause(const fnd_session *s, const char *what, size_t done, size_t total, fnd_error *err);
 /* One more pooled tensor; session.c. */
 FND_USE_RESULT fnd_status fnd_session_take(fnd_session *s, fnd_format format, fnd_shape shape, fnd_pooled *out, const char *name, fnd_error *err);
 /* A tensor of zeros that takes memory page by page, as it is written; session.c. */
