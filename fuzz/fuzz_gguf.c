@@ -1,5 +1,6 @@
-/* fuzz_gguf.c - any bytes as a model file: an error, or a file that can be walked to its ends. */
-#include "foundry/gguf.h"
+/* fuzz_gguf.c - any bytes as a model file: an error, or a file that can be walked to its ends and asked
+ * whether it is a model. */
+#include "foundry/model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -30,6 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
             const fnd_gguf_tensor *t = fnd_gguf_tensor_at(g, i);
             if (t->data) sink += ((const uint8_t *)t->data)[0] + ((const uint8_t *)t->data)[t->bytes - 1];
         }
+        if (flags == 0) sink += (uint64_t)fnd_model_check(g, &err);
         fnd_gguf_close(g);
     }
     return 0;
