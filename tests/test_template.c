@@ -297,6 +297,9 @@ TEST(template_hostile_ones_meet_limits) {
         repeated("{{ f", "(f", 60000, " }}"),
         repeated("{{ 1", " is eq(1", 60000, " }}"),
         repeated("{{ x", " ~ x", 60000, " }}"),
+        repeated("{% set a = 'a' * 1000000 %}{% set b = a[1:] ~ 'a' %}{% for i in range(100000) %}{% for i in range(1000) %}{{ a == b }}{% endfor %}{% endfor %}", "", 0, ""),
+        repeated("{% set a = 'a' * 1000000 %}{% set b = 'a' * 500000 ~ 'b' %}{% for i in range(100000) %}{{ a.rfind(b) }}{% endfor %}", "", 0, ""),
+        repeated("{% set f = '%s' * 400000 %}{% for i in range(100000) %}{{ f.isupper() }}{{ (f % ([1] * 0, )) if false }}{% endfor %}", "", 0, ""),
     };
     for (size_t i = 0; i < FND_COUNT(cases); i++) {
         fnd_chat_prompt prompt;
@@ -307,6 +310,29 @@ TEST(template_hostile_ones_meet_limits) {
         fnd_chat_prompt_free(&prompt);
         fnd_free_memory(cases[i]);
     }
+}
+
+/* Whichever allocation fails: a sentence, nothing left behind, and the next rendering is whole. */
+TEST(template_out_of_memory) {
+    static const char template[] = "{% macro m(x) %}{{ x | upper }}{% endmacro %}{% for m in messages %}{{ m(m.content * 3000) if false else m.content * 5000 }}{{ m | tojson }}{% endfor %}";
+    const fnd_chat_desc desc = { .messages_json = "[{\"role\": \"user\", \"content\": \"hello\"}, {\"role\": \"assistant\", \"content\": \"again\"}]" };
+    size_t failures = 0;
+    for (uint64_t n = 1; n < 200; n++) {
+        fnd_chat_prompt prompt;
+        fnd_error err;
+        fnd_memory_fail_after(n);
+        fnd_status status = render(template, sizeof template - 1, &desc, &prompt, &err);
+        fnd_memory_fail_after(0);
+        if (status == FND_OK) CHECK(prompt.bytes > 50000);
+        if (status != FND_OK) {
+            failures++;
+            CHECK(status == FND_ERR_MEMORY && prompt.text == NULL);
+            CHECK_HAS(err.text, "memory");
+        }
+        fnd_chat_prompt_free(&prompt);
+        if (status == FND_OK) break;
+    }
+    CHECK_MSG(failures > 5, "only %zu allocations failed", failures);
 }
 
 TEST(template_bad_json_is_refused) {

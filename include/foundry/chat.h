@@ -3,7 +3,7 @@
  * Templates are programs in Jinja, rendered here as transformers renders them (trim_blocks,
  * lstrip_blocks, immutable values). They see the variables below and nothing else, and their steps,
  * depth, output and memory are limited. What is not supported is an error that names it, with line
- * and column.
+ * and column (docs/templates.md).
  *
  *     fnd_chat_template *c;
  *     if (fnd_chat_template_from_gguf(gguf, &c, &err) != FND_OK) ...

@@ -22,6 +22,7 @@ enum {
     TPL_PARSE_DEPTH = 200,            /* nested expressions and statements */
     TPL_RUN_DEPTH = 1000,             /* of evaluation: a chain of N operators is N deep */
     TPL_STEP_LIMIT = 20000000,
+    TPL_NAMES_LIMIT = 1000,           /* parameters of a macro, blocks of a template */
     TPL_RANGE_LIMIT = 100000,         /* items of range(), as in Jinja's sandbox */
     TPL_OUTPUT_LIMIT = 64 << 20,      /* bytes of any string */
     TPL_MEMORY_LIMIT = 256 << 20
@@ -282,6 +283,8 @@ bool fnd_tpl_in_case(tpl_str s, bool upper);
 /* template_strings.c */
 bool fnd_tpl_is_space(uint32_t code);
 tpl_str fnd_tpl_strip(tpl_str s, const tpl_str *set, bool left, bool right);
+/* Where `what` stands in s for the last time; SIZE_MAX: nowhere. */
+FND_USE_RESULT fnd_status fnd_tpl_find_last(tpl_run *r, tpl_str s, tpl_str what, size_t *out);
 FND_USE_RESULT fnd_status fnd_tpl_replace(tpl_run *r, const tpl_str *s, const tpl_str *old, const tpl_str *by, int64_t count, tpl_value *out);
 FND_USE_RESULT fnd_status fnd_tpl_center(tpl_run *r, const tpl_str *s, int64_t width, tpl_str fill, int align, tpl_value *out); /* align: -1 left, 0, 1 right */
 FND_USE_RESULT fnd_status fnd_tpl_split_lines(tpl_run *r, const tpl_str *s, bool keep_ends, tpl_value *out);

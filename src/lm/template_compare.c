@@ -81,7 +81,7 @@ static fnd_status same_kind_equal(tpl_run *r, const tpl_value *a, const tpl_valu
         return FND_OK;
     case TPL_STR:
         *out = a->str->bytes == b->str->bytes && memcmp(a->str->data, b->str->data, a->str->bytes) == 0;
-        return FND_OK;
+        return fnd_tpl_step(r, a->str->bytes == b->str->bytes ? a->str->bytes / 64 : 0);
     case TPL_LIST:
     case TPL_TUPLE:
     case TPL_RANGE:
@@ -129,7 +129,7 @@ fnd_status fnd_tpl_order(tpl_run *r, const tpl_value *a, const tpl_value *b, int
     }
     if (a->kind == TPL_STR && b->kind == TPL_STR) {
         *out = compare_strs(a->str, b->str);
-        return FND_OK;
+        return fnd_tpl_step(r, 1 + fnd_min_size(a->str->bytes, b->str->bytes) / 64);
     }
     if (a->kind == b->kind && (a->kind == TPL_LIST || a->kind == TPL_TUPLE)) {
         FND_TRY(fnd_tpl_deeper(r));

@@ -5,7 +5,7 @@
 static fnd_status eval_name(tpl_run *r, const tpl_node *n, tpl_value *out) {
     for (const tpl_scope *s = r->scope; s; s = s->outer) {
         const tpl_value *v = fnd_tpl_dict_find(&s->names, n->name.data, n->name.bytes);
-        FND_TRY(fnd_tpl_step(r, 1));
+        FND_TRY(fnd_tpl_step(r, 1 + s->names.count / 16));
         if (!v) continue;
         *out = *v;
         return FND_OK;

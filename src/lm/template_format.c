@@ -48,6 +48,7 @@ typedef struct percent {
     size_t count, used;
     const tpl_value *mapping; /* what %(name)s looks into; NULL: nothing */
     bool markup;
+    uint8_t mark; /* of the format */
     tpl_builder text;
 } percent;
 
@@ -66,6 +67,7 @@ static fnd_status take_key(percent *p, tpl_value *found) {
     if (!p->mapping || p->mapping->kind != TPL_DICT) return fnd_tpl_fail(p->r, FND_ERR_TYPE, "a format with names needs a dict");
     tpl_str name = fnd_tpl_slice_str(p->format, start, p->at - 1 - start);
     const tpl_value *there = fnd_tpl_dict_find(p->mapping->dict, name.data, name.bytes);
+    FND_TRY(fnd_tpl_step(p->r, p->mapping->dict->count / 16));
     if (!there) return fnd_tpl_fail(p->r, FND_ERR_FORMAT, "the dict has no '%.*s', which this format names", (int)fnd_min_size(name.bytes, 100), name.data);
     *found = *there;
     p->single = found;
@@ -115,7 +117,7 @@ static fnd_status put_text(percent *p, tpl_spec *spec, const tpl_value *v) {
 
 /* Behind a percent sign. */
 static fnd_status put_place(percent *p) {
-    tpl_spec spec = { .percent = true, .precision = -1, .mark = fnd_tpl_mark_of(p->format) };
+    tpl_spec spec = { .percent = true, .precision = -1, .mark = p->mark };
     tpl_value found;
     const tpl_value *v = NULL;
     bool left = false, zero = false;
@@ -156,6 +158,8 @@ static fnd_status put_place(percent *p) {
 fnd_status fnd_tpl_percent(tpl_run *r, const tpl_str *format, const tpl_value *values, tpl_value *out) {
     percent p = { .r = r, .format = *format, .single = values, .count = 1, .markup = format->markup };
     if (values->kind == TPL_TUPLE) p = (percent){ .r = r, .format = *format, .values = values->list->items, .count = values->list->count, .markup = format->markup };
+    p.mark = fnd_tpl_mark_of(*format);
+    FND_TRY(fnd_tpl_step(r, format->bytes / 64));
     bool maps = values->kind == TPL_DICT || values->kind == TPL_LIST || values->kind == TPL_RANGE || values->kind == TPL_UNDEFINED;
     if (maps) p.mapping = values;
     while (p.at < p.format.bytes) {
@@ -199,6 +203,7 @@ static fnd_status field_argument(fields *f, tpl_str name, tpl_value *out) {
         return FND_OK;
     }
     const tpl_value *there = f->mapping ? fnd_tpl_dict_find(f->mapping, name.data, name.bytes) : NULL;
+    FND_TRY(fnd_tpl_step(f->r, (f->mapping ? f->mapping->count : 0) / 16 + f->args->named_count / 8));
     for (size_t i = 0; i < f->args->named_count && !there; i++) {
         if (f->args->names[i].bytes == name.bytes && memcmp(f->args->names[i].data, name.data, name.bytes) == 0) there = &f->args->named[i];
     }

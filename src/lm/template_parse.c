@@ -234,6 +234,7 @@ static fnd_status parse_parameters(tpl_parser *p, tpl_node *n) {
     while (!fnd_tpl_is_op(p, ")")) {
         tpl_node *parameter;
         if (n->named.count) FND_TRY(fnd_tpl_expect_op(p, ","));
+        if (n->named.count == TPL_NAMES_LIMIT) return fnd_tpl_fail_at(p->err, FND_ERR_LIMIT, p->at->line, p->at->column, "a macro has more than %d parameters", TPL_NAMES_LIMIT);
         FND_TRY(fnd_tpl_new_node(p, N_NAME, p->at, &parameter));
         FND_TRY(fnd_tpl_take_name(p, "the name of a parameter", &parameter->name));
         for (size_t i = 0; i < n->named.count; i++) {
@@ -308,6 +309,7 @@ static fnd_status parse_block(tpl_parser *p, tpl_node **out) {
         const tpl_str *other = &p->blocks.items[i]->name;
         if (other->bytes == n->name.bytes && memcmp(other->data, n->name.data, other->bytes) == 0) return TPL_PARSE_FAIL(p, "the block '%.*s' is there twice", (int)n->name.bytes, n->name.data);
     }
+    if (p->blocks.count == TPL_NAMES_LIMIT) return fnd_tpl_fail_at(p->err, FND_ERR_LIMIT, n->line, n->column, "the template has more than %d blocks", TPL_NAMES_LIMIT);
     FND_TRY(fnd_tpl_append(p, &p->blocks, n));
     if (fnd_tpl_skip_name(p, "scoped")) n->flags |= TPL_SCOPED;
     if (fnd_tpl_skip_name(p, "required")) n->flags |= TPL_REQUIRED;

@@ -14,6 +14,7 @@ fnd_status fnd_tpl_push_scope(tpl_run *r, tpl_scope *outer) {
 
 fnd_status fnd_tpl_set_name(tpl_run *r, tpl_str name, const tpl_value *value) {
     tpl_value key, *there = fnd_tpl_dict_find(&r->scope->names, name.data, name.bytes);
+    FND_TRY(fnd_tpl_step(r, r->scope->names.count / 16));
     if (there) {
         *there = *value;
         return FND_OK;
@@ -272,6 +273,7 @@ static fnd_status bind_all(tpl_run *r, const tpl_node *macro, const tpl_args *ar
     bool explicit_caller = false;
     const tpl_value *caller = NULL;
     tpl_value none;
+    FND_TRY(fnd_tpl_step(r, macro->named.count * (1 + args->named_count) / 16));
     bool *taken = fnd_arena_alloc(r->arena, args->named_count, sizeof *taken);
     if (!taken) return fnd_tpl_no_memory(r);
     for (size_t i = 0; i < macro->named.count; i++) {

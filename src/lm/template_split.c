@@ -110,14 +110,6 @@ TPL_FUNCTION(fnd_tpl_str_split) {
     return to_list(r, &p, false, out);
 }
 
-/* Where `what` stands in s for the last time; s.bytes: nowhere. */
-static size_t find_last(tpl_str s, tpl_str what) {
-    for (size_t i = s.bytes >= what.bytes ? s.bytes - what.bytes + 1 : 0; i-- > 0;) {
-        if (memcmp(s.data + i, what.data, what.bytes) == 0) return i;
-    }
-    return s.bytes;
-}
-
 /* As split, but from the right. */
 TPL_FUNCTION(fnd_tpl_str_rsplit) {
     tpl_value separator;
@@ -132,9 +124,11 @@ TPL_FUNCTION(fnd_tpl_str_rsplit) {
         FND_TRY(rsplit_spaces(r, s, limit, &p));
         return to_list(r, &p, true, out);
     }
-    for (size_t at; (int64_t)p.count < limit && (at = find_last(s, *separator.str)) < s.bytes;) {
+    while ((int64_t)p.count < limit) {
+        size_t at;
+        FND_TRY(fnd_tpl_find_last(r, s, *separator.str, &at));
+        if (at == SIZE_MAX) break;
         size_t after = at + separator.str->bytes;
-        FND_TRY(fnd_tpl_step(r, (s.bytes - at) / 16 * (1 + separator.str->bytes / 16)));
         FND_TRY(add_piece(r, &p, fnd_tpl_slice_str(s, after, s.bytes - after)));
         s = fnd_tpl_slice_str(s, 0, at);
     }
@@ -183,11 +177,11 @@ static fnd_status partition(tpl_run *r, const char *what, const tpl_value *self,
     FND_TRY(fnd_tpl_bind(r, what, args, names, 1, &v));
     FND_TRY(fnd_tpl_need_str(r, what, &v));
     if (v.str->bytes == 0) return fnd_tpl_fail(r, FND_ERR_FORMAT, "the separator of %s is empty", what);
-    FND_TRY(fnd_tpl_step(r, s.bytes / 16 * (1 + v.str->bytes / 16)));
+    FND_TRY(fnd_tpl_step(r, s.bytes / 64));
     const char *first = last ? NULL : memmem(s.data, s.bytes, v.str->data, v.str->bytes);
-    size_t at = last ? find_last(s, *v.str) : first ? (size_t)(first - s.data)
-                                                    : s.bytes;
-    if (at < s.bytes) {
+    size_t at = first ? (size_t)(first - s.data) : SIZE_MAX;
+    if (last) FND_TRY(fnd_tpl_find_last(r, s, *v.str, &at));
+    if (at != SIZE_MAX) {
         parts[0] = fnd_tpl_slice_str(s, 0, at);
         parts[1] = fnd_tpl_slice_str(s, at, v.str->bytes); /* whose text it is, s knows */
         parts[2] = fnd_tpl_slice_str(s, at + v.str->bytes, s.bytes - at - v.str->bytes);

@@ -157,11 +157,20 @@ static fnd_status part_of(tpl_run *r, const char *what, tpl_str s, const tpl_val
     return FND_OK;
 }
 
-static const char *find_last(tpl_str s, tpl_str what) {
-    for (size_t i = s.bytes >= what.bytes ? s.bytes - what.bytes + 1 : 0; i-- > 0;) {
-        if (memcmp(s.data + i, what.data, what.bytes) == 0) return s.data + i;
+fnd_status fnd_tpl_find_last(tpl_run *r, tpl_str s, tpl_str what, size_t *out) {
+    uint64_t compared = 0;
+    *out = SIZE_MAX;
+    for (size_t i = s.bytes >= what.bytes ? s.bytes - what.bytes + 1 : 0; i-- > 0 && *out == SIZE_MAX;) {
+        compared++;
+        if (what.bytes && s.data[i] != what.data[0]) continue;
+        compared += what.bytes;
+        if (memcmp(s.data + i, what.data, what.bytes) == 0) *out = i;
+        if (compared > (1 << 20)) {
+            FND_TRY(fnd_tpl_step(r, compared / 64));
+            compared = 0;
+        }
     }
-    return NULL;
+    return fnd_tpl_step(r, compared / 64);
 }
 
 /* -1 in *out: not found. */
@@ -176,10 +185,14 @@ static fnd_status find(tpl_run *r, const char *what, const tpl_value *self, cons
     FND_TRY(part_of(r, what, *self->str, &v[1], &v[2], &part, &first, &there));
     *out = -1;
     if (!there) return FND_OK;
-    FND_TRY(fnd_tpl_step(r, part.bytes / 16 * (1 + v[0].str->bytes / 16)));
-    const char *at = last ? find_last(part, *v[0].str) : v[0].str->bytes ? memmem(part.data, part.bytes, v[0].str->data, v[0].str->bytes)
-                                                                         : part.data;
-    if (at) *out = (int64_t)(first + fnd_tpl_count_chars(fnd_tpl_slice_str(part, 0, (size_t)(at - part.data))));
+    size_t at = SIZE_MAX;
+    if (last) {
+        FND_TRY(fnd_tpl_find_last(r, part, *v[0].str, &at));
+    } else {
+        const char *found = v[0].str->bytes ? memmem(part.data, part.bytes, v[0].str->data, v[0].str->bytes) : part.data;
+        if (found) at = (size_t)(found - part.data);
+    }
+    if (at != SIZE_MAX) *out = (int64_t)(first + fnd_tpl_count_chars(fnd_tpl_slice_str(part, 0, at)));
     return FND_OK;
 }
 
@@ -354,12 +367,14 @@ static TPL_FUNCTION(str_isidentifier) {
 
 static TPL_FUNCTION(str_isupper) {
     FND_TRY(fnd_tpl_no_args(r, "isupper()", args));
+    FND_TRY(fnd_tpl_step(r, self->str->bytes / 16));
     *out = fnd_tpl_bool(fnd_tpl_in_case(*self->str, true));
     return FND_OK;
 }
 
 static TPL_FUNCTION(str_islower) {
     FND_TRY(fnd_tpl_no_args(r, "islower()", args));
+    FND_TRY(fnd_tpl_step(r, self->str->bytes / 16));
     *out = fnd_tpl_bool(fnd_tpl_in_case(*self->str, false));
     return FND_OK;
 }
@@ -368,6 +383,7 @@ static TPL_FUNCTION(str_islower) {
 static TPL_FUNCTION(str_istitle) {
     bool letters = false, inside = false, is = true;
     FND_TRY(fnd_tpl_no_args(r, "istitle()", args));
+    FND_TRY(fnd_tpl_step(r, self->str->bytes / 16));
     for (size_t at = 0; is && at < self->str->bytes;) {
         tpl_str c = fnd_tpl_char_at(*self->str, at);
         uint32_t code = fnd_tpl_code(c);

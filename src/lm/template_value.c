@@ -238,7 +238,7 @@ tpl_value *fnd_tpl_dict_find(const tpl_dict *d, const char *key, size_t bytes) {
 
 fnd_status fnd_tpl_dict_get(tpl_run *r, const tpl_dict *d, const tpl_value *key, tpl_value **out) {
     *out = NULL;
-    FND_TRY(fnd_tpl_step(r, d->count / 16));
+    FND_TRY(fnd_tpl_step(r, d->count / 16 + (key->kind == TPL_STR ? key->str->bytes / 64 : 0)));
     if (key->kind == TPL_STR) {
         *out = fnd_tpl_dict_find(d, key->str->data, key->str->bytes);
         return FND_OK;
