@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/process.h"
+#include "program.h"
 #include "test.h"
 #include "tiny_model.h"
 
@@ -84,22 +85,20 @@ TEST(examples_generate_text) {
 }
 
 TEST(examples_chat_answers_lines) {
-    char cache[FND_PROCESS_PATH_BYTES], model[FND_PROCESS_PATH_BYTES + 16];
+    char model[FND_PROCESS_PATH_BYTES + 256];
     fnd_text output = { 0 };
     fnd_error err = { 0 };
     int code = -1;
     NEED(in_project(), IN_PROJECT);
-    CHECK_OK(fnd_process_temp_dir(cache, &err), &err);
-    snprintf(model, sizeof model, "%s/tiny.gguf", cache);
+    snprintf(model, sizeof model, "%s", program_temp("example.gguf"));
     tiny_model_save(model, 512);
-    setenv("FOUNDRY_CACHE_DIR", cache, 1);
+    setenv("FOUNDRY_CACHE_DIR", program_temp("cache"), 1); /* that of the program's tests, which use this model */
     CHECK_OK(fnd_process_run((const char *[]){ beside("examples/chat"), model, "be kind", NULL }, "hello\nworld\n\n", 0, &output, &code, &err), &err);
     CHECK_MSG(code == 0, "%s", fnd_text_get(&output));
     CHECK_HAS(fnd_text_get(&output), "tokens of the prompt, 0 of them known; 64 in");
     CHECK_HAS(fnd_text_get(&output), "of them known");
     fnd_text_free(&output);
     unsetenv("FOUNDRY_CACHE_DIR");
-    fnd_process_remove_dir(cache);
 }
 
 TEST(examples_fail_with_one_sentence) {

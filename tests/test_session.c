@@ -112,6 +112,7 @@ TEST(session_fork_goes_its_own_way) {
     CHECK_OK(fnd_session_eval(fresh, ids, 21, &b.err), &b.err);
     CHECK_OK(fnd_session_eval(fresh, ids + 60, 9, &b.err), &b.err);
     CHECK(session_apart(early, fresh) < 2e-2);
+    fnd_session_close(fork);
     CHECK(fnd_session_fork(b.s, 72, &fork, &b.err) == FND_ERR_USAGE && !fork);
     CHECK_HAS(b.err.text, "holds 71 tokens");
     fnd_session_close(early);
@@ -296,6 +297,54 @@ TEST(session_files_of_others_are_refused) {
     if (session_bench_open_at(&other, session_temp("another.gguf"), "cpu", NULL)) {
         check_refused(&other, other.s, path, FND_ERR_USAGE, "another model (tiny ");
         session_bench_close(&other);
+    }
+    session_bench_close(&b);
+}
+
+/* ---- memory that is not there ---- */
+
+typedef fnd_status deed(session_bench *b);
+
+static fnd_status do_save(session_bench *b) { return fnd_session_save(b->s, session_temp("scarce.session"), (fnd_span){ "note", 4 }, &b->err); }
+static fnd_status do_load(session_bench *b) {
+    char *note;
+    size_t bytes;
+    FND_TRY(fnd_session_load(b->s, session_temp("scarce.session"), &note, &bytes, &b->err));
+    fnd_text_release(note);
+    return FND_OK;
+}
+static fnd_status do_choose(session_bench *b) {
+    uint32_t id;
+    const fnd_logit_bias bias = { 3, 1 };
+    return fnd_session_sample(b->s, &(fnd_sampling){ .temperature = 1, .typical_p = 0.9f, .repeat_penalty = 1.1f, .bias = &bias, .bias_count = 1 }, &id, &b->err);
+}
+static fnd_status do_shift(session_bench *b) { return fnd_session_shift(b->s, 2, 16, &b->err); }
+static fnd_status do_fork(session_bench *b) {
+    fnd_session *fork;
+    FND_TRY(fnd_session_fork(b->s, 30, &fork, &b->err));
+    fnd_session_close(fork);
+    return FND_OK;
+}
+
+/* Whichever allocation fails, it is told, and the next try works. */
+TEST(session_survives_missing_memory) {
+    static deed *const deeds[] = { do_save, do_load, do_choose, do_shift, do_fork };
+    session_bench b;
+    uint32_t ids[IDS];
+    if (!session_bench_open(&b, NULL)) return;
+    make_ids(ids, IDS, 9);
+    CHECK_OK(fnd_session_prompt(b.s, ids, IDS, &b.err), &b.err);
+    for (size_t i = 0; i < FND_COUNT(deeds); i++) {
+        uint64_t before = fnd_memory_allocations();
+        fnd_status status = FND_ERR_MEMORY;
+        for (uint64_t n = 1; status != FND_OK && n < 2000; n += n < 40 ? 1 : 37) {
+            fnd_memory_fail_after(n);
+            status = deeds[i](&b);
+            fnd_memory_fail_after(0);
+            CHECK_MSG(status == FND_OK || b.err.text[0], "deed %zu, allocation %llu", i, (unsigned long long)n);
+            b.err = (fnd_error){ 0 };
+        }
+        CHECK_MSG(deeds[i](&b) == FND_OK && fnd_memory_allocations() > before, "deed %zu: %s", i, b.err.text);
     }
     session_bench_close(&b);
 }
