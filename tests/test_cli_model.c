@@ -437,6 +437,8 @@ TEST(cli_global_options) {
     }
     program_free(&base);
     PROGRAM_REFUSED(1, "no/such/folder", "run", "--model", tiny_model(), "--prompt", "hello", "--kernel-dir", "no/such/folder");
+    PROGRAM_REFUSED(1, "one device; there is no device 1", "run", "--model", tiny_model(), "--prompt", "hello", "--backend", "sim", "--gpu", "1");
+    PROGRAM_REFUSED(2, "--gpu", "run", "--model", tiny_model(), "--prompt", "hello", "--gpu", "-1");
 }
 
 /* The simulated GPU decodes a few tokens, from the command line too. */

@@ -20,7 +20,7 @@ typedef struct foundry foundry;
 enum { FND_PATH_BYTES = 1024, FND_MAX_THREADS = 1024, FND_COMPILER_SECONDS = 300 };
 
 typedef struct fnd_desc {
-    const char *backend;    /* "cpu" (default), "sim", ... */
+    const char *backend;    /* "cpu" (default), "cuda", "sim" */
     uint32_t    threads;    /* workers, at most FND_MAX_THREADS; 0: one per core this process may use */
     uint32_t    device;     /* which device of its kind; 0: the first */
     const char *isa;        /* "generic" forces the portable texts; NULL: the best here */

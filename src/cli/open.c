@@ -4,6 +4,7 @@
 fnd_status fnd_cli_desc(const fnd_cli_globals *g, fnd_desc *out, fnd_error *err) {
     *out = (fnd_desc){
         .backend = g->backend,
+        .device = g->gpu,
         .threads = g->threads,
         .isa = g->isa,
         .compiler = g->compiler,
