@@ -50,14 +50,28 @@ TEST(cli_template_of_a_model) {
     size_t bytes;
     gguf_add_byte_tokenizer(&w, "qwen2");
     gguf_add_str(&w, "tokenizer.chat_template", "{{ messages[0].content }}{{ eos_token }}{{ mood }}");
+    gguf_add_str(&w, "tokenizer.chat_template.tool_use", "{{ tools | length }} tools");
     uint8_t *file = gguf_finish(&w, &bytes);
     gguf_free(&w);
     const char *model = write_file("template.gguf", (const char *)file, bytes);
     fnd_free_memory(file);
     const char *messages = TEXT_FILE("m2.json", "[{\"role\": \"user\", \"content\": \"hi\"}]"), *template = TEXT_FILE("t2.jinja", "[{{ eos_token }}]");
     PRINTS("hi<|end|>", NULL, "template", "--model", model, "--messages", messages);
+    PRINTS("2 tools", NULL, "template", "--model", model, "--messages", messages, "--tools", TEXT_FILE("two.json", "[{}, {}]"));
     PRINTS("hi<|end|>{'a': True}", NULL, "template", "--model", model, "--messages", messages, "--template-var", "mood={\"a\": true}");
     PRINTS("[<|end|>]", NULL, "template", "--model", model, "--template", template, "--messages", messages);
+}
+
+TEST(cli_template_of_a_model_without_one) {
+    NEED(program_there(), not_built);
+    gguf_writer w = { 0 };
+    size_t bytes;
+    gguf_add_byte_tokenizer(&w, "qwen2");
+    uint8_t *file = gguf_finish(&w, &bytes);
+    gguf_free(&w);
+    const char *model = write_file("no-template.gguf", (const char *)file, bytes);
+    fnd_free_memory(file);
+    PROGRAM_REFUSED(1, "no-template.gguf has no chat template", "template", "--model", model, "--messages", TEXT_FILE("m4.json", "[]"));
 }
 
 TEST(cli_template_refuses) {

@@ -37,10 +37,10 @@ typedef struct rendering {
     fnd_chat_prompt prompt;
 } rendering;
 
-/* Sentences about a file begin with its name; those about the JSON of messages name it themselves. */
+/* Sentences about a template begin with the name of its file. */
 static fnd_status name_file(const char *path, fnd_status status, fnd_error *err) {
     char text[FND_ERROR_TEXT_BYTES], shown[200];
-    if (status == FND_OK || strncmp(err->text, "the JSON", 8) == 0) return status;
+    if (status == FND_OK || (strncmp(err->text, "chat template", 13) != 0 && strncmp(err->text, "the chat template", 17) != 0)) return status;
     memcpy(text, err->text, sizeof text);
     const char *name = strcmp(path, "-") == 0 ? "standard input" : fnd_span_quote((fnd_span){ path, strlen(path) }, shown, sizeof shown);
     *err = (fnd_error){ 0 };
@@ -51,7 +51,10 @@ static fnd_status open_model(rendering *r, fnd_error *err) {
     fnd_gguf *g;
     FND_TRY(fnd_gguf_open(r->o->model, FND_GGUF_METADATA_ONLY, &g, err));
     fnd_status status = fnd_tokenizer_open(g, &r->tokenizer, err);
-    if (status == FND_OK && !r->o->file) status = name_file(r->o->model, fnd_chat_template_from_gguf(g, &r->template, err), err);
+    if (status == FND_OK && !r->o->file) {
+        status = r->o->tools ? fnd_chat_template_for_tools(g, &r->template, err) : fnd_chat_template_from_gguf(g, &r->template, err);
+        status = name_file(r->o->model, status, err);
+    }
     fnd_gguf_close(g);
     return status;
 }
@@ -71,8 +74,9 @@ static fnd_status read_json(const char *path, char **text, fnd_error *err) {
     size_t bytes;
     if (!path) return FND_OK;
     FND_TRY(fnd_file_read(path, JSON_BYTES, text, &bytes, err));
+    char shown[200];
     if (strlen(*text) == bytes) return FND_OK;
-    return name_file(path, fnd_fail(err, FND_ERR_FORMAT, "byte %zu is a zero byte, which no JSON holds", strlen(*text)), err);
+    return fnd_fail(err, FND_ERR_FORMAT, "%s: byte %zu is a zero byte, which no JSON holds", fnd_span_quote((fnd_span){ path, strlen(path) }, shown, sizeof shown), strlen(*text));
 }
 
 static fnd_status render(rendering *r, fnd_error *err) {

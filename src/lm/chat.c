@@ -27,14 +27,24 @@ fnd_status fnd_chat_template_open(const char *text, size_t bytes, fnd_chat_templ
     return FND_OK;
 }
 
-fnd_status fnd_chat_template_from_gguf(const fnd_gguf *g, fnd_chat_template **out, fnd_error *err) {
+static fnd_status open_value(const fnd_gguf *g, const char *key, fnd_chat_template **out, fnd_error *err) {
     fnd_span text = { 0 };
+    *out = NULL;
+    FND_TRY(fnd_gguf_get_str(g, key, &text, err));
+    return fnd_chat_template_open(text.data, text.bytes, out, err);
+}
+
+fnd_status fnd_chat_template_from_gguf(const fnd_gguf *g, fnd_chat_template **out, fnd_error *err) {
     *out = NULL;
     if (!fnd_gguf_find(g, "tokenizer.chat_template")) {
         return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s has no chat template (tokenizer.chat_template); give the model a raw prompt instead", fnd_gguf_path(g));
     }
-    FND_TRY(fnd_gguf_get_str(g, "tokenizer.chat_template", &text, err));
-    return fnd_chat_template_open(text.data, text.bytes, out, err);
+    return open_value(g, "tokenizer.chat_template", out, err);
+}
+
+fnd_status fnd_chat_template_for_tools(const fnd_gguf *g, fnd_chat_template **out, fnd_error *err) {
+    static const char key[] = "tokenizer.chat_template.tool_use";
+    return fnd_gguf_find(g, key) ? open_value(g, key, out, err) : fnd_chat_template_from_gguf(g, out, err);
 }
 
 void fnd_chat_template_close(fnd_chat_template *c) {
