@@ -76,8 +76,9 @@ $(ROOT)/libfoundry.so: $(LIB_OBJ)
 	$(CC) $(ALL_CFLAGS) -shared $^ $(LDLIBS) -o $@
 $(ROOT)/foundry: $(CLI_OBJ) $(ROOT)/libfoundry.a
 	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) $(CLI_LDLIBS) -o $@
+# fnd_open is wrapped: see tests/test_isa.c.
 $(ROOT)/tests: $(TEST_OBJ) $(ROOT)/libfoundry.a | $(EXAMPLES) $(ROOT)/foundry $(ROOT)/libfoundry.so
-	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) -o $@
+	$(CC) $(ALL_CFLAGS) -rdynamic -Wl,--wrap=fnd_open $^ $(LDLIBS) -o $@
 # Examples see include/ only, as a user's program does.
 $(EXAMPLES): $(ROOT)/examples/%: examples/%.c $(ROOT)/libfoundry.a $(wildcard include/foundry/*.h)
 	@mkdir -p $(@D)
@@ -99,10 +100,11 @@ demo: setup
 	echo 'building foundry ...' >&2; $(BUILD) -s $(ROOT)/foundry; \
 	set -x; $(ROOT)/foundry run --model "$$model" --prompt 'Why is the sky blue?' --max-tokens 120
 
-## test: build and run every test that needs neither a GPU nor a real model; only="word.." picks by name
+## test: build and run every test that needs neither a GPU nor a real model; only="word.." picks by name; isa=generic: where a test names no instructions, these
+isa ?=
 test: setup
 	+@$(BUILD) $(ROOT)/tests
-	$(ROOT)/tests $(only)
+	$(if $(isa),FOUNDRY_TEST_ISA='$(isa)' )$(ROOT)/tests $(only)
 
 ## test-models: the golden tests with real models (fetched); MODEL=smollm2-135m picks one
 test-models: setup

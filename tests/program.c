@@ -64,6 +64,8 @@ const char *program_temp(const char *name) {
 static void set_environment(void) {
     static const char *const ours[] = { "FOUNDRY_BACKEND", "FOUNDRY_THREADS", "FOUNDRY_ISA", "FOUNDRY_KERNEL_DIR" };
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) unsetenv(ours[i]);
+    const char *isa = getenv("FOUNDRY_TEST_ISA");
+    if (isa && isa[0]) setenv("FOUNDRY_ISA", isa, 1);
     setenv("FOUNDRY_CACHE_DIR", program_temp("cache"), 1);
 }
 

@@ -69,7 +69,12 @@ TEST(cli_wrong_words) {
     PROGRAM_REFUSED(2, "perplexity needs --file", "perplexity", "--model", "x");
     PROGRAM_REFUSED(2, "--prompt or --ids", "logits", "--model", "x");
     PROGRAM_REFUSED(2, "inspect needs", "inspect");
-    PROGRAM_REFUSED(2, "emit needs --kernel", "emit");
+    PROGRAM_REFUSED(2, "emit needs --kernel, or --program and --model", "emit");
+    PROGRAM_REFUSED(2, "emit --program needs --model", "emit", "--program", "decode");
+    PROGRAM_REFUSED(2, "--program is decode, prefill or head, not 'code'", "emit", "--program", "code", "--model", "x");
+    PROGRAM_REFUSED(2, "it takes no --kernel, --policy or --user", "emit", "--program", "decode", "--model", "x", "--kernel", "linear");
+    PROGRAM_REFUSED(2, "--model is for --program", "emit", "--kernel", "linear", "--model", "x");
+    PROGRAM_REFUSED(1, "no/such/folder does not exist", "emit", "--kernel", "linear", "--user", "no/such/folder");
     PROGRAM_REFUSED(2, "bench needs --model", "bench");
     PROGRAM_REFUSED(2, "profile needs --model", "profile");
     PROGRAM_REFUSED(2, "there is no kernel 'jump'", "emit", "--kernel", "jump");

@@ -449,3 +449,34 @@ TEST(cli_run_on_the_simulated_gpu) {
     CHECK_MSG(r.exit_code == 0 && r.out_bytes > 0, "%d, %s", r.exit_code, r.err);
     program_free(&r);
 }
+
+/* A program is one function with the loop over layers; unfused it is made of other kernels. */
+TEST(cli_emit_a_program) {
+    NEED(program_there(), not_built);
+    program_result r, other;
+    RUN(&r, "emit", "--program", "decode", "--model", tiny_model());
+    CHECK_MSG(r.exit_code == 0, "%s", r.err);
+    CHECK_HAS(r.out, "norm_gate_up");
+    CHECK_HAS(r.out, "attention_decode(");
+    CHECK_HAS(r.out, "fnd_grid_barrier");
+    CHECK_HAS(r.out, "#include \"");
+    RUN(&other, "emit", "--program", "decode", "--model", tiny_model(), "--no-fuse");
+    CHECK_MSG(other.exit_code == 0 && strstr(other.out, "swiglu(") && !strstr(other.out, "norm_gate_up"), "%s", other.err);
+    program_free(&other);
+    RUN(&other, "emit", "--program", "decode", "--model", tiny_model(), "--flat");
+    CHECK_MSG(other.exit_code == 0 && strstr(other.out, "#line 1 \"") && !strstr(other.out, "#include \""), "%s", other.err);
+    program_free(&other);
+    program_free(&r);
+}
+
+TEST(cli_emit_a_users_kernel) {
+    NEED(program_there(), not_built);
+    NEED(access("examples/softcap.h", R_OK) == 0, "run from the root of the project");
+    program_result r;
+    RUN(&r, "emit", "--kernel", "capped", "--user", "examples", "--policy", "ternary");
+    CHECK_MSG(r.exit_code == 0, "%s", r.err);
+    CHECK_HAS(r.out, "v = softcap(v, at, a.cap);");
+    CHECK_HAS(r.out, "ternary_dot");
+    program_free(&r);
+    PROGRAM_REFUSED(2, "there is no kernel 'caped' (did you mean 'capped'?)", "emit", "--kernel", "caped", "--user", "examples");
+}

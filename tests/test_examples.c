@@ -51,6 +51,7 @@ static void run_all(const char *backend, const char *isa) {
     CHECK_OK(fnd_process_temp_dir(cache, &err), &err);
     setenv("FOUNDRY_BACKEND", backend, 1);
     setenv("FOUNDRY_CACHE_DIR", cache, 1);
+    if (!isa) isa = getenv("FOUNDRY_TEST_ISA");
     if (isa) setenv("FOUNDRY_ISA", isa, 1);
     for (size_t i = 0; i < FND_COUNT(examples); i++) {
         char name[64];

@@ -4,7 +4,9 @@
 #include "base/memory.h"
 #include "fake_backend.h"
 #include "foundry/profile.h"
+#include "foundry/run.h"
 #include "run/profiler_ring.h"
+#include "session_bench.h"
 #include "test.h"
 
 #include <jansson.h>
@@ -382,28 +384,47 @@ TEST(profiler_survives_no_memory) {
 }
 
 /* Off, a dispatch costs one branch; on, it neither allocates nor blocks. */
-TEST(profiler_off_costs_next_to_nothing) {
-    fnd_error err = { 0 };
-    foundry *f = fake_open(true);
-    REQUIRE(f);
-    enum { CALLS = 1000000 };
+/* What a scope and a dispatch cost while nobody listens, in ns: the least of some rounds. */
+static double cost_while_off(foundry *f) {
+    enum { CALLS = 200000 };
     uint64_t best = UINT64_MAX;
-    for (int round = 0; round < 5; round++) {
+    for (int round = 0; round < 10; round++) {
         uint64_t start = fnd_now_ns();
         for (int i = 0; i < CALLS; i++) FND_SCOPE(f, "token")
         dispatch(f, "gemv", 1, 1);
         uint64_t took = fnd_now_ns() - start;
         if (took < best) best = took;
     }
-#if defined(__has_feature)
-#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
-    /* 0.5 % of the shortest token in sight (1 ms, 200 dispatches) is 25 ns a dispatch */
-    CHECK_MSG(SANITIZED || best / CALLS < 25, "%.1f ns a dispatch while off", (double)best / CALLS);
+    return (double)best / CALLS;
+}
+
+/* Next to a token of a model that is smaller than any: what its launches cost for the profiler's sake is less
+ * than 0.5 % of it. Both are the least of many, so that what else the machine does is in neither. */
+TEST(profiler_off_costs_next_to_nothing) {
+    fnd_error err = { 0 };
+    session_bench b;
+    enum { TOKENS = 400 };
+    if (!session_bench_open(&b, &(fnd_session_desc){ .context = 512 })) return;
+    const uint32_t id = 72;
+    uint64_t token_ns = UINT64_MAX, before = 0;
+    for (int i = 0; i < TOKENS; i++) {
+        if (i == 1) before = fnd_counter_get(b.f, FND_COUNTER_DISPATCHES);
+        uint64_t start = fnd_now_ns();
+        CHECK_OK(fnd_session_eval(b.s, &id, 1, &err), &err);
+        CHECK_OK(fnd_wait(b.f, &err), &err);
+        uint64_t took = fnd_now_ns() - start;
+        if (took < token_ns) token_ns = took;
+    }
+    double launches = (double)(fnd_counter_get(b.f, FND_COUNTER_DISPATCHES) - before) / (TOKENS - 1), each = cost_while_off(b.f);
+    CHECK_MSG(launches >= 1, "%.2f launches a token", launches);
+    CHECK_MSG(launches * each < 0.005 * (double)token_ns, "%.2f launches of %.1f ns in a token of %llu ns", launches, each, (unsigned long long)token_ns);
+    session_bench_close(&b);
+}
+
+TEST(profiler_on_allocates_nothing_in_a_dispatch) {
+    fnd_error err = { 0 };
+    foundry *f = fake_open(true);
+    REQUIRE(f);
     CHECK_OK(fnd_profile_start(f, NULL, &err), &err);
     dispatch(f, "gemv", 1, 1);
     CHECK(fnd_profile_rows(f, NULL, 0) == 1);

@@ -151,6 +151,10 @@ typedef struct fnd_logprob {
  * the vocabulary. FND_ERR_DEVICE when the logits are no numbers. */
 FND_USE_RESULT fnd_status fnd_session_logprobs(fnd_session *s, uint32_t id, fnd_logprob *all, uint32_t count, fnd_error *err);
 
+/* Its programs, to look into (fnd_program_get_info): "decode", one token from embedding to logits; "prefill",
+ * many without the head; "head". NULL for another name. They are the session's. */
+const struct fnd_program *fnd_session_program(const fnd_session *s, const char *name);
+
 /* ---- what is in the context ------------------------------------------------------------------ */
 
 /* Tokens in the context so far; how many it can hold; which they are, valid until the next change. */

@@ -1,12 +1,13 @@
-/* emit.c - foundry emit: the text a kernel is compiled from. */
-#include "cli/cli.h"
+/* emit.c - foundry emit: the text that a kernel, or a whole program of a model, is compiled from. */
+#include "cli/lm.h"
 #include "compose/print.h"
 #include "compose/shipped.h"
+#include "run/program.h"
 
 #include <stddef.h>
 
 typedef struct emit_options {
-    const char *kernel, *policy;
+    const char *kernel, *policy, *user, *program, *model;
     uint32_t tokens;
     bool flat;
 } emit_options;
@@ -15,6 +16,9 @@ typedef struct emit_options {
 static const fnd_cli_option options_list[] = {
     { "kernel", FND_CLI_NAME, "K", FIELD(kernel), "which kernel; `foundry kernels` lists them", 0, 0 },
     { "policy", FND_CLI_NAME, "P,..", FIELD(policy), "formats of its weights in order, the last for all that follow (default: f32)", 0, 0 },
+    { "user", FND_CLI_NAME, "DIR", FIELD(user), "a folder of kernel texts of your own, whose kernels and policies there are too", 0, 0 },
+    { "program", FND_CLI_NAME, "P", FIELD(program), "a program of the model instead, as one function: decode, prefill, head", 0, 0 },
+    { "model", FND_CLI_NAME, "F", FIELD(model), "model file, for --program", 0, 0 },
     { "tokens", FND_CLI_U32, "N", FIELD(tokens), "tokens computed together (default: 1)", 1, 64 },
     { "flat", FND_CLI_FLAG, NULL, FIELD(flat), "with everything it includes: what the compiler reads", 0, 0 },
     { NULL, FND_CLI_FLAG, NULL, 0, NULL, 0, 0 },
@@ -70,12 +74,28 @@ static fnd_status set_policies(const fnd_catalog *catalog, const char *policies,
     return FND_OK;
 }
 
+static fnd_status find_kernel(const fnd_catalog *catalog, const char *name, fnd_kernel_desc *out, fnd_error *err) {
+    char shown[80];
+    fnd_cli_nearest near = { .word = name, .bytes = strlen(name) };
+    const fnd_declared_kernel *declared = fnd_catalog_kernel(catalog, name);
+    if (declared) {
+        *out = declared->desc;
+        return FND_OK;
+    }
+    for (size_t i = 0; i < fnd_shipped_count(); i++) {
+        if (strcmp(fnd_shipped_name(i), name) == 0) return fnd_shipped_stages(i, out, err);
+        fnd_cli_nearest_try(&near, fnd_shipped_name(i));
+    }
+    for (size_t i = 0; i < fnd_catalog_kernel_count(catalog); i++) fnd_cli_nearest_try(&near, fnd_catalog_kernel_at(catalog, i)->name);
+    return fnd_fail(err, FND_ERR_USAGE, "there is no kernel '%s'%s; `foundry kernels` lists them", fnd_span_quote((fnd_span){ name, near.bytes }, shown, sizeof shown), fnd_cli_nearest_text(&near, ""));
+}
+
 static fnd_status print(fnd_catalog *catalog, const emit_options *o, const char *suffix, fnd_text *out, fnd_error *err) {
     fnd_kernel_desc desc;
     fnd_composition composition;
     fnd_variant v;
     const fnd_variant *list[] = { &v };
-    FND_TRY(fnd_shipped_find(o->kernel, &desc, err));
+    FND_TRY(find_kernel(catalog, o->kernel, &desc, err));
     FND_TRY(fnd_compose(catalog, &desc, &composition, err));
     fnd_variant_init(&composition, &v);
     v.tokens = o->tokens;
@@ -90,29 +110,48 @@ static fnd_status print(fnd_catalog *catalog, const emit_options *o, const char 
     return status;
 }
 
-static fnd_status check_kernel(const char *name, fnd_error *err) {
+static fnd_status emit_kernel(const fnd_cli_globals *globals, const emit_options *o, fnd_text *out, fnd_error *err) {
+    const char *suffix = "";
+    fnd_desc desc;
+    fnd_catalog *catalog;
+    FND_TRY(find_suffix(globals, &suffix, err));
+    FND_TRY(fnd_cli_desc(globals, &desc, err));
+    FND_TRY(fnd_catalog_open(desc.kernel_dir, &catalog, err));
+    fnd_status status = o->user ? fnd_catalog_add_folder(catalog, o->user, err) : FND_OK;
+    if (status == FND_OK) status = print(catalog, o, suffix, out, err);
+    fnd_catalog_close(catalog);
+    return status;
+}
+
+static fnd_status check_program(fnd_cli_lm *lm, void *name, fnd_error *err) {
+    static const char *const names[] = { "decode", "prefill", "head" };
     char shown[80];
-    fnd_cli_nearest near = { .word = name, .bytes = strlen(name) };
-    for (size_t i = 0; i < fnd_shipped_count(); i++) {
-        if (strcmp(fnd_shipped_name(i), name) == 0) return FND_OK;
-        fnd_cli_nearest_try(&near, fnd_shipped_name(i));
+    (void)lm;
+    for (size_t i = 0; i < FND_COUNT(names); i++) {
+        if (strcmp(names[i], name) == 0) return FND_OK;
     }
-    return fnd_fail(err, FND_ERR_USAGE, "there is no kernel '%s'%s; `foundry kernels` lists them", fnd_span_quote((fnd_span){ name, near.bytes }, shown, sizeof shown), fnd_cli_nearest_text(&near, ""));
+    return fnd_fail(err, FND_ERR_USAGE, "--program is decode, prefill or head, not '%s'", fnd_span_quote((fnd_span){ name, strlen(name) }, shown, sizeof shown));
+}
+
+static fnd_status emit_program(const fnd_cli_globals *globals, const emit_options *o, fnd_text *out, fnd_error *err) {
+    char name[FND_NAME_BYTES];
+    fnd_cli_lm lm = { .quick = true, .check = check_program, .check_ctx = name };
+    snprintf(name, sizeof name, "%s", o->program);
+    if (o->kernel || o->policy || o->user) return fnd_fail(err, FND_ERR_USAGE, "--program prints the kernels of a model in the model's formats: it takes no --kernel, --policy or --user");
+    if (!o->model) return fnd_fail(err, FND_ERR_USAGE, "emit --program needs --model");
+    FND_TRY(check_program(&lm, name, err));
+    fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
+    if (status == FND_OK) status = fnd_cli_lm_begin(&lm, 0, err);
+    if (status == FND_OK) status = fnd_program_print(fnd_session_program(lm.s, name), o->flat, out, err);
+    return fnd_cli_lm_close(&lm, status, err);
 }
 
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
     const emit_options *o = options;
-    const char *suffix = "";
-    fnd_desc desc;
-    fnd_catalog *catalog;
     fnd_text out = { 0 };
-    FND_TRY(fnd_cli_need(&fnd_cli_emit, "--kernel", o->kernel, err));
-    FND_TRY(check_kernel(o->kernel, err));
-    FND_TRY(find_suffix(globals, &suffix, err));
-    FND_TRY(fnd_cli_desc(globals, &desc, err));
-    FND_TRY(fnd_catalog_open(desc.kernel_dir, &catalog, err));
-    fnd_status status = print(catalog, o, suffix, &out, err);
-    fnd_catalog_close(catalog);
+    if (!o->program && o->model) return fnd_fail(err, FND_ERR_USAGE, "--model is for --program: the text of a kernel does not depend on a model");
+    if (!o->program && !o->kernel) return fnd_fail(err, FND_ERR_USAGE, "emit needs --kernel, or --program and --model; `foundry emit --help` shows how");
+    fnd_status status = o->program ? emit_program(globals, o, &out, err) : emit_kernel(globals, o, &out, err);
     if (status == FND_OK) return fnd_cli_put_text(&out, err);
     fnd_text_free(&out);
     return status;
@@ -122,10 +161,14 @@ static const emit_options defaults = { .tokens = 1 };
 
 const fnd_cli_command fnd_cli_emit = {
     .name = "emit",
-    .doc = "the composed text of a kernel",
-    .usage = "--kernel K [--policy P[,P2..]] [--backend cpu|cuda|metal|sim] [--tokens N] [--flat]",
-    .more = "The text is the same for every machine; with --flat it shows which machine's own files are taken.",
-    .example = "  foundry emit --kernel norm_qkv --policy q5_0,q5_0,q8_0 --backend cuda",
+    .doc = "the composed text of a kernel, or of a model's program",
+    .usage = "--kernel K [--policy P[,P2..]] [--backend cpu|cuda|metal|sim] [--tokens N] [--flat] [--user DIR]\n"
+             "       foundry emit --program P --model F [--backend NAME] [--no-fuse] [--flat]",
+    .more = "The text of a kernel is the same for every machine; with --flat it shows which machine's own files\n"
+            "are taken. A program is printed for the device that would run it, with the model's constants in it.",
+    .example = "  foundry emit --kernel norm_qkv --policy q5_0,q5_0,q8_0 --backend cuda\n"
+               "  foundry emit --kernel capped --user examples\n"
+               "  foundry emit --program decode --model model.gguf",
     .options = options_list,
     .defaults = &defaults,
     .options_bytes = sizeof(emit_options),

@@ -12,6 +12,7 @@ typedef struct fnd_cli_lm {
     const fnd_tokenizer *t;
     bool                 separate;         /* set before: each kernel a launch of its own, to be seen */
     bool                 wait_for_kernels; /* set before: figures must not depend on how far compiling is */
+    bool                 quick;            /* set before: compile fast rather than well, for what will hardly run */
     /* Set before, may be NULL: called with m and t when the weights are not yet read. What can be refused
      * is refused then. */
     fnd_status         (*check)(struct fnd_cli_lm *lm, void *ctx, fnd_error *err);

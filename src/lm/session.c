@@ -246,6 +246,12 @@ fnd_status fnd_session_logits(fnd_session *s, float *logits, fnd_error *err) {
 }
 
 fnd_model *fnd_session_model(const fnd_session *s) { return s->m; }
+const fnd_program *fnd_session_program(const fnd_session *s, const char *name) {
+    if (strcmp(name, "decode") == 0) return s->decode;
+    if (strcmp(name, "prefill") == 0) return s->prefill;
+    return strcmp(name, "head") == 0 ? s->head : NULL;
+}
+
 uint32_t fnd_session_position(const fnd_session *s) { return s->position; }
 uint32_t fnd_session_context(const fnd_session *s) { return s->context; }
 const uint32_t *fnd_session_tokens(const fnd_session *s) { return s->tokens; }

@@ -100,4 +100,8 @@ FND_USE_RESULT fnd_status fnd_program_place(fnd_program *p, fnd_error *err);
 
 int fnd_program_variable(const fnd_program *p, const char *name); /* -1: none */
 
+/* The whole program as one function, as it is compiled where the device can run it so; `flat` with all that it
+ * includes. Of a finished program; from any thread. */
+FND_USE_RESULT fnd_status fnd_program_print(const fnd_program *p, bool flat, fnd_text *out, fnd_error *err);
+
 #endif

@@ -188,6 +188,28 @@ static fnd_status build_whole(fnd_program *p, bool only_if_there, fnd_error *err
     return status;
 }
 
+static fnd_status print_whole(const fnd_program *p, const fnd_program_text *text, bool flat, fnd_text *out, fnd_error *err) {
+    fnd_composer *c;
+    const char *suffix;
+    fnd_text printed = { 0 };
+    FND_TRY(fnd_composer_get(p->f, &c, err));
+    FND_TRY(common_suffix(p, 0, p->call_count, &suffix, err));
+    if (!flat) return fnd_print_program(c->catalog, text, out, err);
+    fnd_status status = fnd_print_program(c->catalog, text, &printed, err);
+    if (status == FND_OK) status = fnd_sources_flatten(fnd_catalog_sources(c->catalog), suffix, p->name, fnd_text_get(&printed), out, err);
+    fnd_text_free(&printed);
+    return status;
+}
+
+fnd_status fnd_program_print(const fnd_program *p, bool flat, fnd_text *out, fnd_error *err) {
+    layering l = { 0 };
+    fnd_program_text text = { .name = p->name, .variants = (const fnd_variant *const *)p->variants, .variant_count = p->variant_count };
+    fnd_status status = find_layers(p, &l, &text, err);
+    if (status == FND_OK) status = print_whole(p, &text, flat, out, err);
+    free_layering(&l);
+    return status;
+}
+
 /* One launch for the calls between two barriers. A single call is compiled alone, under its own
  * kernel's name, so that equal calls of any program share their code. */
 static fnd_status build_segment(fnd_program *p, fnd_segment *s, fnd_error *err) {
