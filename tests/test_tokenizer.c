@@ -501,6 +501,32 @@ TEST(tokenizer_refuses_missing_and_mistyped_keys) {
     gguf_free(&w);
 }
 
+/* Counts and lengths far beyond the file. */
+TEST(tokenizer_refuses_huge_lengths) {
+    static const char *const keys[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.scores", "tokenizer.ggml.token_type" };
+    static const uint64_t lengths[] = { 1000, (uint64_t)1 << 40, UINT64_MAX, UINT64_MAX / 4 + 1 };
+    for (size_t k = 0; k < FND_COUNT(keys); k++) {
+        for (size_t i = 0; i < FND_COUNT(lengths); i++) {
+            for (int one = 0; one < (k < 2 ? 2 : 1); one++) { /* one string of that length, or so many elements */
+                uint8_t raw[20] = { 0 };
+                uint32_t element = k < 2 ? FND_GGUF_STRING : k == 2 ? FND_GGUF_F32
+                                                                    : FND_GGUF_I32;
+                uint64_t count = one ? 1 : lengths[i];
+                memcpy(raw, &element, 4);
+                memcpy(raw + 4, &count, 8);
+                memcpy(raw + 12, &lengths[i], 8);
+                gguf_writer w = { 0 };
+                gguf_add_str(&w, "tokenizer.ggml.model", "gpt2");
+                gguf_add_raw(&w, keys[k], FND_GGUF_ARRAY, raw, sizeof raw);
+                fnd_error err;
+                CHECK(open_tokenizer(&w, &err) == NULL);
+                CHECK_MSG(err.status == FND_ERR_FORMAT && strstr(err.text, keys[k]) != NULL, "%s", err.text);
+                gguf_free(&w);
+            }
+        }
+    }
+}
+
 TEST(tokenizer_survives_failed_allocations) {
     gguf_writer w = { 0 };
     gguf_add_byte_tokenizer(&w, "smollm");
