@@ -39,8 +39,10 @@ static json_t *load(const char *path) {
 const tokenizer_cases *tokenizer_cases_get(void) {
     static tokenizer_cases cases;
     static fnd_span texts[4096];
+    static json_t *strings; /* the texts lie in it */
     if (cases.json) return &cases;
-    json_t *strings = load("tests/tokenizer/strings.json"), *group, *text;
+    json_t *group, *text;
+    strings = load("tests/tokenizer/strings.json");
     const char *name;
     size_t i;
     cases.json = load("tests/tokenizer/cases.json");
