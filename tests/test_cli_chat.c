@@ -143,6 +143,22 @@ TEST(cli_chat_goes_on_after_errors) {
     program_refused(&r, 1, "is no session file", __FILE__, __LINE__);
 }
 
+TEST(cli_chat_interrupted_keeps_the_session) {
+    NEED(program_there(), not_built);
+    program_result r;
+    char file[1200], model[1200];
+    snprintf(file, sizeof file, "%s", program_temp("cut.session"));
+    snprintf(model, sizeof model, "%s", program_temp("longer.gguf"));
+    tiny_model_save(model, 1 << 20);
+    const char *words[] = { "chat", "--model", model, "--logit-bias", "q=60", "--session", file, NULL };
+    program_run_desc(&r, &(program_desc){ .words = words, .input = "hello\nnever\n", .interrupt = true });
+    CHECK_MSG(r.exit_code == 130, "%d: %s", r.exit_code, r.err);
+    CHECK(lines_in(r.out) == 1 && strncmp(r.out, "qq", 2) == 0);
+    CHECK_HAS(r.err, "saved 2 messages");
+    CHECK_HAS(r.err, "foundry: interrupted\n");
+    program_free(&r);
+}
+
 /* ---- at a terminal ---- */
 
 typedef struct terminal {
@@ -228,6 +244,8 @@ TEST(cli_chat_at_a_terminal) {
         CHECK_OK(fnd_file_read(history, 1 << 16, &lines, &bytes, &err), &err);
         if (err.status == FND_OK) CHECK_HAS(lines, "hello");
         free(lines);
+    } else {
+        fnd_test_skip("there is no pseudo terminal");
     }
     free(t);
 }

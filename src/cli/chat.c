@@ -55,8 +55,10 @@ static void tell(const chat *a, const fnd_generated *g) {
     if (g->dropped) fnd_cli_note("the context was full: %u tokens behind the first %u were dropped", g->dropped, a->o->generation.keep);
     if (a->o->quiet) return;
     uint32_t computed = g->prompt_tokens - g->prompt_reused;
-    fnd_cli_note("%zu tokens, %.1f tok/s; prompt: %u tokens, %u of them new, %.1f tok/s; context: %u of %u", g->ids.count, fnd_cli_per_second((double)g->ids.count, g->seconds), g->prompt_tokens, computed,
-                 fnd_cli_per_second((double)computed, g->prompt_seconds), fnd_session_position(s), fnd_session_context(s));
+    char speed[32] = "";
+    if (computed) snprintf(speed, sizeof speed, ", %.1f tok/s", fnd_cli_per_second((double)computed, g->prompt_seconds));
+    fnd_cli_note("%zu tokens, %.1f tok/s; prompt: %u tokens, %u of them new%s; context: %u of %u", g->ids.count, fnd_cli_per_second((double)g->ids.count, g->seconds), g->prompt_tokens, computed, speed,
+                 fnd_session_position(s), fnd_session_context(s));
 }
 
 /* text: a message to answer; NULL: the last one again. */
@@ -66,7 +68,7 @@ static fnd_status answer(chat *a, const char *text, uint64_t seed, fnd_error *er
     fnd_status status = text ? fnd_conversation_ask(a->c, text, 0, &a->desc, &g, err) : fnd_conversation_answer_again(a->c, &a->desc, &g, err);
     fnd_cli_progress_clear();
     if (fnd_cli_in_line()) FND_TRY(show(NULL, (fnd_span){ "\n", 1 }, err));
-    bool interrupted = fnd_cli_answer_interrupt();
+    bool interrupted = fnd_cli_lines_typed(a->lines) ? fnd_cli_answer_interrupt() : fnd_cli_interrupted;
     if (status != FND_OK && interrupted) {
         fnd_cli_note("stopped before there was an answer; the message is taken back");
         *err = (fnd_error){ .status = FND_OK };
@@ -206,12 +208,14 @@ static fnd_status converse(chat *a, fnd_error *err) {
         FND_TRY(fnd_cli_lines_next(a->lines, &line, &what, err));
         if (what == FND_CLI_LINE_END) break;
         if (what == FND_CLI_LINE_INTERRUPTED) {
+            if (!fnd_cli_lines_typed(a->lines)) return fnd_cli_check_interrupt(err);
             fnd_cli_answer_interrupt();
-            if (!fnd_cli_lines_typed(a->lines)) return fnd_fail(err, FND_ERR_CANCELLED, "interrupted");
             fnd_cli_note("/quit or Ctrl-D ends the conversation");
             continue;
         }
-        if (run_line(a, line, &failure) == FND_OK) continue;
+        fnd_status status = run_line(a, line, &failure);
+        if (!fnd_cli_lines_typed(a->lines)) FND_TRY(fnd_cli_check_interrupt(err)); /* nobody types the next line */
+        if (status == FND_OK) continue;
         FND_TRY(fnd_cli_flush(err));
         fnd_cli_note("%s", failure.text);
         a->failed++;
