@@ -247,9 +247,9 @@ TEST(models_match_the_reference_on_sim) {
 TEST(models_match_the_reference_on_gpu) {
     const char *gpu = getenv("FOUNDRY_TEST_GPU");
     NEED(gpu && gpu[0], "FOUNDRY_TEST_GPU names no backend");
-    for (size_t i = 0; i < MODELS; i++) {
+    for (size_t i = 0; i < MODELS + OTHERS; i++) {
         toy t;
-        if (!toy_open(&t, &models[i], (uint32_t)i + 1)) return;
+        if (!toy_open(&t, i < MODELS ? &models[i] : &other_models[i - MODELS], (uint32_t)i + 1)) return;
         check_logits(&t, &(way){ .backend = gpu }, 33, IDS - 33);
         check_logits(&t, &(way){ .backend = gpu, .no_fuse = true }, 33, IDS - 33);
         toy_close(&t);
