@@ -478,5 +478,10 @@ TEST(cli_emit_a_users_kernel) {
     CHECK_HAS(r.out, "v = softcap(v, at, a.cap);");
     CHECK_HAS(r.out, "ternary_dot");
     program_free(&r);
+    RUN(&r, "kernels", "--user", "examples");
+    CHECK_MSG(r.exit_code == 0, "%s", r.err);
+    CHECK_HAS(r.out, "\ncapped: y = cap * tanh((W x + bias) / cap)\n  rows | dot | bias | softcap | store\n");
+    CHECK_HAS(r.out, "\nternary  -1, 0 or 1 with a scale per 32 weights\n");
+    program_free(&r);
     PROGRAM_REFUSED(2, "there is no kernel 'caped' (did you mean 'capped'?)", "emit", "--kernel", "caped", "--user", "examples");
 }

@@ -7,12 +7,14 @@
 
 typedef struct kernels_options {
     bool json, markdown;
+    const char *user;
 } kernels_options;
 
 #define FIELD(name) offsetof(kernels_options, name)
 static const fnd_cli_option options_list[] = {
     { "json", FND_CLI_FLAG, NULL, FIELD(json), "print one JSON object", 0, 0 },
     { "markdown", FND_CLI_FLAG, NULL, FIELD(markdown), "print the reference as it stands in the documentation", 0, 0 },
+    { "user", FND_CLI_NAME, "DIR", FIELD(user), "with what a folder of kernel texts of your own declares", 0, 0 },
     { NULL, FND_CLI_FLAG, NULL, 0, NULL, 0, 0 },
 };
 #undef FIELD
@@ -216,6 +218,13 @@ static fnd_status write_all(const writer *w, const fnd_catalog *catalog, fnd_tex
         if (i) fnd_text_str(out, w->between);
         w->kernel(&c, fnd_shipped_doc(i), out);
     }
+    for (size_t i = 0; i < fnd_catalog_kernel_count(catalog); i++) {
+        const fnd_declared_kernel *k = fnd_catalog_kernel_at(catalog, i);
+        fnd_composition c;
+        FND_TRY(fnd_compose(catalog, &k->desc, &c, err));
+        fnd_text_str(out, w->between);
+        w->kernel(&c, k->doc, out);
+    }
     fnd_text_str(out, w->titles[1]);
     for (size_t i = 0; i < fnd_catalog_stage_count(catalog); i++) {
         if (i) fnd_text_str(out, w->between);
@@ -238,9 +247,10 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     if (o->json && o->markdown) return fnd_fail(err, FND_ERR_USAGE, "kernels takes --json or --markdown, not both");
     FND_TRY(fnd_cli_desc(globals, &desc, err));
     FND_TRY(fnd_catalog_open(desc.kernel_dir, &catalog, err));
-    fnd_status status = write_all(o->json ? &json_writer : o->markdown ? &markdown_writer
-                                                                       : &text_writer,
-                                  catalog, &out, err);
+    const writer *w = o->json ? &json_writer : o->markdown ? &markdown_writer
+                                                           : &text_writer;
+    fnd_status status = o->user ? fnd_catalog_add_folder(catalog, o->user, err) : FND_OK;
+    if (status == FND_OK) status = write_all(w, catalog, &out, err);
     fnd_catalog_close(catalog);
     if (status == FND_OK) return fnd_cli_put_text(&out, err);
     fnd_text_free(&out);
@@ -250,7 +260,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
 const fnd_cli_command fnd_cli_kernels = {
     .name = "kernels",
     .doc = "all kernels, stages and policies with their arguments and rules",
-    .usage = "[--json | --markdown]",
+    .usage = "[--json | --markdown] [--user DIR]",
     .example = "  foundry kernels | less",
     .options = options_list,
     .options_bytes = sizeof(kernels_options),
