@@ -3,6 +3,7 @@
 #include "base/base.h"
 #include "base/memory.h"
 #include "foundry/model.h"
+#include "foundry/profile.h"
 #include "test.h"
 #include "tiny_model.h"
 
@@ -87,4 +88,42 @@ TEST(model_survives_failed_allocations_from_nothing) {
     }
     err = (fnd_error){ 0 };
     CHECK_OK(from_nothing(&err), &err);
+}
+
+/* ---- a word before the weights are read ---- */
+
+typedef struct asked {
+    uint32_t times, read; /* read: progress that was told */
+} asked;
+
+static fnd_status refuse(void *ctx, fnd_model *m, fnd_error *err) {
+    CHECK(fnd_model_get_info(m)->vocab == TINY_MODEL_VOCAB && fnd_model_tokenizer(m) != NULL);
+    ((asked *)ctx)->times++;
+    return fnd_fail(err, FND_ERR_USAGE, "not this one");
+}
+
+static void count(void *ctx, const char *what, uint64_t done, uint64_t total) {
+    (void)done;
+    (void)total;
+    ((asked *)ctx)->read += strcmp(what, "reading weights") == 0;
+}
+
+TEST(model_asks_before_it_reads_weights) {
+    foundry *f = NULL;
+    fnd_error err = { 0 };
+    fnd_model *m = NULL;
+    asked a = { 0 };
+    fnd_model_desc wanted = { .path = tiny_model(), .before_weights = refuse, .before_weights_ctx = &a, .progress = count, .progress_ctx = &a };
+    CHECK_OK(fnd_open(&desc, &f, &err), &err);
+    REQUIRE(f);
+    CHECK(fnd_model_load(f, &wanted, &m, &err) == FND_ERR_USAGE && !m);
+    CHECK_STR(err.text, "not this one");
+    CHECK_MSG(a.times == 1 && a.read == 0, "asked %u times, %u times of reading before", a.times, a.read);
+    CHECK(fnd_counter_get(f, FND_COUNTER_DISPATCHES) == 0);
+    wanted.before_weights = NULL;
+    err = (fnd_error){ 0 };
+    CHECK_OK(fnd_model_load(f, &wanted, &m, &err), &err);
+    CHECK(a.times == 1 && a.read > 0);
+    fnd_model_free(m);
+    CHECK_OK(fnd_close(f, &err), &err);
 }

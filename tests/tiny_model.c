@@ -72,7 +72,7 @@ static void add_layer(gguf_writer *w, int layer) {
     }
 }
 
-static void save(const char *path, uint32_t context, bool whole, bool bos) {
+static void save(const char *path, uint32_t context, bool bos) {
     gguf_writer w = { 0 };
     gguf_add_str(&w, "general.architecture", "llama");
     gguf_add_str(&w, "general.name", "tiny \"model\"");
@@ -88,15 +88,14 @@ static void save(const char *path, uint32_t context, bool whole, bool bos) {
     gguf_add_str(&w, "tokenizer.chat_template", template);
     /* The logit of <|end|> is 0, and of 269 others one is larger. */
     add_weights(&w, "token_embd.weight", DIM, TINY_MODEL_VOCAB, 256);
-    for (int i = 0; i < LAYERS && whole; i++) add_layer(&w, i);
-    if (whole) add_norm(&w, "output_norm.weight");
+    for (int i = 0; i < LAYERS; i++) add_layer(&w, i);
+    add_norm(&w, "output_norm.weight");
     gguf_save(&w, path);
     gguf_free(&w);
 }
 
-void tiny_model_save(const char *path, uint32_t context) { save(path, context, true, false); }
-void tiny_model_save_with_bos(const char *path, uint32_t context) { save(path, context, true, true); }
-void tiny_model_save_without_weights(const char *path, uint32_t context) { save(path, context, false, false); }
+void tiny_model_save(const char *path, uint32_t context) { save(path, context, false); }
+void tiny_model_save_with_bos(const char *path, uint32_t context) { save(path, context, true); }
 
 const char *tiny_model(void) {
     static bool saved;

@@ -13,7 +13,5 @@ const char *tiny_model(void);
 void tiny_model_save(const char *path, uint32_t context);
 /* The same, and the file says that BOS (257) is put before texts. */
 void tiny_model_save_with_bos(const char *path, uint32_t context);
-/* The same as the first with the embedding as its only tensor: it loads until the weights are wanted. */
-void tiny_model_save_without_weights(const char *path, uint32_t context);
 
 #endif
