@@ -283,6 +283,7 @@ bool fnd_tpl_in_case(tpl_str s, bool upper);
 /* template_strings.c */
 bool fnd_tpl_is_space(uint32_t code);
 tpl_str fnd_tpl_strip(tpl_str s, const tpl_str *set, bool left, bool right);
+const char *fnd_tpl_find_first(tpl_str s, tpl_str what); /* NULL: nowhere */
 /* Where `what` stands in s for the last time; SIZE_MAX: nowhere. */
 FND_USE_RESULT fnd_status fnd_tpl_find_last(tpl_run *r, tpl_str s, tpl_str what, size_t *out);
 FND_USE_RESULT fnd_status fnd_tpl_replace(tpl_run *r, const tpl_str *s, const tpl_str *old, const tpl_str *by, int64_t count, tpl_value *out);

@@ -1,5 +1,4 @@
 /* template_compare.c - truth, equality, order, "in": as Python has them. */
-#define _GNU_SOURCE /* memmem */
 #include "base/base.h"
 #include "lm/template.h"
 
@@ -147,7 +146,7 @@ fnd_status fnd_tpl_contains(tpl_run *r, const tpl_value *in, const tpl_value *wh
     if (in->kind == TPL_STR) {
         if (what->kind != TPL_STR) return fnd_tpl_fail(r, FND_ERR_TYPE, "\"in\" of a string needs a string on its left, not %s", fnd_tpl_kind_name(what));
         FND_TRY(fnd_tpl_step(r, in->str->bytes / 64));
-        *out = what->str->bytes == 0 || memmem(in->str->data, in->str->bytes, what->str->data, what->str->bytes) != NULL;
+        *out = fnd_tpl_find_first(*in->str, *what->str) != NULL;
         return FND_OK;
     }
     if (in->kind == TPL_DICT) {

@@ -1,5 +1,4 @@
 /* template_split.c - strings in pieces: split, rsplit, splitlines, partition. */
-#define _GNU_SOURCE /* memmem */
 #include "base/base.h"
 #include "lm/template.h"
 
@@ -101,7 +100,7 @@ TPL_FUNCTION(fnd_tpl_str_split) {
         FND_TRY(split_spaces(r, s, limit, &p));
         return to_list(r, &p, false, out);
     }
-    for (const char *at; (limit < 0 || (int64_t)p.count < limit) && (at = memmem(s.data, s.bytes, separator.str->data, separator.str->bytes));) {
+    for (const char *at; (limit < 0 || (int64_t)p.count < limit) && (at = fnd_tpl_find_first(s, *separator.str));) {
         size_t before = (size_t)(at - s.data), after = before + separator.str->bytes;
         FND_TRY(add_piece(r, &p, fnd_tpl_slice_str(s, 0, before)));
         s = fnd_tpl_slice_str(s, after, s.bytes - after);
@@ -178,7 +177,7 @@ static fnd_status partition(tpl_run *r, const char *what, const tpl_value *self,
     FND_TRY(fnd_tpl_need_str(r, what, &v));
     if (v.str->bytes == 0) return fnd_tpl_fail(r, FND_ERR_FORMAT, "the separator of %s is empty", what);
     FND_TRY(fnd_tpl_step(r, s.bytes / 64));
-    const char *first = last ? NULL : memmem(s.data, s.bytes, v.str->data, v.str->bytes);
+    const char *first = last ? NULL : fnd_tpl_find_first(s, *v.str);
     size_t at = first ? (size_t)(first - s.data) : SIZE_MAX;
     if (last) FND_TRY(fnd_tpl_find_last(r, s, *v.str, &at));
     if (at != SIZE_MAX) {

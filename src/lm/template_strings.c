@@ -138,6 +138,19 @@ static TPL_FUNCTION(str_expandtabs) {
 
 /* ---- searching ---- */
 
+/* Short texts are looked for by their first byte: where there are many matches, that is less work than to
+ * set up a search for each. */
+const char *fnd_tpl_find_first(tpl_str s, tpl_str what) {
+    if (what.bytes == 0) return s.data;
+    if (what.bytes > 16) return memmem(s.data, s.bytes, what.data, what.bytes);
+    if (what.bytes > s.bytes) return NULL;
+    const char *end = s.data + (s.bytes - what.bytes) + 1;
+    for (const char *p = s.data; p < end && (p = memchr(p, what.data[0], (size_t)(end - p))); p++) {
+        if (memcmp(p, what.data, what.bytes) == 0) return p;
+    }
+    return NULL;
+}
+
 /* The part of a string that find(sub, start, end) and others look at. *first is its place in characters;
  * false: there is no such part, not even an empty one. */
 static fnd_status part_of(tpl_run *r, const char *what, tpl_str s, const tpl_value *start, const tpl_value *end, tpl_str *out, size_t *first, bool *there) {
@@ -189,7 +202,7 @@ static fnd_status find(tpl_run *r, const char *what, const tpl_value *self, cons
     if (last) {
         FND_TRY(fnd_tpl_find_last(r, part, *v[0].str, &at));
     } else {
-        const char *found = v[0].str->bytes ? memmem(part.data, part.bytes, v[0].str->data, v[0].str->bytes) : part.data;
+        const char *found = fnd_tpl_find_first(part, *v[0].str);
         if (found) at = (size_t)(found - part.data);
     }
     if (at != SIZE_MAX) *out = (int64_t)(first + fnd_tpl_count_chars(fnd_tpl_slice_str(part, 0, at)));
@@ -218,7 +231,7 @@ static TPL_FUNCTION(str_count) {
     FND_TRY(fnd_tpl_need_str(r, "count()", &v[0]));
     FND_TRY(part_of(r, "count()", *self->str, &v[1], &v[2], &part, &first, &there));
     if (there && v[0].str->bytes == 0) count = fnd_tpl_count_chars(part) + 1;
-    for (const char *at; there && v[0].str->bytes && (at = memmem(part.data, part.bytes, v[0].str->data, v[0].str->bytes)); count++) {
+    for (const char *at; there && v[0].str->bytes && (at = fnd_tpl_find_first(part, *v[0].str)); count++) {
         size_t after = (size_t)(at - part.data) + v[0].str->bytes;
         part = fnd_tpl_slice_str(part, after, part.bytes - after);
     }
@@ -281,7 +294,7 @@ fnd_status fnd_tpl_replace(tpl_run *r, const tpl_str *of, const tpl_str *old, co
         replace_empty(r, &text, s, by, count);
         return fnd_tpl_built(r, &text, of->markup, out);
     }
-    for (const char *at; count != 0 && (at = memmem(s.data, s.bytes, old->data, old->bytes)); count--) {
+    for (const char *at; count != 0 && (at = fnd_tpl_find_first(s, *old)); count--) {
         size_t before = (size_t)(at - s.data), after = before + old->bytes;
         fnd_tpl_add_str(r, &text, fnd_tpl_slice_str(s, 0, before));
         fnd_tpl_add_str(r, &text, *by);
