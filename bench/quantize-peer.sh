@@ -11,5 +11,5 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cc -O2 -Iinclude -I"${build%/*}/source/ggml/include" bench/quantize-peer.c build/libfoundry.a \
     "$build/ggml/src/libggml-base.a" "$build/ggml/src/libggml-cpu.a" "$build/ggml/src/libggml-base.a" \
-    -lpcre2-8 -ljansson -lxxhash -ldl -lm -lstdc++ -fopenmp -pthread -o "$work/quantize-peer"
+    -lpcre2-8 -ljansson -lxxhash -lutf8proc -ldl -lm -lstdc++ -fopenmp -pthread -o "$work/quantize-peer"
 "$work/quantize-peer"
