@@ -340,7 +340,7 @@ TEST(kernel_text_attention_prefill) {
 
 static void decode_shape(const texts *t, shape a, uint32_t pos, uint32_t splits, uint32_t groups) {
     scene s = scene_new(a.heads, a.kv_heads, a.head_dim, pos, 1);
-    const uint32_t dims[4] = { 1, a.heads, splits, a.head_dim + 2 };
+    const uint32_t dims[4] = { 1, a.heads, splits, a.heads * a.head_dim };
     float *y = poison((size_t)a.heads * a.head_dim), *part = poison((size_t)a.heads * splits * (a.head_dim + 2));
     t->kt_attention_decode(groups, s.in, s.r, s.c, part, splits);
     t->kt_attention_merge(part, y, dims);

@@ -103,7 +103,7 @@ void kt_attention_decode(u32 groups, kt_qkv a, kt_rope r, kt_cache c, f32 *part,
 void kt_attention_merge(const f32 *part, f32 *result, const u32 dims[4]) {
     fnd_thread t = { .groups = 1 };
     for (u32 m = 0; m < dims[0]; m++) {
-        attention_merge(t, result + (u64)m * dims[1] * (dims[3] - 2), m, part, dims[0], dims[1], dims[2], dims[3]);
+        attention_merge(t, result + (u64)m * dims[3], m, part, dims[0], dims[1], dims[2], dims[3]);
     }
 }
 void kt_argmax(u32 groups, const f32 *logits, u32 tokens, u32 vocab, u32 slices, u32 *id) {
