@@ -8,7 +8,7 @@
  *   chat.h       chat templates                  model.h     models and sessions
  *   generate.h   text from a session             conversation.h  messages to and fro
  *   gguf_write.h writing model files             quantize.h  weights from one format into another
- *   synth.h      models with random weights
+ *   synth.h      models with random weights      version.h   which Foundry this is
  */
 #ifndef FOUNDRY_FOUNDRY_H
 #define FOUNDRY_FOUNDRY_H
@@ -30,5 +30,6 @@
 #include "foundry/synth.h"
 #include "foundry/tensor.h"
 #include "foundry/tokenizer.h"
+#include "foundry/version.h"
 
 #endif

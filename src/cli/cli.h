@@ -14,8 +14,6 @@
 
 #include <stdio.h>
 
-#define FND_CLI_VERSION "0.1.0"
-
 enum { FND_CLI_OK = 0, FND_CLI_FAILURE = 1, FND_CLI_USAGE = 2, FND_CLI_INTERRUPTED = 130 };
 
 /* ---- options ---- */
@@ -45,7 +43,8 @@ typedef struct fnd_cli_list {
 typedef struct fnd_cli_option {
     const char  *name;   /* "max-tokens"; "o" for -o; NULL ends a list */
     fnd_cli_kind kind;
-    const char  *value;  /* what help calls its value; NULL for flags */
+    const char  *value;  /* what help calls its value (values.c says what these may be), or all that it may
+                          * be: "decode|prefill|head"; NULL for flags */
     size_t       offset; /* of its field in the struct of options */
     const char  *doc;
     double       min, max;
@@ -72,7 +71,7 @@ typedef struct fnd_cli_command {
     size_t                positional_offset; /* const char * */
     const char           *second;     /* name of the argument behind that; NULL: none */
     size_t                second_offset; /* const char * */
-    const char           *backend_words; /* what --backend may be, if not a device's name */
+    const char           *machines; /* what --backend may be, if not a device: "cpu|cuda|metal" */
     fnd_cli_fn           *run;
 } fnd_cli_command;
 
@@ -92,14 +91,45 @@ enum { FND_CLI_OPTIONS_BYTES = 2048 }; /* of the largest struct of options */
 /* Fill globals and options from the words after the command's name. A wrong word: FND_ERR_USAGE. */
 FND_USE_RESULT fnd_status fnd_cli_parse(const fnd_cli_command *command, int count, char **words, fnd_cli_globals *globals, void *options, fnd_error *err);
 
+/* Options that every command takes, as this one takes them (NULL: any); false at and after the end. */
+bool fnd_cli_global_option(const fnd_cli_command *command, size_t index, fnd_cli_option *out);
+/* "--" or "-", as it stands before the option's name. */
+const char *fnd_cli_dashes(const fnd_cli_option *o);
+
 /* Index of the command among a program's words: the first that is no option. `count`: there is none. */
 int fnd_cli_command_word(int count, char **words);
 
 void fnd_cli_help(FILE *to);
 void fnd_cli_help_command(const fnd_cli_command *command, FILE *to);
 
+/* What the program does, and a use of it. */
+extern const char fnd_cli_purpose[], fnd_cli_example[];
+/* The manual page, for man(1), of a command or (NULL) of the program. */
+FND_USE_RESULT fnd_status fnd_cli_manual(const fnd_cli_command *command, fnd_error *err);
+/* What "bash" or "zsh" reads to complete the program's words. */
+FND_USE_RESULT fnd_status fnd_cli_completion(const char *shell, fnd_error *err);
+
 /* FND_ERR_USAGE: the required option was not given. */
 FND_USE_RESULT fnd_status fnd_cli_need(const fnd_cli_command *command, const char *option, const void *value, fnd_error *err);
+
+/* ---- what an option's value may be (values.c) ---- */
+
+typedef enum fnd_cli_values_kind {
+    FND_CLI_ANYTHING,
+    FND_CLI_FILES,
+    FND_CLI_FOLDERS,
+    FND_CLI_PROGRAMS,
+    FND_CLI_WORDS,      /* one of the words */
+    FND_CLI_WORD_LIST,  /* some, with commas between */
+    FND_CLI_EQUALS_WORD /* anything, '=', one of the words */
+} fnd_cli_values_kind;
+
+typedef struct fnd_cli_values {
+    fnd_cli_values_kind kind;
+    fnd_text            words; /* with a space between each two; to be freed */
+} fnd_cli_values;
+
+FND_USE_RESULT fnd_status fnd_cli_option_values(const fnd_cli_option *o, fnd_cli_values *out, fnd_error *err);
 
 /* ---- mistyped words (nearest.c) ---- */
 

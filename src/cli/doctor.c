@@ -3,6 +3,7 @@
 #include "base/cpuinfo.h"
 #include "base/process.h"
 #include "cli/cli.h"
+#include "foundry/version.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -103,7 +104,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     const char *folder = desc.default_cache_dir[0] ? desc.default_cache_dir : NULL;
     const char *cache = globals->no_cache ? NULL : desc.cache_dir ? desc.cache_dir
                                                                   : folder;
-    fnd_text_str(&out, "foundry       " FND_CLI_VERSION "\n");
+    fnd_text_str(&out, "foundry       " FND_VERSION "\n");
     print_processor(&out);
     print_memory(&desc, &out);
     print_compilers(&desc, &out);

@@ -17,7 +17,7 @@ static const fnd_cli_option options_list[] = {
     { "kernel", FND_CLI_NAME, "K", FIELD(kernel), "which kernel; `foundry kernels` lists them", 0, 0 },
     { "policy", FND_CLI_NAME, "P,..", FIELD(policy), "formats of its weights in order, the last for all that follow (default: f32)", 0, 0 },
     { "user", FND_CLI_NAME, "DIR", FIELD(user), "a folder of kernel texts of your own, whose kernels and policies there are too", 0, 0 },
-    { "program", FND_CLI_NAME, "P", FIELD(program), "a program of the model instead, as one function: decode, prefill, head", 0, 0 },
+    { "program", FND_CLI_NAME, "decode|prefill|head", FIELD(program), "a program of the model instead, as one function", 0, 0 },
     { "model", FND_CLI_NAME, "F", FIELD(model), "model file, for --program", 0, 0 },
     { "tokens", FND_CLI_U32, "N", FIELD(tokens), "tokens computed together (default: 1)", 1, 64 },
     { "flat", FND_CLI_FLAG, NULL, FIELD(flat), "with everything it includes: what the compiler reads", 0, 0 },
@@ -172,6 +172,6 @@ const fnd_cli_command fnd_cli_emit = {
     .options = options_list,
     .defaults = &defaults,
     .options_bytes = sizeof(emit_options),
-    .backend_words = "machine: cpu (default), cuda, metal, sim",
+    .machines = "cpu|cuda|metal|sim",
     .run = run,
 };

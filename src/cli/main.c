@@ -1,5 +1,6 @@
 /* main.c - foundry: which sub-command, and its exit code. */
 #include "cli/cli.h"
+#include "foundry/version.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,8 +68,29 @@ static fnd_status help(const char *name, fnd_error *err) {
 }
 
 static fnd_status version(fnd_error *err) {
-    puts("foundry " FND_CLI_VERSION);
+    printf("foundry %s\n", fnd_version());
     return fnd_cli_flush(err);
+}
+
+/* What is installed beside the program: its words, of which the first stands where a command does.
+ * *done: it was one of these. */
+static fnd_status installed(int count, char **words, bool *done, fnd_error *err) {
+    *done = true;
+    if (count >= 1 && strcmp(words[0], "--man") == 0) {
+        const fnd_cli_command *command = count > 1 ? fnd_cli_find(words[1]) : NULL;
+        if (count > 2) return fnd_fail(err, FND_ERR_USAGE, "--man takes the name of one command");
+        return count > 1 && !command ? unknown_command(words[1], err) : fnd_cli_manual(command, err);
+    }
+    if (count >= 1 && strcmp(words[0], "--completion") == 0) {
+        if (count != 2) return fnd_fail(err, FND_ERR_USAGE, "--completion needs the name of one shell: bash or zsh");
+        return fnd_cli_completion(words[1], err);
+    }
+    if (count == 1 && strcmp(words[0], "--commands") == 0) {
+        for (size_t i = 0; i < FND_COUNT(commands); i++) puts(commands[i]->name);
+        return fnd_cli_flush(err);
+    }
+    *done = false;
+    return FND_OK;
 }
 
 static fnd_status run_command(const fnd_cli_command *command, int count, char **words, fnd_error *err) {
@@ -96,6 +118,9 @@ static fnd_status without_command(int count, char **words, fnd_error *err) {
 static fnd_status run_main(int argc, char **argv, fnd_error *err) {
     FND_TRY(hold_streams(err));
     set_signals();
+    bool done;
+    FND_TRY(installed(argc - 1, argv + 1, &done, err));
+    if (done) return FND_OK;
     int at = fnd_cli_command_word(argc, argv);
     if (at >= argc) return without_command(argc - 1, argv + 1, err);
     const char *name = argv[at];

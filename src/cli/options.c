@@ -9,7 +9,7 @@
 
 #define FIELD(name) offsetof(fnd_cli_globals, name)
 static const fnd_cli_option global_options[] = {
-    { "backend", FND_CLI_NAME, "NAME", FIELD(backend), "device: cpu (default), cuda, sim", 0, 0 },
+    { "backend", FND_CLI_NAME, "DEVICE", FIELD(backend), "device: cpu (default), cuda, sim", 0, 0 },
     { "gpu", FND_CLI_U32, "N", FIELD(gpu), "which GPU, counted from 0 (default: 0)", 0, 255 },
     { "threads", FND_CLI_U32, "N", FIELD(threads), "workers (default: one per core this process may use)", 1, FND_MAX_THREADS },
     { "isa", FND_CLI_NAME, "LEVEL", FIELD(isa), "instructions to use; generic forces the portable texts (default: the best here)", 0, 0 },
@@ -68,12 +68,12 @@ static fnd_status set_real(const word *w, fnd_error *err) {
     return FND_OK;
 }
 
-static const char *dashes(const fnd_cli_option *o) { return o->name[1] ? "--" : "-"; }
+const char *fnd_cli_dashes(const fnd_cli_option *o) { return o->name[1] ? "--" : "-"; }
 
 static fnd_status add_item(const word *w, fnd_error *err) {
     fnd_cli_list list;
     memcpy(&list, w->field, sizeof list);
-    if (list.count == FND_CLI_LIST_ITEMS) return fnd_fail(err, FND_ERR_USAGE, "%s%s can be given %d times", dashes(w->option), w->option->name, FND_CLI_LIST_ITEMS);
+    if (list.count == FND_CLI_LIST_ITEMS) return fnd_fail(err, FND_ERR_USAGE, "%s%s can be given %d times", fnd_cli_dashes(w->option), w->option->name, FND_CLI_LIST_ITEMS);
     list.items[list.count++] = w->value;
     memcpy(w->field, &list, sizeof list);
     return FND_OK;
@@ -85,7 +85,7 @@ static fnd_status set_value(const word *w, fnd_error *err) {
         memcpy(w->field, &(bool){ true }, sizeof(bool));
         return FND_OK;
     case FND_CLI_NAME:
-        if (!w->value[0]) return fnd_fail(err, FND_ERR_USAGE, "%s%s needs a value that is not empty: %s%s %s", dashes(w->option), w->option->name, dashes(w->option), w->option->name, w->option->value);
+        if (!w->value[0]) return fnd_fail(err, FND_ERR_USAGE, "%s%s needs a value that is not empty: %s%s %s", fnd_cli_dashes(w->option), w->option->name, fnd_cli_dashes(w->option), w->option->name, w->option->value);
         memcpy(w->field, &w->value, sizeof w->value);
         return FND_OK;
     case FND_CLI_TEXT:
@@ -130,7 +130,7 @@ static fnd_status parse_option(const fnd_cli_command *command, int count, char *
     if (w.option->kind == FND_CLI_FLAG) {
         if (equals) return fnd_fail(err, FND_ERR_USAGE, "--%s takes no value", w.option->name);
     } else if (!equals) {
-        if (*at + 1 >= count) return fnd_fail(err, FND_ERR_USAGE, "%s%s needs a value: %s%s %s", dashes(w.option), w.option->name, dashes(w.option), w.option->name, w.option->value);
+        if (*at + 1 >= count) return fnd_fail(err, FND_ERR_USAGE, "%s%s needs a value: %s%s %s", fnd_cli_dashes(w.option), w.option->name, fnd_cli_dashes(w.option), w.option->name, w.option->value);
         w.value = words[++*at];
     }
     return set_value(&w, err);
@@ -148,7 +148,7 @@ int fnd_cli_command_word(int count, char **words) {
 
 static fnd_status check_backend(const fnd_cli_command *command, const char *name, fnd_error *err) {
     char shown[80], known[128] = "";
-    if (!name || command->backend_words) return FND_OK; /* words of its own: it checks them */
+    if (!name || command->machines) return FND_OK; /* words of its own: it checks them */
     for (size_t i = 0; fnd_backend_name(i); i++) {
         if (strcmp(fnd_backend_name(i), name) == 0) return FND_OK;
         size_t used = strlen(known);
@@ -208,38 +208,51 @@ fnd_status fnd_cli_need(const fnd_cli_command *command, const char *option, cons
     return fnd_fail(err, FND_ERR_USAGE, "%s needs %s; `foundry %s --help` shows an example", command->name, option, command->name);
 }
 
-/* ---- help ---- */
-
-static void print_options(const fnd_cli_option *list, FILE *to) {
-    for (; list->name; list++) {
-        char left[64];
-        snprintf(left, sizeof left, "%s%s%s%s", dashes(list), list->name, list->value ? " " : "", list->value ? list->value : "");
-        fprintf(to, "  %-22s %s\n", left, list->doc);
-    }
+bool fnd_cli_global_option(const fnd_cli_command *command, size_t index, fnd_cli_option *out) {
+    if (index + 1 >= FND_COUNT(global_options)) return false;
+    *out = global_options[index];
+    if (!command || !command->machines || strcmp(out->name, "backend") != 0) return true;
+    out->value = command->machines;
+    out->doc = "the machine that it is for (default: cpu)";
+    return true;
 }
 
+/* ---- help ---- */
+
+static void print_option(const fnd_cli_option *o, FILE *to) {
+    char left[64];
+    snprintf(left, sizeof left, "%s%s%s%s", fnd_cli_dashes(o), o->name, o->value ? " " : "", o->value ? o->value : "");
+    bool fits = strlen(left) <= 22;
+    fprintf(to, fits ? "  %-22s %s\n" : "  %s\n                         %s\n", left, o->doc);
+}
+
+static void print_global_options(const fnd_cli_command *command, FILE *to) {
+    fnd_cli_option o;
+    fputs("\noptions of every command:\n", to);
+    for (size_t i = 0; fnd_cli_global_option(command, i, &o); i++) print_option(&o, to);
+}
+
+const char fnd_cli_purpose[] = "run language models (GGUF files) with kernels fused from small stages";
+const char fnd_cli_example[] = "  foundry run --model model.gguf --prompt 'Name the capital of France.'";
+
 void fnd_cli_help(FILE *to) {
-    fputs("foundry runs language models (GGUF files) with kernels fused from small stages.\n\n"
-          "usage: foundry COMMAND [options]\n\ncommands:\n",
-          to);
+    fprintf(to, "foundry: %s\n\nusage: foundry COMMAND [options]\n\ncommands:\n", fnd_cli_purpose);
     for (size_t i = 0; fnd_cli_command_at(i); i++) fprintf(to, "  %-12s %s\n", fnd_cli_command_at(i)->name, fnd_cli_command_at(i)->doc);
-    fputs("  help         this text, or `foundry help COMMAND`\n\noptions of every command:\n", to);
-    print_options(global_options, to);
-    fputs("\nexample:\n  foundry run --model model.gguf --prompt 'Name the capital of France.'\n\n"
-          "exit codes: 0 done, 1 failure, 2 wrong use, 130 interrupted\n",
+    fputs("  help         this text, or `foundry help COMMAND`\n", to);
+    print_global_options(NULL, to);
+    fputs("\nalso:\n"
+          "  --completion SHELL     what bash or zsh reads to complete these words: source <(foundry --completion bash)\n"
+          "  --man [COMMAND]        the manual page, as man(1) reads it\n"
+          "\nexample:\n",
           to);
+    fprintf(to, "%s\n\nexit codes: 0 done, 1 failure, 2 wrong use, 130 interrupted\n", fnd_cli_example);
 }
 
 void fnd_cli_help_command(const fnd_cli_command *c, FILE *to) {
     fprintf(to, "foundry %s: %s\n\nusage: foundry %s %s\n", c->name, c->doc, c->name, c->usage);
     if (c->more) fprintf(to, "\n%s\n", c->more);
     if (c->options->name) fputs("\noptions:\n", to);
-    print_options(c->options, to);
-    fputs("\noptions of every command:\n", to);
-    for (const fnd_cli_option *o = global_options; o->name; o++) {
-        fnd_cli_option row[2] = { *o };
-        if (c->backend_words && strcmp(o->name, "backend") == 0) row[0].doc = c->backend_words;
-        print_options(row, to);
-    }
+    for (const fnd_cli_option *o = c->options; o->name; o++) print_option(o, to);
+    print_global_options(c, to);
     fprintf(to, "\nexample:\n%s\n", c->example);
 }

@@ -13,8 +13,8 @@ typedef struct synth_options {
 
 #define FIELD(name) offsetof(synth_options, name)
 static const fnd_cli_option options_list[] = {
-    { "arch", FND_CLI_TEXT, "A", FIELD(arch), "architecture: qwen2, qwen3, llama, phi3", 0, 0 },
-    { "size", FND_CLI_TEXT, "S", FIELD(size), "size, as below", 0, 0 },
+    { "arch", FND_CLI_TEXT, "ARCH", FIELD(arch), "architecture: qwen2, qwen3, llama, phi3", 0, 0 },
+    { "size", FND_CLI_TEXT, "SIZE", FIELD(size), "size, as below", 0, 0 },
     { "format", FND_CLI_TEXT, "FMT", FIELD(format), "of its matrices:" FND_CLI_FORMATS, 0, 0 },
     { "o", FND_CLI_TEXT, "F", FIELD(to), "the file to write", 0, 0 },
     { "seed", FND_CLI_U64, "N", FIELD(seed), "the same seed makes the same file (default: 0)", 0, 0 },
@@ -97,7 +97,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
 const fnd_cli_command fnd_cli_synth = {
     .name = "synth",
     .doc = "make a model file with random weights",
-    .usage = "--arch A --size S --format FMT -o F [--seed N] [--force] [--dry-run] [--json]",
+    .usage = "--arch ARCH --size SIZE --format FMT -o F [--seed N] [--force] [--dry-run] [--json]",
     .more = "A whole file of a shape that people run, with a tokenizer and a chat template, for tests and measurements;\n"
             "it says nothing sensible. Sizes: qwen2 tiny 0.5b 1.5b 3b 7b; qwen3 tiny 0.6b; llama tiny 135m 1b 8b;\n"
             "phi3 tiny mini. The head of a 4-bit model is Q6_K, of other packed ones Q8_0; rows that are no multiple of\n"
