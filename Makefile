@@ -13,7 +13,10 @@ CFLAGS_debug   := -O0 -g
 CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_tsan    := -O1 -g -fsanitize=thread
 CFLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
-ALL_CFLAGS := -std=gnu11 -Iinclude -Isrc -Itests -fPIC -pthread -fvisibility=default $(WARNINGS) $(CFLAGS_$(config)) -MMD -MP $(CFLAGS)
+# What is built says nothing about the folder that it was built in.
+ALL_CFLAGS := -std=gnu11 -Iinclude -Isrc -Itests -fPIC -pthread -fvisibility=default -ffile-prefix-map=$(CURDIR)=. $(WARNINGS) $(CFLAGS_$(config)) -MMD -MP $(CFLAGS)
+VERSION := $(shell sed -n 's/^.define FND_VERSION_M[A-Z]* //p; s/^.define FND_VERSION_PATCH //p' include/foundry/version.h | paste -sd. -)
+ABI     := $(shell sed -n 's/^.define FND_VERSION_ABI //p' include/foundry/version.h)
 LDLIBS  := -lpcre2-8 -ljansson -lxxhash -lutf8proc -ldl -lm -pthread
 CLI_LDLIBS := -ledit
 
@@ -73,7 +76,8 @@ $(ROOT)/libfoundry.a: $(LIB_OBJ)
 	@rm -f $@
 	ar rcs $@ $^
 $(ROOT)/libfoundry.so: $(LIB_OBJ)
-	$(CC) $(ALL_CFLAGS) -shared $^ $(LDLIBS) -o $@
+	$(CC) $(ALL_CFLAGS) -shared $(SO_FLAGS) $^ $(LDLIBS) -o $@
+	@ln -sf $(@F) $(@D)/libfoundry.so.$(ABI)
 $(ROOT)/foundry: $(CLI_OBJ) $(ROOT)/libfoundry.a
 	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) $(CLI_LDLIBS) -o $@
 # fnd_open is wrapped: see tests/test_isa.c.
@@ -116,7 +120,7 @@ test-models: setup
 	for format in f16 q8_0; do scripts/test-quantised.sh $(ROOT) $$format; done
 
 ## check: warnings as errors with gcc and clang, sanitizers, style, layers, headers, short fuzzing
-check: check-scripts check-layers check-style check-headers check-warnings check-asan check-fuzz
+check: check-scripts check-layers check-style check-headers check-warnings check-asan check-install check-fuzz
 setup-checks:
 	@scripts/setup.sh --checks
 check-scripts: | setup-checks
@@ -137,6 +141,9 @@ check-asan: | setup-checks
 	build/asan/tests
 check-fuzz: | setup-checks
 	+@$(BUILD) fuzz FUZZ_SECONDS=10
+check-install: | setup-checks
+	+@$(BUILD) -s all
+	+@MAKE='$(MAKE)' scripts/check-install.sh
 everything: all $(ROOT)/tests
 
 ## kernels: compose every kernel for every machine; compile with every compiler found here; check strictly for Metal; only=metal
@@ -191,6 +198,8 @@ fuzz-targets: $(FUZZ_BIN)
 build/fuzz/fuzz_%: fuzz/fuzz_%.c build/fuzz/libfoundry.a
 	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -fsanitize=fuzzer $^ $(LDLIBS) -o $@
 
+include scripts/install.mk
+
 ## bench-cpu: speed beside llama.cpp (built on first use), as a table; see bench/bench-cpu.py
 bench-cpu: setup
 	@scripts/setup.sh --peer
@@ -218,4 +227,4 @@ help:
 
 -include $(LIB_OBJ:.o=.d) $(BAKE_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(KERNELS_CHECK_OBJ:.o=.d)
 .PHONY: all clean help setup demo bench-start test test-models check setup-checks check-scripts check-layers \
-    check-style check-headers check-warnings check-asan check-fuzz everything kernels snapshots format fuzz fuzz-targets bench-cpu bench-tokenizer examples bind-header reference
+    check-style check-headers check-warnings check-asan check-install check-fuzz everything kernels snapshots format fuzz fuzz-targets bench-cpu bench-tokenizer examples bind-header reference

@@ -3,7 +3,7 @@
 # everything is there. It says what it will install before it does.
 #
 #   scripts/setup.sh             to build, test and run: compiler, make, five libraries, python3 with pip
-#   scripts/setup.sh --checks    also what `make check` and `make fuzz` need: clang, its runtimes, clang-format, shellcheck
+#   scripts/setup.sh --checks    also what `make check` and `make fuzz` need: clang, its runtimes, clang-format, shellcheck, pkg-config, groff
 #   scripts/setup.sh --peer      also what the build of the peer in bench/ needs: cmake, ninja
 set -euo pipefail
 
@@ -55,6 +55,8 @@ if $checks; then
     has clang || want clang
     has clang-format || want clang-format
     has shellcheck || want shellcheck
+    has pkg-config || want pkgconf
+    has groff || want groff-base
     { has clang && has_clang_runtime; } || want libclang-rt-dev
 fi
 if $peer; then

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/process.h"
+#include "foundry/version.h"
 #include "program.h"
 #include "test.h"
 #include "tiny_model.h"
@@ -165,13 +166,14 @@ TEST(examples_build_as_the_readme_says) {
 /* An example that is linked with the shared library needs nothing else of Foundry to run, and finds all it uses:
  * the texts and kernels inside it, the backends. */
 TEST(examples_run_with_the_shared_library) {
-    char compiler[FND_PROCESS_PATH_BYTES], dir[FND_PROCESS_PATH_BYTES], program[FND_PROCESS_PATH_BYTES + 32], folder[FND_PROCESS_PATH_BYTES + 64], rpath[FND_PROCESS_PATH_BYTES + 96];
+    char compiler[FND_PROCESS_PATH_BYTES], dir[FND_PROCESS_PATH_BYTES], soname[48], program[FND_PROCESS_PATH_BYTES + 32], folder[FND_PROCESS_PATH_BYTES + 64], rpath[FND_PROCESS_PATH_BYTES + 96];
     fnd_error err = { 0 };
     NEED(in_project(), IN_PROJECT);
     NEED(!WITH_SANITIZER, "the library has sanitizers in it");
     NEED(fnd_process_find("cc", compiler), "there is no cc");
     CHECK_MSG(access(beside("libfoundry.so"), R_OK) == 0, "there is no %s: make builds it beside the tests", beside("libfoundry.so"));
     CHECK_OK(fnd_process_temp_dir(dir, &err), &err);
+    snprintf(soname, sizeof soname, "libfoundry.so.%d => ", FND_VERSION_ABI);
     snprintf(folder, sizeof folder, "-L%s", beside(""));
     snprintf(rpath, sizeof rpath, "-Wl,-rpath,%s", beside(""));
     static const char *const names[] = { "custom_epilogue", "program" };
@@ -180,7 +182,7 @@ TEST(examples_run_with_the_shared_library) {
         snprintf(program, sizeof program, "%s/%s", dir, names[i]);
         snprintf(source, sizeof source, "examples/%s.c", names[i]);
         check_run((const char *[]){ compiler, "-Iinclude", source, folder, rpath, "-lfoundry", "-lm", "-o", program, NULL }, "");
-        check_run((const char *[]){ "ldd", program, NULL }, "libfoundry.so => ");
+        check_run((const char *[]){ "ldd", program, NULL }, soname);
         check_run((const char *[]){ program, NULL }, i ? "1 tokens: 160 of 160" : "33 of 33 capped");
     }
     fnd_process_remove_dir(dir);
