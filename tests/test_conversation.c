@@ -248,6 +248,28 @@ TEST(conversation_saved_and_loaded_goes_on_alike) {
     talk_close(&t);
 }
 
+TEST(conversation_gives_the_template_its_variables) {
+    static const char text[] = "{% for m in messages %}{{ m.content }}{% endfor %}{{ mood * 3 }}";
+    session_bench b;
+    fnd_chat_template *own;
+    uint32_t tokens[2] = { 0, 0 };
+    if (!session_bench_open(&b, &(fnd_session_desc){ .context = 64 })) return;
+    CHECK_OK(fnd_chat_template_open(text, sizeof text - 1, &own, &b.err), &b.err);
+    for (int with = 0; with < 2; with++) {
+        fnd_conversation *c;
+        fnd_generated g;
+        CHECK_OK(fnd_session_truncate(b.s, 0, &b.err), &b.err);
+        CHECK_OK(fnd_conversation_open(b.s, &(fnd_conversation_desc){ .chat_template = own, .variables_json = with ? "{\"mood\": \"glad\"}" : "{\"mood\": \"\"}" }, &c, &b.err), &b.err);
+        CHECK_OK(fnd_conversation_ask(c, "hello", 0, &(fnd_generate_desc){ .max_tokens = 1 }, &g, &b.err), &b.err);
+        tokens[with] = (uint32_t)g.prompt_tokens;
+        fnd_generated_free(&g);
+        fnd_conversation_close(c);
+    }
+    CHECK_MSG(tokens[1] > tokens[0], "%u tokens with the variable, %u without", tokens[1], tokens[0]);
+    fnd_chat_template_close(own);
+    session_bench_close(&b);
+}
+
 TEST(conversation_notes_nested_deep_are_refused) {
     talk t;
     static char deep[60000];

@@ -24,6 +24,7 @@ typedef struct fnd_conversation fnd_conversation;
 typedef struct fnd_conversation_desc {
     const fnd_chat_template *chat_template; /* NULL: the model file's */
     const char              *system;        /* NULL: none */
+    const char              *variables_json; /* an object: more variables for the template; NULL: none */
     bool                     context_shift; /* drop the oldest tokens behind the first `keep` where a prompt */
     uint32_t                 keep;          /* or an answer does not fit (fnd_session_shift) */
 } fnd_conversation_desc;

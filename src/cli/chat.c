@@ -1,5 +1,6 @@
 /* chat.c - foundry chat: a conversation, line by line. */
 #include "cli/chat.h"
+#include "base/memory.h"
 #include "cli/generation.h"
 #include "foundry/conversation.h"
 
@@ -266,8 +267,11 @@ static fnd_status with_lines(chat *a, fnd_error *err) {
 static fnd_status begin(chat *a, fnd_error *err) {
     const fnd_cli_generation *o = &a->o->generation;
     FND_TRY(fnd_cli_lm_begin(a->lm, o->context, err));
-    FND_TRY(fnd_conversation_open(a->lm->s, &(fnd_conversation_desc){ .system = a->o->system, .context_shift = o->context_shift, .keep = o->keep }, &a->c, err));
-    fnd_status status = resume(a, err);
+    char *variables;
+    FND_TRY(fnd_cli_template_vars(&o->template_vars, &variables, err));
+    fnd_status status = fnd_conversation_open(a->lm->s, &(fnd_conversation_desc){ .system = a->o->system, .variables_json = variables, .context_shift = o->context_shift, .keep = o->keep }, &a->c, err);
+    fnd_free_memory(variables);
+    if (status == FND_OK) status = resume(a, err);
     if (status == FND_OK) status = with_lines(a, err);
     fnd_conversation_close(a->c);
     return status;

@@ -3,13 +3,14 @@
 #define CLI_GENERATION_H
 
 #include "cli/lm.h"
+#include "cli/template_vars.h"
 #include "foundry/generate.h"
 
 typedef struct fnd_cli_generation {
     uint32_t      max_tokens, context, keep, top_k, repeat_last_n;
     double        temperature, top_p, min_p, typical_p, repeat_penalty, presence_penalty, frequency_penalty;
     fnd_cli_u64   seed;
-    fnd_cli_list stop, logit_bias;
+    fnd_cli_list  stop, logit_bias, template_vars;
     bool          context_shift, compile;
 } fnd_cli_generation;
 
@@ -32,6 +33,7 @@ typedef struct fnd_cli_generation {
     { "frequency-penalty", FND_CLI_REAL, "X", offsetof(T, G.frequency_penalty), "subtracted for every time they came; 0: off", -100, 100 },                                   \
     { "repeat-last-n", FND_CLI_U32, "N", offsetof(T, G.repeat_last_n), "tokens that are recent (default: 64)", 1, UINT32_MAX },                                               \
     { "logit-bias", FND_CLI_LIST, "TOKEN=X", offsetof(T, G.logit_bias), "added to a token's logit (-inf: never); TOKEN: id or text; may be given several times", 0, 0 },     \
+    { "template-var", FND_CLI_LIST, "K=JSON", offsetof(T, G.template_vars), FND_CLI_TEMPLATE_VAR_DOC, 0, 0 },                                                                 \
     { "compile", FND_CLI_FLAG, NULL, offsetof(T, G.compile), "compile all kernels before the answer, and keep them (else they are compiled during answers that last)", 0, 0 }, \
     { "seed", FND_CLI_U64, "S", offsetof(T, G.seed), "the same seed chooses the same tokens (default: a new one, which is told)", 0, 0 }
 
