@@ -75,8 +75,8 @@ LIB_OBJ += $(if $(BAKE),$(ROOT)/baked/kernels.o,$(ROOT)/obj/src/bake/none.o)
 $(ROOT)/libfoundry.a: $(LIB_OBJ)
 	@rm -f $@
 	ar rcs $@ $^
-$(ROOT)/libfoundry.so: $(LIB_OBJ)
-	$(CC) $(ALL_CFLAGS) -shared $(SO_FLAGS) $^ $(LDLIBS) -o $@
+$(ROOT)/libfoundry.so: $(LIB_OBJ) scripts/libfoundry.map
+	$(CC) $(ALL_CFLAGS) -shared $(SO_FLAGS) $(LIB_OBJ) $(LDLIBS) -o $@
 	@ln -sf $(@F) $(@D)/libfoundry.so.$(ABI)
 $(ROOT)/foundry: $(CLI_OBJ) $(ROOT)/libfoundry.a
 	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) $(CLI_LDLIBS) -o $@

@@ -28,6 +28,8 @@ for command in $("$root/bin/foundry" --commands); do
 done
 [ "$(cd include && find foundry -name '*.h' | sort)" = "$(cd "$root/include" && find foundry -name '*.h' | sort)" ] || die "other headers than in include/ were installed"
 if grep -rlF "$source" "$root"; then die "these files name the folder they were built in"; fi
+shown=$(nm -D --defined-only "$root/lib/libfoundry.so" | awk '$3 !~ /^fnd_/ { print $3 }')
+[ -z "$shown" ] || die "libfoundry.so shows names that do not begin with fnd_: $shown"
 if grep -rlF "$tmp" "$root"; then die "these files name DESTDIR"; fi
 
 # ---- programs of a user ----

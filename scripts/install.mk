@@ -15,7 +15,7 @@ SO_NAMES := libfoundry.$(VERSION).dylib libfoundry.$(ABI).dylib libfoundry.dylib
 SO_FLAGS  = -Wl,-install_name,$(LIBDIR)/libfoundry.$(ABI).dylib
 else
 SO_NAMES := libfoundry.so.$(VERSION) libfoundry.so.$(ABI) libfoundry.so
-SO_FLAGS  = -Wl,-soname,libfoundry.so.$(ABI)
+SO_FLAGS  = -Wl,-soname,libfoundry.so.$(ABI) -Wl,--version-script=scripts/libfoundry.map
 endif
 
 # What programs that are linked with libfoundry.a need: the packages are those of LDLIBS.

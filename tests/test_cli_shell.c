@@ -3,7 +3,6 @@
 #include "base/base.h"
 #include "base/file.h"
 #include "base/process.h"
-#include "cli/cli.h"
 #include "foundry/version.h"
 #include "program.h"
 #include "test.h"
@@ -38,6 +37,15 @@ static const char *next_name(char **list) {
     *end = '\0';
     *list = end + 1;
     return name;
+}
+
+TEST(version_of_library_and_program) {
+    program_result r;
+    CHECK_STR(fnd_version(), FND_VERSION);
+    NEED(program_there(), not_built);
+    program_run(&r, (const char *const[]){ "--version", NULL });
+    CHECK_STR(r.out, "foundry " FND_VERSION "\n");
+    program_free(&r);
 }
 
 TEST(cli_manual_pages) {
