@@ -217,7 +217,7 @@ static fnd_status run_without(const fnd_program *of, uint32_t drop, uint32_t tok
     fnd_program *p = fnd_alloc_zeroed(1, sizeof *p);
     if (!calls || !p) abort();
     memcpy(calls, of->calls, of->call_count * sizeof *calls);
-    *p = (fnd_program){ .f = of->f, .separate = true, .drop_barrier = drop, .calls = calls, .call_count = of->call_count, .call_capacity = of->call_count, .variable_count = of->variable_count };
+    *p = (fnd_program){ .f = of->f, .separate = true, .stands_in = true, .drop_barrier = drop, .calls = calls, .call_count = of->call_count, .call_capacity = of->call_count, .variable_count = of->variable_count };
     memcpy(p->name, of->name, sizeof p->name);
     for (uint32_t i = 0; i < of->variable_count; i++) memcpy(p->variables[i].name, of->variables[i].name, sizeof p->variables[i].name);
     fnd_program_derive_barriers(p);

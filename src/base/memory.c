@@ -4,6 +4,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 static _Atomic uint64_t allocations;
 static _Atomic uint64_t fail_countdown;
@@ -47,3 +50,9 @@ char *fnd_alloc_string(const char *text, size_t bytes) {
 }
 
 void fnd_free_memory(void *block) { free(block); }
+
+void fnd_memory_trim(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}

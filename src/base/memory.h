@@ -13,6 +13,8 @@ void *fnd_alloc_resized(void *block, size_t count, size_t bytes_each); /* like r
 void *fnd_alloc_aligned(size_t bytes, size_t alignment);               /* not zeroed */
 char *fnd_alloc_string(const char *text, size_t bytes);                /* copy with a NUL after it */
 void fnd_free_memory(void *block);
+/* Give freed memory back to the system, where the heap can: after work that took much for a while. */
+void fnd_memory_trim(void);
 
 /* Fault injection: the n-th allocation from now on (1 = the next) fails, once. 0 switches it off. */
 void fnd_memory_fail_after(uint64_t n);

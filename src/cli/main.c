@@ -7,6 +7,9 @@
 #include <signal.h>
 #include <stdalign.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 static const fnd_cli_command *const commands[] = {
 #define FND_CLI_ROW_(name) &fnd_cli_##name,
@@ -134,8 +137,17 @@ static fnd_status run_main(int argc, char **argv, fnd_error *err) {
     return run_command(command, argc - 2, argv + 2, err);
 }
 
+/* Large blocks go back to the system when they are freed, and take pages as they are written, always: not
+ * only until the first such block was freed, as is the C library's way. */
+static void keep_heap_small(void) {
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 256 << 10);
+#endif
+}
+
 int main(int argc, char **argv) {
     fnd_error err = { 0 };
+    keep_heap_small();
     fnd_status status = run_main(argc, argv, &err);
     if (status == FND_OK) return FND_CLI_OK;
     if (fnd_cli_interrupted) {

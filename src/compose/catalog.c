@@ -315,10 +315,26 @@ static fnd_status check_anew(const place *in, const char *at, const char *what, 
     return FND_OK;
 }
 
+/* A copy in one block, no larger than need be. */
+static fnd_stage *copy_stage(const fnd_stage *from) {
+    size_t args = from->arg_count * sizeof *from->args, rules = from->rule_count * sizeof *from->rules;
+    fnd_stage *stage = fnd_alloc_zeroed(1, sizeof *stage + args + rules);
+    if (!stage) return NULL;
+    *stage = *from;
+    stage->args = (fnd_arg *)(stage + 1);
+    stage->rules = (fnd_rule_text *)(stage->args + from->arg_count);
+    if (args) memcpy(stage->args, from->args, args);
+    if (rules) memcpy(stage->rules, from->rules, rules);
+    return stage;
+}
+
 static fnd_status add_stage(fnd_catalog *c, const place *in, const char *at, const fields *f, fnd_error *err) {
-    fnd_stage *stage = fnd_alloc_zeroed(1, sizeof *stage);
+    fnd_arg args[FND_MAX_STAGE_ARGS] = { 0 };
+    fnd_rule_text rules[FND_MAX_STAGE_RULES] = { 0 };
+    fnd_stage read = { .args = args, .rules = rules };
+    fnd_status status = read_stage(c, in, at, f, &read, err);
+    fnd_stage *stage = copy_stage(&read);
     if (!stage) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for stage %s", f->text[0]);
-    fnd_status status = read_stage(c, in, at, f, stage, err);
     for (size_t i = 0; i < c->stage_count && status == FND_OK; i++) {
         if (strcmp(c->stages[i]->name, stage->name) != 0) continue;
         status = check_anew(in, at, "stage", stage->name, c->stages[i]->declared_in, i < c->shipped_stages, err);

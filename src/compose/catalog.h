@@ -75,10 +75,10 @@ typedef struct fnd_stage {
     char           file[FND_KERNEL_PATH_BYTES]; /* what to include for its function */
     char           declared_in[FND_KERNEL_PATH_BYTES];
     bool           by_policy;            /* its function is POLICY_<name>, its file a template */
-    fnd_arg        args[FND_MAX_STAGE_ARGS];
+    fnd_arg       *args;                 /* in the stage's own block, as its rules */
     uint32_t       arg_count;
     fnd_dims       dims;                 /* names only, in the order its function takes them */
-    fnd_rule_text  rules[FND_MAX_STAGE_RULES];
+    fnd_rule_text *rules;
     uint32_t       rule_count;
 } fnd_stage;
 

@@ -36,17 +36,17 @@ fnd_status fnd_sources_add(fnd_sources *s, const char *path, const char *text, f
     fnd_source *known = find_exact(s, path);
     if (!known && s->count == MAX_SOURCES) return fnd_fail(err, FND_ERR_LIMIT, "more than %d kernel files", MAX_SOURCES);
     char *text_copy = fnd_alloc_string(text, strlen(text));
-    char *path_copy = known ? known->path : fnd_alloc_string(path, strlen(path));
-    if (!text_copy || !path_copy) {
+    char *path_copy = known ? NULL : fnd_alloc_string(path, strlen(path));
+    if (!text_copy || (!known && !path_copy)) {
         fnd_free_memory(text_copy);
-        if (!known) fnd_free_memory(path_copy);
+        fnd_free_memory(path_copy);
         return fnd_fail(err, FND_ERR_MEMORY, "out of memory while adding kernel file %s", path);
     }
     if (known) {
-        fnd_free_memory(known->text);
-        known->text = text_copy;
+        fnd_free_memory(known->own_text);
+        known->text = known->own_text = text_copy;
     } else {
-        s->list[s->count++] = (fnd_source){ path_copy, text_copy };
+        s->list[s->count++] = (fnd_source){ path_copy, text_copy, path_copy, text_copy };
     }
     return FND_OK;
 }
@@ -71,7 +71,8 @@ fnd_status fnd_sources_open(const char *override_dir, fnd_sources **out, fnd_err
     if (!s) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the kernel texts");
     fnd_status status = FND_OK;
     for (size_t i = 0; i < fnd_embedded_source_count && status == FND_OK; i++) {
-        status = fnd_sources_add(s, fnd_embedded_sources[i].path, fnd_embedded_sources[i].text, err);
+        if (s->count == MAX_SOURCES) status = fnd_fail(err, FND_ERR_LIMIT, "more than %d kernel files", MAX_SOURCES);
+        if (status == FND_OK) s->list[s->count++] = (fnd_source){ .path = fnd_embedded_sources[i].path, .text = fnd_embedded_sources[i].text };
     }
     if (override_dir && status == FND_OK) {
         s->override_dir = fnd_alloc_string(override_dir, strlen(override_dir));
@@ -89,8 +90,8 @@ fnd_status fnd_sources_open(const char *override_dir, fnd_sources **out, fnd_err
 void fnd_sources_close(fnd_sources *s) {
     if (!s) return;
     for (size_t i = 0; i < s->count; i++) {
-        fnd_free_memory(s->list[i].path);
-        fnd_free_memory(s->list[i].text);
+        fnd_free_memory(s->list[i].own_path);
+        fnd_free_memory(s->list[i].own_text);
     }
     fnd_free_memory(s->override_dir);
     fnd_free_memory(s);

@@ -8,8 +8,9 @@
 typedef struct fnd_sources fnd_sources;
 
 typedef struct fnd_source {
-    char *path; /* "norm/rmsnorm.h", relative to the kernel folder */
-    char *text;
+    const char *path; /* "norm/rmsnorm.h", relative to the kernel folder */
+    const char *text; /* of embedded files both are the embedded ones */
+    char       *own_path, *own_text; /* of others, and of replaced texts */
 } fnd_source;
 
 /* All embedded files. With override_dir (may be NULL), a file that exists there replaces its

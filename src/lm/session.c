@@ -103,6 +103,7 @@ fnd_status fnd_session_open(fnd_model *m, const fnd_session_desc *desc, fnd_sess
         fnd_session_close(s);
         return status;
     }
+    fnd_memory_trim(); /* texts of kernels, vocabularies: much was needed to get here that is not needed from here on */
     *out = s;
     return FND_OK;
 }

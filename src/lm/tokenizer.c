@@ -234,6 +234,8 @@ void fnd_tokenizer_close(fnd_tokenizer *t) {
     fnd_spm_close(t->bpe.spm);
     fnd_index_free(&t->bpe.words);
     fnd_free_memory(t->bpe.merges);
+    fnd_free_memory(t->bpe.ranks);
+    fnd_free_memory(t->bpe.slots);
     fnd_free_memory(t->strips);
     fnd_free_memory(t->specials);
     fnd_free_memory(t->ends);

@@ -14,11 +14,12 @@ enum { FND_TOKEN_NORMAL = 1, FND_TOKEN_UNKNOWN = 2, FND_TOKEN_CONTROL = 3, FND_T
 /* Tokens that are found in a text as they stand, before anything is merged. */
 static inline bool fnd_token_is_special(uint8_t type) { return type == FND_TOKEN_CONTROL || type == FND_TOKEN_USER || type == FND_TOKEN_UNKNOWN; }
 
-/* One merge: the pair of symbols, its rank (lower goes first) and what it makes. */
+/* One merge: the pair of symbols and what it makes. */
 typedef struct fnd_merge {
-    uint64_t pair; /* left << 32 | right; UINT64_MAX: empty slot */
-    uint32_t rank, merged;
+    uint32_t left, right, merged;
 } fnd_merge;
+enum { FND_MERGES_LIMIT = (1 << 24) - 1 };
+#define FND_NO_MERGE UINT32_MAX
 
 enum { FND_FIRST_USER = 1, FND_FIRST_CONTROL = 2 };
 
@@ -27,8 +28,11 @@ typedef struct fnd_spm fnd_spm;
 /* Symbols are what merges: tokens; with SentencePiece also characters that are no tokens. */
 typedef struct fnd_bpe {
     uint32_t   byte_ids[256]; /* FND_TOKEN_NONE: the vocabulary lacks the byte */
-    fnd_merge *merges;        /* open addressing, at most 5/8 full */
-    size_t     mask;
+    fnd_merge *merges;
+    uint32_t   merge_count;
+    uint32_t  *ranks;         /* of merges: the lower goes first; NULL: the earlier goes first */
+    uint32_t  *slots;         /* open addressing, 5/8 full: 8 bits of the hash << 24 | merge + 1; 0: empty */
+    uint32_t   slot_count;
     fnd_index  words;         /* of texts, where whole words are looked up first; else empty */
     fnd_spm   *spm;           /* SentencePiece: symbols begin as characters; NULL: as bytes */
 } fnd_bpe;
@@ -43,7 +47,7 @@ typedef struct fnd_bpe_spare {
 struct fnd_tokenizer {
     fnd_tokenizer_info info;
     char              *pool;    /* texts of all tokens */
-    size_t            *starts;  /* [token_count + 1] in pool */
+    uint32_t          *starts;  /* [token_count + 1] in pool */
     uint8_t           *types;   /* [token_count] */
     uint8_t           *ends;    /* [token_count] 1: generation stops here */
     uint8_t           *strips;  /* [token_count] 1: takes white space behind it along; NULL: none does */
@@ -64,11 +68,17 @@ FND_USE_RESULT fnd_status fnd_bpe_load(fnd_tokenizer *t, const fnd_gguf *g, fnd_
 FND_USE_RESULT fnd_status fnd_spm_load(fnd_tokenizer *t, const fnd_gguf *g, fnd_error *err);
 void fnd_spm_close(fnd_spm *spm);
 
-/* The slot of a pair, or the empty slot where it belongs. */
-static inline size_t fnd_bpe_slot(const fnd_bpe *bpe, uint64_t pair) {
-    size_t slot = (size_t)((pair * 0x9E3779B97F4A7C15u) >> 32) & bpe->mask;
-    while (bpe->merges[slot].pair != pair && bpe->merges[slot].pair != UINT64_MAX) slot = (slot + 1) & bpe->mask;
-    return slot;
+/* The merge of a pair, or FND_NO_MERGE with *at the slot where it belongs. */
+static inline uint32_t fnd_bpe_find(const fnd_bpe *bpe, uint32_t left, uint32_t right, uint32_t *at, uint32_t *tag) {
+    uint64_t hash = (((uint64_t)left << 32 | right) * 0x9E3779B97F4A7C15u) >> 32;
+    uint32_t slot = (uint32_t)(hash * bpe->slot_count >> 32), entry;
+    *at = slot;
+    *tag = (uint32_t)hash << 24;
+    for (; (entry = bpe->slots[slot]); *at = slot = slot + 1 == bpe->slot_count ? 0 : slot + 1) {
+        const fnd_merge *m = &bpe->merges[(entry & FND_MERGES_LIMIT) - 1];
+        if (((entry ^ *tag) >> 24) == 0 && m->left == left && m->right == right) return (uint32_t)(m - bpe->merges);
+    }
+    return FND_NO_MERGE;
 }
 
 /* The token that is a whole word, whatever the merges say; FND_TOKEN_NONE: there is none. */

@@ -28,7 +28,7 @@ typedef struct symbol {  /* at the offset of its first byte in the piece */
     uint32_t id, rank;   /* rank of the merge with the next symbol; NO_RANK: none */
 } symbol;
 
-enum { NO_RANK = -1,
+enum { NO_RANK = -1, /* FND_NO_MERGE */
        NO_SYMBOL = -1 };
 
 struct fnd_bpe_scratch {
@@ -132,17 +132,15 @@ static inline uint32_t first_symbol(const fnd_bpe *bpe, const char *piece, size_
     return fnd_spm_symbol(bpe->spm, fnd_spm_code(piece));
 }
 
-static inline const fnd_merge *find_merge(const fnd_bpe *bpe, uint32_t left, uint32_t right) {
-    /* FND_TOKEN_NONE twice would be the mark of an empty slot. */
-    if (left == FND_TOKEN_NONE || right == FND_TOKEN_NONE) return NULL;
-    uint64_t pair = (uint64_t)left << 32 | right;
-    const fnd_merge *m = &bpe->merges[fnd_bpe_slot(bpe, pair)];
-    return m->pair == pair ? m : NULL;
+static inline uint32_t rank_of(const fnd_bpe *bpe, uint32_t left, uint32_t right) {
+    uint32_t at, tag, merge = fnd_bpe_find(bpe, left, right, &at, &tag);
+    return merge != FND_NO_MERGE && bpe->ranks ? bpe->ranks[merge] : merge;
 }
 
-static inline uint32_t rank_of(const fnd_bpe *bpe, uint32_t left, uint32_t right) {
-    const fnd_merge *m = find_merge(bpe, left, right);
-    return m ? m->rank : (uint32_t)NO_RANK;
+/* Of a pair that has a rank. */
+static inline uint32_t merged(const fnd_bpe *bpe, uint32_t left, uint32_t right) {
+    uint32_t at, tag;
+    return bpe->merges[fnd_bpe_find(bpe, left, right, &at, &tag)].merged;
 }
 
 /* ---- short pieces ---- */
@@ -156,7 +154,7 @@ static size_t merge_short(const fnd_bpe *bpe, uint32_t *ids, uint8_t *starts, si
             if (ranks[i] < ranks[best]) best = i;
         }
         if (ranks[best] == (uint32_t)NO_RANK) break;
-        ids[best] = find_merge(bpe, ids[best], ids[best + 1])->merged;
+        ids[best] = merged(bpe, ids[best], ids[best + 1]);
         size_t after = n - best - 2;
         memmove(ids + best + 1, ids + best + 2, after * sizeof *ids);
         memmove(starts + best + 1, starts + best + 2, after);
@@ -300,7 +298,7 @@ static fnd_status encode_long(fnd_bpe_call *call, const char *piece, size_t byte
         symbol *left = &s->symbols[i];
         if (left->rank != (uint32_t)(entry >> 32)) continue; /* outdated */
         symbol *right = &s->symbols[left->next];
-        left->id = find_merge(&call->t->bpe, left->id, right->id)->merged;
+        left->id = merged(&call->t->bpe, left->id, right->id);
         right->rank = (uint32_t)NO_RANK; /* gone: entries of it are outdated now */
         left->next = right->next;
         if (left->next != (uint32_t)NO_SYMBOL) s->symbols[left->next].prev = i;

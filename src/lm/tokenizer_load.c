@@ -40,7 +40,8 @@ static fnd_status read_tokens(fnd_vocab *v) {
         v->total_bytes += v->raw[i].bytes; /* all of them lie in the file */
         FND_TRY(add_token(v, i));
     }
-    return FND_OK;
+    if (v->total_bytes <= UINT32_MAX) return FND_OK;
+    return fnd_fail(v->err, FND_ERR_FORMAT, "%s: tokenizer.ggml.tokens has %zu bytes of text, expected less than 4 GiB", fnd_gguf_path(v->g), v->total_bytes);
 }
 
 static fnd_status read_types(fnd_vocab *v) {
@@ -80,7 +81,7 @@ void fnd_vocab_close(fnd_vocab *v) {
 }
 
 void fnd_vocab_put(fnd_vocab *v, uint32_t id, size_t bytes) {
-    v->t->starts[id + 1] = v->t->starts[id] + bytes;
+    v->t->starts[id + 1] = v->t->starts[id] + (uint32_t)bytes;
     v->t->longest = fnd_max_size(v->t->longest, bytes);
 }
 
@@ -91,18 +92,22 @@ uint32_t fnd_vocab_find(const fnd_vocab *v, fnd_span raw) {
 
 /* ---- merges ---- */
 
-fnd_status fnd_merges_open(const fnd_vocab *v, uint64_t count) {
+fnd_status fnd_merges_open(const fnd_vocab *v, uint64_t count, bool ranked) {
     fnd_bpe *bpe = &v->t->bpe;
-    size_t capacity = 16;
-    while (capacity / 8 * 5 < count) capacity *= 2;
-    bpe->merges = fnd_alloc_resized(NULL, capacity, sizeof *bpe->merges);
-    if (!bpe->merges) return fnd_vocab_no_memory(v);
-    bpe->mask = capacity - 1;
-    memset(bpe->merges, 0xff, capacity * sizeof *bpe->merges);
-    return FND_OK;
+    if (count > FND_MERGES_LIMIT) {
+        return fnd_fail(v->err, FND_ERR_FORMAT, "%s: the tokenizer has %llu merges, expected at most %d", fnd_gguf_path(v->g), (unsigned long long)count, FND_MERGES_LIMIT);
+    }
+    bpe->slot_count = (uint32_t)(count / 5 * 8 + 16);
+    bpe->slots = fnd_alloc_zeroed(bpe->slot_count, sizeof *bpe->slots);
+    bpe->merges = fnd_alloc_resized(NULL, (size_t)count, sizeof *bpe->merges);
+    if (ranked) bpe->ranks = fnd_alloc_resized(NULL, (size_t)count, sizeof *bpe->ranks);
+    return bpe->slots && bpe->merges && (bpe->ranks || !ranked) ? FND_OK : fnd_vocab_no_memory(v);
 }
 
-void fnd_merges_add(fnd_bpe *bpe, const fnd_merge *merge) {
-    size_t slot = fnd_bpe_slot(bpe, merge->pair);
-    if (bpe->merges[slot].pair != merge->pair) bpe->merges[slot] = *merge;
+void fnd_merges_add(fnd_bpe *bpe, const fnd_merge *merge, uint32_t rank) {
+    uint32_t at, tag;
+    if (fnd_bpe_find(bpe, merge->left, merge->right, &at, &tag) != FND_NO_MERGE) return;
+    if (bpe->ranks) bpe->ranks[bpe->merge_count] = rank;
+    bpe->merges[bpe->merge_count++] = *merge;
+    bpe->slots[at] = tag | bpe->merge_count;
 }

@@ -23,9 +23,10 @@ void fnd_vocab_put(fnd_vocab *v, uint32_t id, size_t bytes);
 uint32_t fnd_vocab_find(const fnd_vocab *v, fnd_span raw);
 fnd_status fnd_vocab_no_memory(const fnd_vocab *v);
 
-/* A table with room for `count` merges. */
-FND_USE_RESULT fnd_status fnd_merges_open(const fnd_vocab *v, uint64_t count);
+/* A table with room for `count` merges; `ranked`: they have ranks of their own, otherwise they come in
+ * the order of their ranks. */
+FND_USE_RESULT fnd_status fnd_merges_open(const fnd_vocab *v, uint64_t count, bool ranked);
 /* A pair that is listed again never gets its turn: its lower rank went first. */
-void fnd_merges_add(fnd_bpe *bpe, const fnd_merge *merge);
+void fnd_merges_add(fnd_bpe *bpe, const fnd_merge *merge, uint32_t rank);
 
 #endif

@@ -7,8 +7,6 @@
 #include "lm/tokenizer_load.h"
 #include "lm/unicode.h"
 
-enum { MERGES_LIMIT = 1 << 26 };
-
 typedef struct loader {
     fnd_vocab v;
     int16_t bytes[FND_BYTE_LETTERS]; /* letter -> byte; -1: no letter of the alphabet */
@@ -78,20 +76,17 @@ static fnd_status add_merge(loader *l, fnd_span text, uint64_t rank) {
     FND_TRY(find_part(l, left, rank, &left_id));
     FND_TRY(find_part(l, right, rank, &right_id));
     FND_TRY(find_part(l, (fnd_span){ l->joined, left.bytes + right.bytes }, rank, &merged));
-    fnd_merges_add(&l->v.t->bpe, &(fnd_merge){ .pair = (uint64_t)left_id << 32 | right_id, .rank = (uint32_t)rank, .merged = merged });
+    fnd_merges_add(&l->v.t->bpe, &(fnd_merge){ left_id, right_id, merged }, (uint32_t)rank);
     return FND_OK;
 }
 
 static fnd_status read_merges(loader *l) {
     const fnd_gguf_value *merges = NULL;
     FND_TRY(fnd_gguf_get_array(l->v.g, "tokenizer.ggml.merges", FND_GGUF_STRINGS, &merges, l->v.err));
-    if (merges->count > MERGES_LIMIT) {
-        return fnd_fail(l->v.err, FND_ERR_FORMAT, "%s: tokenizer.ggml.merges has %llu entries, expected at most %d", fnd_gguf_path(l->v.g), (unsigned long long)merges->count, MERGES_LIMIT);
-    }
     size_t longest = 1;
     fnd_span text;
     for (fnd_gguf_cursor c = { .value = merges }; fnd_gguf_next_string(&c, &text);) longest = fnd_max_size(longest, text.bytes);
-    FND_TRY(fnd_merges_open(&l->v, merges->count));
+    FND_TRY(fnd_merges_open(&l->v, merges->count, false));
     l->joined = fnd_alloc_resized(NULL, longest, 1);
     if (!l->joined) return fnd_vocab_no_memory(&l->v);
     fnd_gguf_cursor cursor = { .value = merges };

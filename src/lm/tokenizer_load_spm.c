@@ -20,7 +20,7 @@ enum { TOKEN_BYTES_LIMIT = 1024 };
 typedef struct loader {
     fnd_vocab v;
     uint32_t *ranks; /* [token_count] of their scores */
-    fnd_merge *list;
+    fnd_merge *list; /* their ranks are those of what they make */
     size_t count, capacity;
 } loader;
 
@@ -167,7 +167,7 @@ static fnd_status list_cuts(loader *l, uint32_t id) {
             l->list = list;
             l->capacity = capacity;
         }
-        l->list[l->count++] = (fnd_merge){ .pair = (uint64_t)left << 32 | right, .rank = l->ranks[id], .merged = id };
+        l->list[l->count++] = (fnd_merge){ left, right, id };
     }
     return FND_OK;
 }
@@ -184,8 +184,8 @@ static fnd_status load_all(loader *l) {
     for (uint32_t id = 0; id < count; id++) {
         if (merges(&l->v, id)) FND_TRY(list_cuts(l, id));
     }
-    FND_TRY(fnd_merges_open(&l->v, l->count));
-    for (size_t i = 0; i < l->count; i++) fnd_merges_add(&t->bpe, &l->list[i]);
+    FND_TRY(fnd_merges_open(&l->v, l->count, true));
+    for (size_t i = 0; i < l->count; i++) fnd_merges_add(&t->bpe, &l->list[i], l->ranks[l->list[i].merged]);
     return FND_OK;
 }
 

@@ -9,9 +9,9 @@
 static bool fits(foundry *f, const fnd_bound *b) {
     const fnd_composition *c = &b->kernel->composition;
     for (uint32_t i = 0; i < c->arg_count; i++) {
-        const fnd_format_info *info = fnd_format_get(b->variant.formats[i]);
+        const fnd_format_info *info = fnd_format_get(b->numbers->variant.formats[i]);
         if (c->args[i].kind == FND_ARG_WEIGHT && (!info || !f->backend->policy_ops(f->device, info->name))) return false;
-        if (strcmp(c->args[i].type, "act") == 0 && b->variant.formats[i] != FND_F32) return false;
+        if (strcmp(c->args[i].type, "act") == 0 && b->numbers->variant.formats[i] != FND_F32) return false;
     }
     return !b->portable || f->info.suffix[0] == '\0';
 }
@@ -30,7 +30,7 @@ bool fnd_baked_find(foundry *f, const fnd_bound *b, fnd_variant *v, void **code)
     fnd_text flat = { 0 };
     fnd_error ignored = { 0 };
     if (f->desc.no_baked || !f->backend->baked || !fits(f, b) || fnd_composer_get(f, &c, &ignored) != FND_OK) return false;
-    fnd_variant_any(&b->kernel->composition, b->variant.tokens, v);
+    fnd_variant_any(&b->kernel->composition, b->numbers->variant.tokens, v);
     pthread_mutex_lock(&c->lock);
     fnd_baked *known = c->baked;
     while (known && (known->kernel != b->kernel || known->tokens != v->tokens)) known = known->next;

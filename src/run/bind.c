@@ -72,7 +72,7 @@ static fnd_status bind_tensor(const binder *x, uint32_t i, const fnd_arg *arg, c
     if (t->rank != arg->shape.rank) return fnd_fail(x->err, FND_ERR_SHAPE, "kernel %s: argument %s has the shape %s, but %s is bound", kernel_name(x), arg->name, arg->shape_text, fnd_tensor_describe(t, text, sizeof text));
     if (!fnd_tensor_contiguous(t)) return fnd_fail(x->err, FND_ERR_SHAPE, "kernel %s: argument %s must be contiguous, but %s is not; copy it first", kernel_name(x), arg->name, fnd_tensor_describe(t, text, sizeof text));
     x->b->tensors[i] = *t;
-    if (strcmp(arg->type, "act") == 0 || arg->kind == FND_ARG_WEIGHT) x->b->variant.formats[i] = t->format;
+    if (strcmp(arg->type, "act") == 0 || arg->kind == FND_ARG_WEIGHT) x->b->numbers->variant.formats[i] = t->format;
     return FND_OK;
 }
 
@@ -81,14 +81,14 @@ static fnd_status bind_number(const binder *x, uint32_t i, const fnd_arg *arg, c
     bool small = bound->number == 'i' && want == 'u' && (int32_t)bound->bits >= 0;
     bool fits = bound->number == want || small || (bound->number == 'u' && want == 'i' && bound->bits <= INT32_MAX);
     if (!fits) return fnd_fail(x->err, FND_ERR_TYPE, "kernel %s: argument %s takes a number of type %s", kernel_name(x), arg->name, arg->type);
-    x->b->bits[i] = bound->bits;
+    x->b->numbers->bits[i] = bound->bits;
     return FND_OK;
 }
 
 /* Names get their values from the tensors that have them alone. */
 static fnd_status solve_dims(const binder *x) {
     const fnd_composition *c = &x->b->kernel->composition;
-    fnd_dims *dims = &x->b->dims;
+    fnd_dims *dims = &x->b->numbers->dims;
     *dims = c->dims;
     for (uint32_t i = 0; i < c->arg_count; i++) {
         const fnd_arg *arg = &c->args[i];
@@ -117,7 +117,7 @@ static fnd_status check_shapes(const binder *x) {
         const fnd_arg *arg = &c->args[i];
         for (uint32_t d = 0; fnd_arg_is_tensor(arg) && d < arg->shape.rank; d++) {
             uint64_t value;
-            FND_TRY(fnd_expr_value(arg->shape.dim[d], &x->b->dims, &value, x->err));
+            FND_TRY(fnd_expr_value(arg->shape.dim[d], &x->b->numbers->dims, &value, x->err));
             if (value == x->b->tensors[i].shape[d]) continue;
             return fnd_fail(x->err, FND_ERR_SHAPE, "kernel %s: argument %s: %s should be %llu, but the tensor has %llu", c->name, arg->name, arg->shape.dim[d], (unsigned long long)value,
                             (unsigned long long)x->b->tensors[i].shape[d]);
@@ -171,10 +171,12 @@ static fnd_status check_aliases(const binder *x) {
     return FND_OK;
 }
 
-fnd_status fnd_bind(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_bound *out, fnd_error *err) {
+fnd_status fnd_bind(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_bound_room *room, fnd_error *err) {
     const fnd_composition *c = &kernel->composition;
-    *out = (fnd_bound){ .kernel = kernel };
-    fnd_variant_init(c, &out->variant);
+    fnd_bound *out = &room->bound;
+    memset(room, 0, sizeof *room);
+    *out = (fnd_bound){ .kernel = kernel, .numbers = &room->numbers, .tensors = room->tensors };
+    fnd_variant_init(c, &out->numbers->variant);
     binder x = { f, out, bindings, count, err };
     FND_TRY(check_names(&x));
     for (uint32_t i = 0; i < c->arg_count; i++) {
@@ -188,8 +190,8 @@ fnd_status fnd_bind(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings,
     FND_TRY(check_shapes(&x));
     FND_TRY(check_layouts(&x));
     FND_TRY(check_aliases(&x));
-    int tokens = fnd_dims_find(&out->dims, "tokens");
-    out->variant.tokens = tokens >= 0 && out->dims.value[tokens] > 1 && f->info.tile_tokens ? f->info.tile_tokens : 1;
+    int tokens = fnd_dims_find(&out->numbers->dims, "tokens");
+    out->numbers->variant.tokens = tokens >= 0 && out->numbers->dims.value[tokens] > 1 && f->info.tile_tokens ? f->info.tile_tokens : 1;
     return FND_OK;
 }
 
@@ -224,13 +226,13 @@ void fnd_bound_write_args(const fnd_bound *b, const fnd_variant *v, const fnd_st
         if (fnd_arg_is_tensor(&v->kernel->args[i])) memcpy(args + layout.arg[i], &refs[i].address, 8);
         if (v->kernel->args[i].kind == FND_ARG_WEIGHT && v->formats[i] == FND_FORMAT_NONE) {
             const foundry *f = b->kernel->f;
-            const void *ops = f->backend->policy_ops(f->device, fnd_format_get(b->variant.formats[i])->name);
+            const void *ops = f->backend->policy_ops(f->device, fnd_format_get(b->numbers->variant.formats[i])->name);
             memcpy(args + layout.arg[i] + 8, &ops, 8);
         }
-        if (!fnd_arg_is_tensor(&v->kernel->args[i])) memcpy(args + layout.arg[i], &b->bits[i], 4);
+        if (!fnd_arg_is_tensor(&v->kernel->args[i])) memcpy(args + layout.arg[i], &b->numbers->bits[i], 4);
     }
-    for (uint32_t i = 0; i < b->dims.count; i++) {
-        uint32_t value = (uint32_t)b->dims.value[i];
+    for (uint32_t i = 0; i < b->numbers->dims.count; i++) {
+        uint32_t value = (uint32_t)b->numbers->dims.value[i];
         if (layout.dim[i] != UINT32_MAX) memcpy(args + layout.dim[i], &value, 4);
     }
 }
@@ -238,7 +240,7 @@ void fnd_bound_write_args(const fnd_bound *b, const fnd_variant *v, const fnd_st
 static uint64_t dim_value(const fnd_bound *b, const char *expr) {
     uint64_t value = 1;
     fnd_error ignored = { 0 };
-    return fnd_expr_value(expr, &b->dims, &value, &ignored) == FND_OK ? value : 1;
+    return fnd_expr_value(expr, &b->numbers->dims, &value, &ignored) == FND_OK ? value : 1;
 }
 
 void fnd_bound_scratch(const fnd_bound *b, size_t *own_bytes, size_t *shared_bytes) {
@@ -263,14 +265,14 @@ void fnd_bound_scratch(const fnd_bound *b, size_t *own_bytes, size_t *shared_byt
 
 void fnd_bound_traffic(const fnd_bound *b, uint64_t *read_bytes, uint64_t *written_bytes) {
     const fnd_composition *c = &b->kernel->composition;
-    fnd_dims names = b->dims;
+    fnd_dims names = b->numbers->dims;
     fnd_error ignored = { 0 };
     *read_bytes = *written_bytes = 0;
     for (uint32_t i = 0; i < c->arg_count; i++) { /* expressions may use the numbers */
         if (c->args[i].kind != FND_ARG_VAL || fnd_dims_add(&names, c->args[i].name, &ignored) != FND_OK) continue;
         int dim = fnd_dims_find(&names, c->args[i].name);
         names.known[dim] = true;
-        names.value[dim] = b->bits[i];
+        names.value[dim] = b->numbers->bits[i];
     }
     for (uint32_t i = 0; i < c->arg_count; i++) {
         const fnd_arg *arg = &c->args[i];
@@ -279,7 +281,7 @@ void fnd_bound_traffic(const fnd_bound *b, uint64_t *read_bytes, uint64_t *writt
         const fnd_format_info *info = fnd_format_get(b->tensors[i].format);
         if (arg->shape.moves[0] && fnd_expr_value(arg->shape.moves, &names, &values, &ignored) == FND_OK)
             bytes = values / info->block_weights * info->block_bytes;
-        else if (fnd_dims_find(&b->dims, "tokens") >= 0 && strcmp(arg->shape.dim[0], "tokens") == 0)
+        else if (fnd_dims_find(&b->numbers->dims, "tokens") >= 0 && strcmp(arg->shape.dim[0], "tokens") == 0)
             bytes = bytes / b->tensors[i].shape[0] * dim_value(b, "tokens");
         if (arg->kind != FND_ARG_OUT) *read_bytes += bytes;
         if (arg->kind == FND_ARG_OUT || arg->kind == FND_ARG_INOUT) *written_bytes += bytes;

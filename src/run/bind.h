@@ -12,18 +12,30 @@ struct fnd_kernel {
     fnd_kernel     *next;
 };
 
-typedef struct fnd_bound {
-    fnd_kernel *kernel;
+/* What is bound beside the tensors: a program's calls that agree in all of it share one. */
+typedef struct fnd_bound_numbers {
     fnd_variant variant;                 /* formats, tokens; nothing folded yet */
     fnd_dims    dims;                    /* values */
-    fnd_tensor  tensors[FND_MAX_ARGS];
     uint32_t    bits[FND_MAX_ARGS];      /* numbers */
-    bool        portable;                /* weights lie as in the file: portable texts only */
-    bool        tiled;                   /* weights lie in the device's tiles: its own texts only */
+} fnd_bound_numbers;
+
+typedef struct fnd_bound {
+    fnd_kernel        *kernel;
+    fnd_bound_numbers *numbers;
+    fnd_tensor        *tensors;          /* one per argument */
+    bool               portable;         /* weights lie as in the file: portable texts only */
+    bool               tiled;            /* weights lie in the device's tiles: its own texts only */
 } fnd_bound;
 
+/* A bound call with room for what it refers to. Not to be copied. */
+typedef struct fnd_bound_room {
+    fnd_bound         bound;
+    fnd_bound_numbers numbers;
+    fnd_tensor        tensors[FND_MAX_ARGS];
+} fnd_bound_room;
+
 /* Check everything that can be checked without the storage, but for the kernel's rules. */
-FND_USE_RESULT fnd_status fnd_bind(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_bound *out, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_bind(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_bound_room *out, fnd_error *err);
 
 /* rules.c: check the rules of the kernel named by a set of bits, with the present numbers; `grown`: of
  * tensors that grow, what they have grown to counts. */

@@ -12,7 +12,7 @@ static uint64_t present_bytes(const fnd_bound *b, uint32_t arg, uint64_t all) {
     fnd_error ignored = { 0 };
     if (b->tensors[arg].layout != FND_LAYOUT_ROWS) return all;
     for (uint32_t d = 0; d < shape->rank; d++) {
-        if (!fnd_mul_u64(rows, cols, &rows) || fnd_expr_value(shape->dim[d], &b->dims, &cols, &ignored) != FND_OK) return all;
+        if (!fnd_mul_u64(rows, cols, &rows) || fnd_expr_value(shape->dim[d], &b->numbers->dims, &cols, &ignored) != FND_OK) return all;
     }
     return fnd_format_bytes(b->tensors[arg].format, rows, cols, &bytes) && bytes < all ? bytes : all;
 }
@@ -75,7 +75,7 @@ fnd_status fnd_dispatch_run(foundry *f, const fnd_dispatch *d, fnd_error *err) {
 
 fnd_status fnd_dispatch_suffix(foundry *f, const fnd_bound *b, const char **suffix, fnd_error *err) {
     fnd_composer *c;
-    const fnd_variant *v = &b->variant;
+    const fnd_variant *v = &b->numbers->variant;
     const fnd_composition *k = v->kernel;
     FND_TRY(fnd_composer_get(f, &c, err));
     *suffix = b->portable ? "" : fnd_common_suffix(c->catalog, f->info.suffix, &v, 1);
@@ -103,28 +103,29 @@ fnd_status fnd_dispatch_pipeline(foundry *f, const fnd_bound *b, const fnd_varia
 }
 
 fnd_status fnd_run(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_error *err) {
-    fnd_bound b;
+    fnd_bound_room room;
     fnd_storage_ref refs[FND_MAX_ARGS];
     fnd_launch_buffer buffers[FND_MAX_ARGS];
     uint8_t args[16 * FND_MAX_ARGS + 4 * FND_MAX_DIMS + 8];
     fnd_layout_of_args layout;
     FND_TRY(fnd_context_check(f, err));
     if (kernel->f != f) return fnd_fail(err, FND_ERR_USAGE, "kernel %s belongs to another context", kernel->composition.name);
-    FND_TRY(fnd_bind(f, kernel, bindings, count, &b, err));
-    FND_TRY(fnd_bound_check_rules(&b, (uint32_t)FND_ALL_RULES, true, err));
+    FND_TRY(fnd_bind(f, kernel, bindings, count, &room, err));
+    const fnd_bound *b = &room.bound;
+    FND_TRY(fnd_bound_check_rules(b, (uint32_t)FND_ALL_RULES, true, err));
     fnd_dispatch d = { .label = kernel->composition.name, .args = args, .buffers = buffers, .warps = f->info.warps };
     fnd_variant v;
-    if (!fnd_baked_find(f, &b, &v, &d.code)) {
-        v = b.variant;
-        FND_TRY(fnd_dispatch_pipeline(f, &b, &v, &d.code, err));
+    if (!fnd_baked_find(f, b, &v, &d.code)) {
+        v = b->numbers->variant;
+        FND_TRY(fnd_dispatch_pipeline(f, b, &v, &d.code, err));
     }
-    FND_TRY(fnd_bound_resolve(f, &b, refs, err));
-    fnd_bound_write_args(&b, &v, refs, args);
+    FND_TRY(fnd_bound_resolve(f, b, refs, err));
+    fnd_bound_write_args(b, &v, refs, args);
     fnd_variant_layout(&v, &layout);
     d.args_bytes = layout.bytes;
-    d.buffer_count = fnd_dispatch_buffers(&b, refs, buffers);
-    fnd_bound_scratch(&b, &d.own_scratch_bytes, &d.shared_scratch_bytes);
-    fnd_bound_traffic(&b, &d.bytes_read, &d.bytes_written);
+    d.buffer_count = fnd_dispatch_buffers(b, refs, buffers);
+    fnd_bound_scratch(b, &d.own_scratch_bytes, &d.shared_scratch_bytes);
+    fnd_bound_traffic(b, &d.bytes_read, &d.bytes_written);
     return fnd_dispatch_run(f, &d, err);
 }
 

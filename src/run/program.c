@@ -47,6 +47,31 @@ static void find_variables(const fnd_program *p, fnd_call *call) {
     }
 }
 
+/* Numbers as these; few are different in a program, and the latest come again in the next layer. */
+static fnd_bound_numbers *keep_numbers(fnd_program *p, const fnd_bound_numbers *numbers) {
+    for (uint32_t i = p->numbers_count; i-- > 0;) {
+        if (memcmp(p->numbers[i], numbers, sizeof *numbers) == 0) return p->numbers[i];
+    }
+    fnd_bound_numbers **list = fnd_alloc_resized(p->numbers, p->numbers_count + 1, sizeof *list);
+    if (!list) return NULL;
+    p->numbers = list;
+    list[p->numbers_count] = fnd_alloc_zeroed(1, sizeof *numbers);
+    if (!list[p->numbers_count]) return NULL;
+    memcpy(list[p->numbers_count], numbers, sizeof *numbers);
+    return list[p->numbers_count++];
+}
+
+/* Of what was bound in a room, what the call needs. */
+static fnd_status keep(fnd_program *p, const fnd_bound_room *room, fnd_bound *out, fnd_error *err) {
+    uint32_t count = room->bound.kernel->composition.arg_count;
+    *out = room->bound;
+    out->numbers = keep_numbers(p, &room->numbers);
+    out->tensors = out->numbers ? fnd_alloc_zeroed(count, sizeof *out->tensors) : NULL;
+    if (!out->tensors) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", p->name);
+    memcpy(out->tensors, room->tensors, count * sizeof *out->tensors);
+    return FND_OK;
+}
+
 fnd_status fnd_program_call(fnd_program *p, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_error *err) {
     if (p->finished) return fnd_fail(err, FND_ERR_USAGE, "program %s is finished: no call can be added", p->name);
     if (p->call_count == p->call_capacity) {
@@ -56,12 +81,14 @@ fnd_status fnd_program_call(fnd_program *p, fnd_kernel *kernel, const fnd_bindin
         p->calls = calls;
         p->call_capacity = capacity;
     }
+    fnd_bound_room room;
     fnd_call *call = &p->calls[p->call_count];
-    *call = (fnd_call){ .layer = p->layer };
-    FND_TRY(fnd_bind(p->f, kernel, bindings, count, &call->bound, err));
+    FND_TRY(fnd_bind(p->f, kernel, bindings, count, &room, err));
+    *call = (fnd_call){ .bound = room.bound, .layer = p->layer };
     find_variables(p, call);
-    FND_TRY(fnd_bound_check_rules(&call->bound, ~call->late_rules, false, err));
-    call->late_rules |= fnd_bound_growing_rules(&call->bound);
+    FND_TRY(fnd_bound_check_rules(&room.bound, ~call->late_rules, false, err));
+    call->late_rules |= fnd_bound_growing_rules(&room.bound);
+    FND_TRY(keep(p, &room, &call->bound, err));
     p->call_count++;
     return FND_OK;
 }
@@ -103,9 +130,9 @@ static void refresh(const fnd_program *p, fnd_call *call) {
     for (uint32_t i = 0; i < p->variable_count; i++) {
         uint32_t slot = call->slots[i];
         if (slot < FND_SLOT_ARG)
-            call->bound.dims.value[slot] = p->variables[i].value;
+            call->bound.numbers->dims.value[slot] = p->variables[i].value;
         else if (slot != FND_NO_SLOT)
-            call->bound.bits[slot - FND_SLOT_ARG] = p->variables[i].value;
+            call->bound.numbers->bits[slot - FND_SLOT_ARG] = p->variables[i].value;
     }
 }
 
@@ -187,6 +214,9 @@ void fnd_program_free(fnd_program *p) {
     fnd_program_free(p->meanwhile);
     for (uint32_t i = 0; i < p->variant_count; i++) fnd_free_memory(p->variants[i]);
     for (uint32_t i = 0; i < p->variable_count; i++) fnd_free_memory(p->variables[i].at);
+    for (uint32_t i = 0; i < p->call_count && !p->stands_in; i++) fnd_free_memory(p->calls[i].bound.tensors);
+    for (uint32_t i = 0; i < p->numbers_count; i++) fnd_free_memory(p->numbers[i]);
+    fnd_free_memory(p->numbers);
     if (p->arena.t.rank) fnd_tensor_free(p->f, &p->arena, NULL);
     fnd_free_memory(p->temporaries);
     fnd_free_memory(p->variants);

@@ -51,6 +51,9 @@ struct fnd_program {
     bool            behind_layers; /* there were layers, and they have ended */
     fnd_call       *calls;
     uint32_t        call_count, call_capacity;
+    bool            stands_in;    /* its calls are copies: tensors and numbers belong to another program */
+    fnd_bound_numbers **numbers;  /* of all calls, each once */
+    uint32_t        numbers_count;
     fnd_variant   **variants;
     uint32_t        variant_count;
     fnd_variable    variables[FND_MAX_VARIABLES];

@@ -25,14 +25,14 @@ static fnd_status note_variables(fnd_program *p, const fnd_call *call, const fnd
     for (uint32_t i = 0; i < c->arg_count; i++) {
         int v = c->args[i].kind == FND_ARG_VAL ? fnd_program_variable(p, c->args[i].name) : -1;
         if (v < 0) continue;
-        p->variables[v].value = call->bound.bits[i];
+        p->variables[v].value = call->bound.numbers->bits[i];
         FND_TRY(add_place(p, &p->variables[v], call->at + layout->arg[i], err));
     }
     for (uint32_t i = 0; i < c->dims.count; i++) {
         int v = fnd_program_variable(p, c->dims.name[i]);
         if (v < 0) continue;
         fnd_variable *var = &p->variables[v];
-        uint64_t bound = call->bound.dims.value[i];
+        uint64_t bound = call->bound.numbers->dims.value[i];
         if (var->limit == 0 || bound < var->limit) var->limit = bound;
         var->value = (uint32_t)var->limit;
         FND_TRY(add_place(p, var, call->at + layout->dim[i], err));
@@ -222,7 +222,7 @@ static fnd_status build_segment(fnd_program *p, fnd_segment *s, fnd_error *err) 
             return FND_OK;
         }
         fnd_variant alone = *p->variants[call->variant];
-        snprintf(alone.name, sizeof alone.name, "%s", call->bound.variant.name);
+        snprintf(alone.name, sizeof alone.name, "%s", call->bound.numbers->variant.name);
         return fnd_dispatch_pipeline(p->f, &call->bound, &alone, &s->code, err);
     }
     fnd_part parts[64];

@@ -78,12 +78,12 @@ static void fold(const fnd_program *p, const fnd_bound *b, fnd_variant *v) {
     for (uint32_t i = 0; i < c->arg_count; i++) {
         if (c->args[i].kind != FND_ARG_VAL || fnd_program_variable(p, c->args[i].name) >= 0) continue;
         v->arg_folded[i] = true;
-        v->arg_bits[i] = b->bits[i];
+        v->arg_bits[i] = b->numbers->bits[i];
     }
     for (uint32_t i = 0; i < c->dims.count; i++) {
         if (fnd_program_variable(p, c->dims.name[i]) >= 0) continue;
         v->dim_folded[i] = true;
-        v->dim_value[i] = b->dims.value[i];
+        v->dim_value[i] = b->numbers->dims.value[i];
     }
 }
 
@@ -114,13 +114,13 @@ static fnd_status find_variant(fnd_program *p, const fnd_variant *v, uint32_t *i
 
 fnd_status fnd_program_fold(fnd_program *p, fnd_error *err) {
     uint32_t tokens = 1; /* one FND_TOKENS for the whole text */
-    for (uint32_t i = 0; i < p->call_count; i++) tokens = p->calls[i].bound.variant.tokens > tokens ? p->calls[i].bound.variant.tokens : tokens;
+    for (uint32_t i = 0; i < p->call_count; i++) tokens = p->calls[i].bound.numbers->variant.tokens > tokens ? p->calls[i].bound.numbers->variant.tokens : tokens;
     for (uint32_t i = 0; i < p->call_count; i++) {
         fnd_call *call = &p->calls[i];
         fnd_variant v;
         if (!p->separate || p->drop_barrier || !fnd_baked_find(p->f, &call->bound, &v, &call->baked)) {
             if (p->only_baked) return fnd_fail(err, FND_ERR_UNSUPPORTED, "kernel %s is not in the library", call->bound.kernel->composition.name);
-            v = call->bound.variant;
+            v = call->bound.numbers->variant;
             v.tokens = p->separate ? v.tokens : tokens;
             fold(p, &call->bound, &v);
         }

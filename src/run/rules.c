@@ -12,7 +12,7 @@ typedef struct present {
 
 static uint64_t dim_value(const present *p, uint32_t dim) {
     const fnd_bound *b = p->b;
-    uint64_t value = b->dims.value[dim];
+    uint64_t value = b->numbers->dims.value[dim];
     uint32_t outermost = p->grown ? b->kernel->composition.outermost[dim] : 0;
     for (uint32_t i = 0; i < FND_MAX_ARGS && outermost >> i; i++) {
         uint64_t usable = outermost >> i & 1 ? fnd_usable(&b->tensors[i]) : value;
@@ -36,7 +36,7 @@ static uint64_t slot_value(const void *ctx, uint32_t slot) {
     const present *p = ctx;
     const fnd_bound *b = p->b;
     if (slot < FND_SLOT_ARG) return dim_value(p, slot);
-    return slot < FND_SLOT_BYTES ? b->bits[slot - FND_SLOT_ARG] : device_bytes(b, slot - FND_SLOT_BYTES);
+    return slot < FND_SLOT_BYTES ? b->numbers->bits[slot - FND_SLOT_ARG] : device_bytes(b, slot - FND_SLOT_BYTES);
 }
 
 /* "blocks = 2 of k_cache" */
@@ -90,8 +90,8 @@ uint32_t fnd_bound_rules_of(const fnd_bound *b, uint32_t slot) {
 
 uint32_t fnd_bound_growing_rules(const fnd_bound *b) {
     uint32_t rules = 0;
-    for (uint32_t d = 0; d < b->dims.count; d++) {
-        if (dim_value(&(present){ b, true }, d) < b->dims.value[d]) rules |= fnd_bound_rules_of(b, d);
+    for (uint32_t d = 0; d < b->numbers->dims.count; d++) {
+        if (dim_value(&(present){ b, true }, d) < b->numbers->dims.value[d]) rules |= fnd_bound_rules_of(b, d);
     }
     return rules;
 }
