@@ -25,8 +25,9 @@ static fnd_status add_file(reader *r, const char *full, const char *path) {
     fnd_source *s = &r->texts[r->count];
     if (r->count == MAX_FILES) return fnd_fail(r->err, FND_ERR_LIMIT, "the folder of kernel texts %s holds more than %d files", r->folder, MAX_FILES);
     if (strlen(path) >= FND_KERNEL_PATH_BYTES) return fnd_fail(r->err, FND_ERR_LIMIT, "%s: the path within the folder of kernel texts is longer than %d bytes", full, FND_KERNEL_PATH_BYTES - 1);
-    FND_TRY(fnd_file_read(full, MAX_FILE_BYTES, &s->text, &bytes, r->err));
-    s->path = fnd_alloc_string(path, strlen(path));
+    FND_TRY(fnd_file_read(full, MAX_FILE_BYTES, &s->own_text, &bytes, r->err));
+    s->text = s->own_text;
+    s->path = s->own_path = fnd_alloc_string(path, strlen(path));
     r->count++;
     if (!s->path) return fnd_fail(r->err, FND_ERR_MEMORY, "out of memory for %s", full);
     return strlen(s->text) == bytes ? FND_OK : fnd_fail(r->err, FND_ERR_FORMAT, "%s holds a NUL byte: it is no text", full);
@@ -71,8 +72,8 @@ fnd_status fnd_catalog_add_folder(fnd_catalog *catalog, const char *folder, fnd_
     if (status == FND_OK && r.count == 0) status = fnd_fail(err, FND_ERR_FILE, "the folder of kernel texts %s holds no file whose name ends with .h", folder);
     if (status == FND_OK) status = fnd_catalog_add_texts(catalog, r.texts, r.count, err);
     for (size_t i = 0; i < r.count; i++) {
-        fnd_free_memory(r.texts[i].path);
-        fnd_free_memory(r.texts[i].text);
+        fnd_free_memory(r.texts[i].own_path);
+        fnd_free_memory(r.texts[i].own_text);
     }
     fnd_free_memory(r.texts);
     return status;
