@@ -4,6 +4,7 @@
 #include "compose/shipped.h"
 #include "kernel_bench.h"
 #include "kernels/attention/attention_ref.h"
+#include "kv_cache.h"
 #include "test.h"
 
 #include <math.h>
@@ -402,19 +403,18 @@ typedef struct scene {
     size_t heads, kv_heads, head_dim, pos, tokens, blocks, pairs;
     unsigned pairing;
     float inv_freq[128];
-    double *keys, *values; /* [16 * blocks, kv_heads, head_dim] as the cache holds them */
+    fnd_format format; /* of the caches */
 } scene;
 
-static size_t k_at(const scene *s, size_t p, size_t head, size_t d) { return ((p / 16 * s->kv_heads + head) * s->head_dim + d) * 16 + p % 16; }
-static size_t v_at(const scene *s, size_t p, size_t head, size_t d) { return ((p / 16 * s->kv_heads + head) * 16 + p % 16) * s->head_dim + d; }
-static fnd_shape k_shape(const scene *s) { return fnd_shape4(s->blocks, s->kv_heads, s->head_dim, 16); }
-static fnd_shape v_shape(const scene *s) { return fnd_shape4(s->blocks, s->kv_heads, 16, s->head_dim); }
+static kv_cache_layout layout_of(const scene *s, bool keys) { return (kv_cache_layout){ s->format, s->blocks, s->kv_heads, s->head_dim, keys }; }
+static size_t row_at(const scene *s, size_t p, size_t head) { return (p * s->kv_heads + head) * s->head_dim; }
 
-static scene make_scene(size_t n, bool single) {
+static scene make_scene(size_t n, fnd_format format, bool single) {
     static const size_t shapes[][4] = { { 4, 2, 16, 8 }, { 6, 2, 64, 32 }, { 2, 2, 32, 12 }, { 8, 1, 48, 24 } }; /* heads, kv heads, dim, pairs */
     static const size_t places[][2] = { { 0, 1 }, { 5, 9 }, { 15, 3 }, { 130, 33 } };
     const size_t *shape = shapes[n % 4], *place = places[n % 4];
-    scene s = { .heads = shape[0], .kv_heads = shape[1], .head_dim = shape[2], .pairs = shape[3], .pos = place[0], .tokens = single ? 1 : place[1], .pairing = n % 2 };
+    scene s = { .heads = shape[0], .kv_heads = shape[1], .head_dim = shape[2], .pairs = shape[3], .pos = place[0], .tokens = single ? 1 : place[1], .pairing = n % 2, .format = format };
+    if (format == FND_Q8_0 && s.head_dim % 32) s.head_dim = 96;
     s.blocks = (s.pos + s.tokens + 15) / 16 + 1;
     for (size_t i = 0; i < s.pairs; i++) s.inv_freq[i] = (float)pow(10000.0, -2.0 * (double)i / (2.0 * (double)s.pairs));
     return s;
@@ -427,89 +427,94 @@ static void bench_rope(kernel_bench *b, const scene *s) {
 }
 static rope_ref_params rope_of(const scene *s) { return (rope_ref_params){ s->inv_freq, s->pairs, s->pairing, 1.25 }; }
 
-/* A cache with random halves at the first `filled` positions and NaN beyond. */
-static uint16_t *make_cache(const scene *s, size_t filled, bool keys) {
-    size_t count = 16 * s->blocks * s->kv_heads * s->head_dim, bytes;
-    uint16_t *cache = zeroed(count, 2);
-    double *values;
-    unsigned char *halves = bench_blocks(FND_F16, 1, count, &bytes, &values);
-    memcpy(cache, halves, bytes);
-    for (size_t p = filled; p < 16 * s->blocks; p++) {
-        for (size_t i = 0; i < s->kv_heads * s->head_dim; i++) cache[(keys ? k_at : v_at)(s, p, i / s->head_dim, i % s->head_dim)] = 0xffff;
-    }
-    free(halves);
-    free(values);
-    return cache;
-}
-
-static double *gather(const scene *s, const double *cache, bool keys) {
-    double *out = zeroed(16 * s->blocks * s->kv_heads * s->head_dim, sizeof *out), *to = out;
-    for (size_t p = 0; p < 16 * s->blocks; p++) {
-        for (size_t i = 0; i < s->kv_heads * s->head_dim; i++) *to++ = cache[(keys ? k_at : v_at)(s, p, i / s->head_dim, i % s->head_dim)];
-    }
-    return out;
-}
-
-/* The cache after a kernel wrote the new tokens; everything else is as it was. */
-static void check_cache(kernel_bench *b, const scene *s, const bench_tensor *cache, const double *before, const double *x, bool keys, const char *what) {
-    rope_ref_params rope = rope_of(s);
-    double head[256], worst = 0.0;
-    size_t changed = 0;
-    for (size_t p = 0; p < 16 * s->blocks; p++) {
-        bool is_new = p >= s->pos && p < s->pos + s->tokens;
-        for (size_t h = 0; h < s->kv_heads; h++) {
-            for (size_t d = 0; is_new && d < s->head_dim; d++) head[d] = x[((p - s->pos) * s->kv_heads + h) * s->head_dim + d];
-            if (is_new && keys) rope_ref(&rope, head, (long)p);
-            for (size_t d = 0; d < s->head_dim; d++) {
-                size_t at = (keys ? k_at : v_at)(s, p, h, d);
-                double now = cache->v[at];
-                if (is_new && !(fabs(now - head[d]) <= 6e-4 * fabs(head[d]) + 3e-6)) worst = fmax(worst, isnan(now) ? 1.0 : fabs(now - head[d]));
-                if (!is_new && !(now == before[at] || (isnan(now) && isnan(before[at])))) changed++;
-            }
-        }
-    }
-    CHECK_MSG(worst == 0.0 && changed == 0, "%s %s: %s off by %g, %zu other places changed", b->label, what, keys ? "keys" : "values", worst, changed);
-}
-
 static double *copy_of(const bench_tensor *x) {
     double *v = zeroed(x->count, sizeof *v);
     memcpy(v, x->v, x->count * sizeof *v);
     return v;
 }
 
+/* A cache with random values at the first `filled` positions and NaN beyond. */
 static bench_tensor *bench_cache(kernel_bench *b, const scene *s, size_t filled, bool keys, bool written) {
-    uint16_t *data = make_cache(s, filled, keys);
+    kv_cache_layout c = layout_of(s, keys);
+    unsigned char *cache = zeroed(kv_cache_bytes(&c), 1);
+    kv_cache_poison(&c, cache);
+    for (size_t i = 0; i < filled * s->kv_heads; i++) {
+        double row[256];
+        for (size_t d = 0; d < s->head_dim; d++) row[d] = (double)bench_uniform();
+        kv_cache_put(&c, cache, i / s->kv_heads, i % s->kv_heads, row);
+    }
     bench_tensor *(*make)(kernel_bench *, const char *, fnd_format, fnd_shape, const void *) = written ? bench_inout_copy : bench_in_copy;
-    bench_tensor *x = make(b, keys ? "k_cache" : "v_cache", FND_F16, keys ? k_shape(s) : v_shape(s), data);
-    free(data);
+    bench_tensor *x = make(b, keys ? "k_cache" : "v_cache", s->format, fnd_shape4(s->blocks, s->kv_heads, 16, s->head_dim), cache);
+    free(cache);
     return x;
 }
 
-/* y [tokens, heads, head_dim] against the reference over the cache as it is now. */
-static void check_attention(kernel_bench *b, scene *s, const bench_tensor *q, const bench_tensor *k_cache, const bench_tensor *v_cache, const ref_val *y, const char *what) {
-    size_t count = s->tokens * s->heads * s->head_dim, wrong = count;
-    double *want = zeroed(count, sizeof *want), *weight = zeroed(count, sizeof *weight);
-    float *query = zeroed(count, sizeof *query);
-    for (size_t i = 0; i < count; i++) query[i] = (float)q->v[i];
-    s->keys = gather(s, k_cache->v, true);
-    s->values = gather(s, v_cache->v, false);
-    attention_ref_desc d = { .q = query, .keys = s->keys, .values = s->values, .tokens = s->tokens, .heads = s->heads, .kv_heads = s->kv_heads, .head_dim = s->head_dim, .pos = s->pos, .scale = 0.125, .rope = rope_of(s) };
-    attention_ref(&d, want, weight);
-    for (size_t i = count; i-- > 0;) {
-        if (!(fabs(y[i].v - want[i]) <= 1e-5 * weight[i] + y[i].e)) wrong = i;
+/* All values that a cache has now: [16 * blocks, kv_heads, head_dim]. */
+static double *gather(kernel_bench *b, const scene *s, const bench_tensor *x, bool keys) {
+    kv_cache_layout c = layout_of(s, keys);
+    size_t bytes = kv_cache_bytes(&c), rows = 16 * s->blocks * s->kv_heads;
+    double *out = zeroed(rows * s->head_dim, sizeof *out);
+    unsigned char *cache = zeroed(bytes, 1);
+    CHECK_OK(fnd_tensor_read(b->f, &x->t, 0, cache, bytes, &b->err), &b->err);
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t d = 0; d < s->head_dim; d++) out[i * s->head_dim + d] = kv_cache_get(&c, cache, i / s->kv_heads, i % s->kv_heads, d);
     }
-    CHECK_MSG(wrong == count, "%s %s: heads %zu/%zu of %zu, pos %zu: y[%zu] is %g instead of %g", b->label, what, s->heads, s->kv_heads, s->head_dim, s->pos, wrong, wrong < count ? y[wrong].v : 0.0, wrong < count ? want[wrong] : 0.0);
-    free(want);
-    free(weight);
-    free(query);
-    free(s->keys);
-    free(s->values);
+    free(cache);
+    return out;
 }
 
-static void check_kv_write(kernel_bench *b, size_t n) {
-    scene s = make_scene(n, false);
+/* Is a row what rounding may have made of `want`? */
+static bool row_fits(const scene *s, const double *now, const double *want) {
+    for (size_t d = 0; d < s->head_dim; d++) {
+        if (!(fabs(now[d] - want[d]) <= kv_cache_rounding(s->format, want[d], kv_cache_most(s->format, want, d)))) return false;
+    }
+    return true;
+}
+
+/* The cache after a kernel wrote the new tokens; everything else is as it was. */
+static void check_cache(kernel_bench *b, const scene *s, const bench_tensor *cache, const double *before, const double *x, bool keys, const char *what) {
+    rope_ref_params rope = rope_of(s);
+    double head[256], *all = gather(b, s, cache, keys);
+    size_t changed = 0, wrong = 0;
+    for (size_t p = 0; p < 16 * s->blocks; p++) {
+        bool is_new = p >= s->pos && p < s->pos + s->tokens;
+        for (size_t h = 0; h < s->kv_heads; h++) {
+            const double *now = all + row_at(s, p, h), *was = before + row_at(s, p, h);
+            for (size_t d = 0; is_new && d < s->head_dim; d++) head[d] = x[row_at(s, p - s->pos, h) + d];
+            if (is_new && keys) rope_ref(&rope, head, (long)p);
+            wrong += is_new && !row_fits(s, now, head);
+            for (size_t d = 0; !is_new && d < s->head_dim; d++) changed += !(now[d] == was[d] || (isnan(now[d]) && isnan(was[d])));
+        }
+    }
+    CHECK_MSG(wrong == 0 && changed == 0, "%s %s %s: %zu rows of %s are wrong, %zu other places changed", b->label, what, fnd_format_get(s->format)->name, wrong, keys ? "keys" : "values", changed);
+    free(all);
+}
+
+/* y [tokens, heads, head_dim] against the reference over the cache as it is now. */
+static void check_attention(kernel_bench *b, const scene *s, const bench_tensor *q, const bench_tensor *k_cache, const bench_tensor *v_cache, const ref_val *y, const char *what) {
+    size_t count = s->tokens * s->heads * s->head_dim, wrong = count;
+    double *want = zeroed(count, sizeof *want), *weight = zeroed(count, sizeof *weight), *slack = zeroed(count, sizeof *slack);
+    double *keys = gather(b, s, k_cache, true), *values = gather(b, s, v_cache, false);
+    float *query = zeroed(count, sizeof *query);
+    for (size_t i = 0; i < count; i++) query[i] = (float)q->v[i];
+    attention_ref_desc d = { .q = query, .keys = keys, .values = values, .tokens = s->tokens, .heads = s->heads, .kv_heads = s->kv_heads, .head_dim = s->head_dim, .pos = s->pos, .scale = 0.125, .rope = rope_of(s), .codes = b->codes && s->format == FND_Q8_0, .slack = slack };
+    attention_ref(&d, want, weight);
+    for (size_t i = count; i-- > 0;) {
+        if (!(fabs(y[i].v - want[i]) <= 1e-5 * weight[i] + y[i].e + slack[i])) wrong = i;
+    }
+    CHECK_MSG(wrong == count, "%s %s %s: heads %zu/%zu of %zu, pos %zu: y[%zu] is %g instead of %g", b->label, what, fnd_format_get(s->format)->name, s->heads, s->kv_heads, s->head_dim, s->pos, wrong, wrong < count ? y[wrong].v : 0.0, wrong < count ? want[wrong] : 0.0);
+    free(want);
+    free(weight);
+    free(slack);
+    free(query);
+    free(keys);
+    free(values);
+}
+
+static void check_kv_write(kernel_bench *b, size_t n, fnd_format format) {
+    scene s = make_scene(n, format, false);
     bench_tensor *k_cache = bench_cache(b, &s, s.pos, true, true), *v_cache = bench_cache(b, &s, s.pos, false, true);
-    double *k_before = copy_of(k_cache), *v_before = copy_of(v_cache);
+    double *k_before = gather(b, &s, k_cache, true), *v_before = gather(b, &s, v_cache, false);
     const bench_tensor *k = bench_in(b, "k", FND_F32, fnd_shape2(s.tokens, s.kv_heads * s.head_dim)), *v = bench_in(b, "v", FND_F32, fnd_shape2(s.tokens, s.kv_heads * s.head_dim));
     bench_rope(b, &s);
     bench_u32(b, "pos", (uint32_t)s.pos);
@@ -522,8 +527,8 @@ static void check_kv_write(kernel_bench *b, size_t n) {
     bench_clear(b);
 }
 
-static void check_prefill(kernel_bench *b, size_t n) {
-    scene s = make_scene(n, false);
+static void check_prefill(kernel_bench *b, size_t n, fnd_format format) {
+    scene s = make_scene(n, format, false);
     const bench_tensor *k_cache = bench_cache(b, &s, s.pos + s.tokens, true, false), *v_cache = bench_cache(b, &s, s.pos + s.tokens, false, false);
     const bench_tensor *q = bench_in(b, "q", FND_F32, fnd_shape2(s.tokens, s.heads * s.head_dim)), *y = bench_out(b, "y", FND_F32, fnd_shape2(s.tokens, s.heads * s.head_dim));
     bench_rope(b, &s);
@@ -538,11 +543,11 @@ static void check_prefill(kernel_bench *b, size_t n) {
     bench_clear(b);
 }
 
-static void check_decode(kernel_bench *b, size_t n) {
-    scene s = make_scene(n, true);
+static void check_decode(kernel_bench *b, size_t n, fnd_format format) {
+    scene s = make_scene(n, format, true);
     size_t splits = 1 + n % 3 * 2;
     bench_tensor *k_cache = bench_cache(b, &s, s.pos, true, true), *v_cache = bench_cache(b, &s, s.pos, false, true);
-    double *k_before = copy_of(k_cache), *v_before = copy_of(v_cache);
+    double *k_before = gather(b, &s, k_cache, true), *v_before = gather(b, &s, v_cache, false);
     const bench_tensor *q = bench_in(b, "q", FND_F32, fnd_shape2(1, s.heads * s.head_dim));
     const bench_tensor *k = bench_in(b, "k", FND_F32, fnd_shape2(1, s.kv_heads * s.head_dim)), *v = bench_in(b, "v", FND_F32, fnd_shape2(1, s.kv_heads * s.head_dim));
     const bench_tensor *part = bench_out(b, "part", FND_F32, fnd_shape4(1, s.heads, splits, s.head_dim + 2));
@@ -565,14 +570,14 @@ static void check_decode(kernel_bench *b, size_t n) {
 }
 
 /* Later positions move down, their keys turned back; the rest of the cache stays. */
-static void check_kv_shift(kernel_bench *b, size_t n) {
+static void check_kv_shift(kernel_bench *b, size_t n, fnd_format format) {
     static const size_t drops[][3] = { { 64, 0, 16 }, { 75, 3, 32 }, { 100, 17, 48 }, { 33, 16, 16 } }; /* pos, keep, drop */
-    size_t pos = drops[n][0], keep = drops[n][1], drop = drops[n][2], changed = 0;
-    double head[256], worst = 0.0;
-    scene s = make_scene(n, true);
+    size_t pos = drops[n][0], keep = drops[n][1], drop = drops[n][2], changed = 0, wrong = 0;
+    double head[256];
+    scene s = make_scene(n, format, true);
     s.blocks = (pos + 15) / 16;
     bench_tensor *k_cache = bench_cache(b, &s, pos, true, true), *v_cache = bench_cache(b, &s, pos, false, true);
-    double *k_before = copy_of(k_cache), *v_before = copy_of(v_cache);
+    double *k_before = gather(b, &s, k_cache, true), *v_before = gather(b, &s, v_cache, false);
     rope_ref_params rope = rope_of(&s);
     rope.mscale = 1;
     bench_in_copy(b, "inv_freq", FND_F32, fnd_shape1(s.pairs), s.inv_freq);
@@ -581,37 +586,39 @@ static void check_kv_shift(kernel_bench *b, size_t n) {
     bench_u32(b, "keep", (uint32_t)keep);
     bench_u32(b, "drop", (uint32_t)drop);
     bool ran = bench_run(b, "kv_shift");
+    double *keys = gather(b, &s, k_cache, true), *values = gather(b, &s, v_cache, false);
     for (size_t p = 0; ran && p < pos; p++) {
         size_t from = p >= keep && p < pos - drop ? p + drop : p;
         for (size_t h = 0; h < s.kv_heads; h++) {
-            for (size_t d = 0; d < s.head_dim; d++) head[d] = k_before[k_at(&s, from, h, d)];
+            memcpy(head, k_before + row_at(&s, from, h), s.head_dim * sizeof *head);
             if (from != p) rope_ref(&rope, head, -(long)drop);
-            for (size_t d = 0; d < s.head_dim; d++) {
-                double off = fabs(k_cache->v[k_at(&s, p, h, d)] - head[d]);
-                if (!(off <= 6e-4 * fabs(head[d]) + 3e-6)) worst = isnan(off) ? 1.0 : fmax(worst, off);
-                changed += v_cache->v[v_at(&s, p, h, d)] != v_before[v_at(&s, from, h, d)];
-            }
+            wrong += !row_fits(&s, keys + row_at(&s, p, h), head);
+            changed += memcmp(values + row_at(&s, p, h), v_before + row_at(&s, from, h), s.head_dim * sizeof *values) != 0;
         }
     }
-    CHECK_MSG(worst == 0.0 && changed == 0, "%s kv_shift: keys off by %g, %zu values wrong", b->label, worst, changed);
+    CHECK_MSG(wrong == 0 && changed == 0, "%s kv_shift %s: %zu rows of keys and %zu of values are wrong", b->label, fnd_format_get(format)->name, wrong, changed);
     free(k_before);
     free(v_before);
+    free(keys);
+    free(values);
     bench_clear(b);
 }
 
 TEST(kernels_attention) {
     ON_EVERY_DEVICE(b) {
-        for (size_t n = 0; n < 4; n++) {
-            check_kv_shift(&b, n);
-            check_kv_write(&b, n);
-            check_prefill(&b, n);
-            check_decode(&b, n);
+        for (size_t i = 0; i < 12; i++) {
+            static const fnd_format formats[] = { FND_F16, FND_F32, FND_Q8_0 };
+            size_t n = i / 3;
+            check_kv_shift(&b, n, formats[i % 3]);
+            check_kv_write(&b, n, formats[i % 3]);
+            check_prefill(&b, n, formats[i % 3]);
+            check_decode(&b, n, formats[i % 3]);
         }
     }
 }
 
 static void check_rope(kernel_bench *b, size_t n, fnd_format format) {
-    scene s = make_scene(n, false);
+    scene s = make_scene(n, FND_F16, false);
     int32_t positions[64];
     for (size_t i = 0; i < s.tokens; i++) positions[i] = (int32_t)bench_below(4000);
     bench_tensor *x = bench_inout(b, "x", format, fnd_shape3(s.tokens, s.heads, s.head_dim));
@@ -707,7 +714,7 @@ TEST(kernels_refuse_single_values_in_blocks) {
     for (size_t k = 0; k < 3; k++) {
         fnd_kernel *kernel;
         fnd_binding bindings[BENCH_TENSORS + BENCH_NUMBERS];
-        scene s = make_scene(2, true);
+        scene s = make_scene(2, FND_F16, true);
         if (k == 2) {
             bench_inout(&b, "x", FND_Q8_0, fnd_shape3(1, 2, 32));
             bench_in_copy(&b, "positions", FND_I32, fnd_shape1(1), (int32_t[]){ 3 });

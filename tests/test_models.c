@@ -149,9 +149,9 @@ static fnd_status look(void *ctx, size_t index, const float *logits, fnd_error *
 static void check_logits(const toy *t, const way *w, size_t many, size_t ones) {
     runner r;
     float logits[TOY_VOCAB];
-    if (!runner_open(&r, w, t->path, &(fnd_session_desc){ .batch = 16, .context = t->m.d.session })) return;
-    bool codes = r.codes && t->m.layers[0].q.codes;
-    judge j = { .t = t, .codes = codes ? toy_follow(&t->m, IDS) : NULL };
+    if (!runner_open(&r, w, t->path, &(fnd_session_desc){ .batch = 16, .context = t->m.d.session, .kv_type = t->m.d.kv })) return;
+    bool codes = (r.codes && t->m.layers[0].q.codes) || t->m.d.kv == FND_Q8_0;
+    judge j = { .t = t, .codes = codes ? toy_follow(&t->m, IDS, r.codes) : NULL };
     fnd_status status = fnd_session_eval_each(r.s, t->ids, many, look, &j, &r.err);
     CHECK_MSG(status == FND_OK && j.count == many, "%s: %s", r.label, r.err.text);
     for (size_t i = many; i < many + ones && status == FND_OK; i++) {
@@ -200,6 +200,34 @@ TEST(models_of_other_architectures_match_the_reference) {
         if (i != 2) check_logits(&t, &sim, 5, 2);
         toy_close(&t);
     }
+}
+
+/* Caches of every format. */
+TEST(models_keep_keys_and_values_in_every_format) {
+    static const way ways[] = { { .backend = "cpu" }, { .backend = "cpu", .isa = "generic" }, { .backend = "sim" } };
+    for (size_t i = 0; i < 2; i++) {
+        toy t;
+        if (!toy_open(&t, &(toy_desc){ .architecture = "qwen2", .layers = 2, .dim = 64, .hidden_dim = 64, .heads = 4, .kv_heads = 2, .head_dim = 32, .context = 128, .bias = true, .kv = i ? FND_Q8_0 : FND_F32 }, (uint32_t)i + 91)) return;
+        for (size_t w = 0; w < 3; w++) check_logits(&t, &ways[w], w < 2 ? 33 : 18, w < 2 ? IDS - 33 : 2);
+        toy_close(&t);
+    }
+}
+
+TEST(models_refuse_formats_of_keys_and_values) {
+    toy t;
+    runner r;
+    fnd_session *s;
+    if (!toy_open(&t, &(toy_desc){ .architecture = "llama", .layers = 1, .dim = 64, .hidden_dim = 64, .heads = 4, .kv_heads = 2, .context = 64 }, 95)) return;
+    if (runner_open(&r, &(way){ .backend = "cpu", .isa = "generic" }, t.path, NULL)) {
+        CHECK(fnd_session_open(r.m, &(fnd_session_desc){ .kv_type = FND_Q4_K }, &s, &r.err) == FND_ERR_UNSUPPORTED && !s);
+        CHECK_HAS(r.err.text, "keys and values cannot be kept as q4_k; they can as f16, f32 or q8_0");
+        r.err = (fnd_error){ 0 };
+        CHECK(fnd_session_open(r.m, &(fnd_session_desc){ .kv_type = FND_Q8_0 }, &s, &r.err) == FND_ERR_UNSUPPORTED && !s);
+        CHECK_HAS(r.err.text, "heads of 16 values cannot be kept as q8_0, which has blocks of 32");
+        r.err = (fnd_error){ 0 };
+        runner_close(&r);
+    }
+    toy_close(&t);
 }
 
 TEST(models_scale_rope) {

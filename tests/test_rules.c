@@ -93,7 +93,7 @@ static void bind_kv_write(kernel_bench *b, const sizes *s) {
     bind_cache(b, s);
     bench_in(b, "k", FND_F32, fnd_shape2(s->tokens, s->kv_heads * s->head_dim));
     bench_in(b, "v", FND_F32, fnd_shape2(s->tokens, s->kv_heads * s->head_dim));
-    bench_inout(b, "k_cache", FND_F16, fnd_shape4(s->blocks, s->kv_heads, s->head_dim, 16));
+    bench_inout(b, "k_cache", FND_F16, fnd_shape4(s->blocks, s->kv_heads, 16, s->head_dim));
     bench_inout(b, "v_cache", FND_F16, fnd_shape4(s->blocks, s->kv_heads, 16, s->head_dim));
 }
 
@@ -101,7 +101,7 @@ static void bind_attention(kernel_bench *b, const sizes *s) {
     bind_cache(b, s);
     bench_f32(b, "scale", 0.2f);
     bench_in(b, "q", FND_F32, fnd_shape2(s->tokens, s->heads * s->head_dim));
-    bench_in(b, "k_cache", FND_F16, fnd_shape4(s->blocks, s->kv_heads, s->head_dim, 16));
+    bench_in(b, "k_cache", FND_F16, fnd_shape4(s->blocks, s->kv_heads, 16, s->head_dim));
     bench_in(b, "v_cache", FND_F16, fnd_shape4(s->blocks, s->kv_heads, 16, s->head_dim));
     bench_out(b, "y", FND_F32, fnd_shape2(s->tokens, s->heads * s->head_dim));
 }
@@ -133,7 +133,7 @@ static void bind_rope(kernel_bench *b, const sizes *s) {
 
 static void bind_shift(kernel_bench *b, const sizes *s) {
     bench_in(b, "inv_freq", FND_F32, fnd_shape1(s->pairs));
-    bench_inout(b, "k_cache", FND_F16, fnd_shape4(2, s->kv_heads, s->head_dim, 16));
+    bench_inout(b, "k_cache", FND_F16, fnd_shape4(2, s->kv_heads, 16, s->head_dim));
     bench_inout(b, "v_cache", FND_F16, fnd_shape4(2, s->kv_heads, 16, s->head_dim));
     bench_u32(b, "keep", s->keep);
     bench_u32(b, "drop", s->drop);

@@ -113,7 +113,7 @@ TEST(typed_qkv_and_attention_equal_calls_by_name) {
         t[i][0] = poison(&b, FND_F32, fnd_shape2(TOKENS, HEADS * HEAD_DIM));
         t[i][1] = poison(&b, FND_F32, fnd_shape2(TOKENS, HEAD_DIM));
         t[i][2] = poison(&b, FND_F32, fnd_shape2(TOKENS, HEAD_DIM));
-        t[i][3] = poison(&b, FND_F16, fnd_shape4(1, 1, HEAD_DIM, 16));
+        t[i][3] = poison(&b, FND_F16, fnd_shape4(1, 1, 16, HEAD_DIM));
         t[i][4] = poison(&b, FND_F16, fnd_shape4(1, 1, 16, HEAD_DIM));
         t[i][5] = poison(&b, FND_F32, fnd_shape2(TOKENS, HEADS * HEAD_DIM));
     }

@@ -174,12 +174,15 @@ static double code_of(double v, ties *t, size_t index) {
     return is_other(t, index) ? floor(v) + ceil(v) - code : code;
 }
 
-/* Activations as 8-bit codes with a scale for every 32. */
-static void to_codes(double *x, size_t cols, ties *t, size_t index) {
+static double half(double v);
+
+/* Values as 8-bit codes with a scale for every 32. */
+static void to_codes(double *x, size_t cols, ties *t, size_t index, bool half_scale) {
     for (size_t first = 0; first < cols; first += 32) {
         double peak = 0.0;
         for (size_t k = first; k < first + 32; k++) peak = fmax(peak, fabs(x[k]));
-        for (size_t k = first; k < first + 32 && peak > 0.0; k++) x[k] = code_of(x[k] * 127.0 / peak, t, index + k) * peak / 127.0;
+        double scale = half_scale ? half(peak / 127.0) : peak / 127.0;
+        for (size_t k = first; k < first + 32 && peak > 0.0; k++) x[k] = code_of(x[k] * 127.0 / peak, t, index + k) * scale;
     }
 }
 
@@ -200,7 +203,7 @@ static void multiply(pass *p, const toy_matrix *m, const double *bias, const dou
     if (codes && (p->seen_count == 0 || memcmp(p->seen, x, cols * sizeof *x) != 0)) { /* once for all that take it */
         memcpy(p->seen, x, cols * sizeof *x);
         memcpy(p->coded, x, cols * sizeof *x);
-        to_codes(p->coded, cols, &p->ties, p->seen_count);
+        to_codes(p->coded, cols, &p->ties, p->seen_count, false);
         p->seen_count += cols;
     }
     if (codes) x = p->coded;
@@ -223,6 +226,17 @@ static double half(double v) {
     frexp(v, &exponent);
     double unit = ldexp(1.0, (exponent < -13 ? -13 : exponent) - 11);
     return nearbyint(v / unit) * unit;
+}
+
+/* As the cache keeps them. */
+static void keep(pass *p, double *x, size_t count) {
+    fnd_format kv = p->m->d.kv;
+    if (kv == FND_Q8_0) {
+        to_codes(x, count, &p->ties, p->seen_count, true);
+        p->seen_count += count;
+        return;
+    }
+    for (size_t n = 0; n < count; n++) x[n] = kv == FND_F32 ? (double)(float)x[n] : half(x[n]);
 }
 
 /* Heads of one token: normalised, each by itself, if there is a weight for it; then turned. */
@@ -261,7 +275,12 @@ static void run_layer(pass *p, uint32_t i, size_t position) {
     multiply(p, &l->v, l->v_bias, p->h, kv_dim, dim, v);
     turn_heads(p, p->q, d->heads, l->q_norm, position);
     turn_heads(p, k, d->kv_heads, l->k_norm, position);
-    for (size_t n = 0; n < kv_dim; n++) k[n] = half(k[n]), v[n] = half(v[n]);
+    keep(p, k, kv_dim);
+    keep(p, v, kv_dim);
+    if (d->kv == FND_Q8_0 && p->codes) {
+        to_codes(p->q, q_dim, &p->ties, p->seen_count, false);
+        p->seen_count += q_dim;
+    }
     for (size_t head = 0; head < d->heads; head++) {
         size_t at = head / (d->heads / d->kv_heads) * head_dim;
         attend(p->q + head * head_dim, p->keys[i] + at, p->values[i] + at, position + 1, head_dim, kv_dim, p->a + head * head_dim);
@@ -327,10 +346,10 @@ struct toy_follower {
     size_t position;
 };
 
-toy_follower *toy_follow(const toy_model *m, size_t positions) {
+toy_follower *toy_follow(const toy_model *m, size_t positions, bool codes) {
     toy_follower *f = calloc(1, sizeof *f);
     if (!f) abort();
-    begin(&f->p, m, true, positions);
+    begin(&f->p, m, codes, positions);
     return f;
 }
 

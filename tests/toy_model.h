@@ -31,6 +31,7 @@ typedef struct toy_desc {
     uint32_t session;                /* context of the session whose logits are wanted (0: context) */
     bool scaling_untold;             /* see toy_rope.h */
     bool bias, untied;
+    fnd_format kv;                   /* of keys and values in the cache: F16 (0), F32 or Q8_0 */
     fnd_format embedding, head;      /* 0: F32 */
     fnd_format matrices;             /* of every layer, but */
     fnd_format v, down;              /* (0: as `matrices`) */
@@ -57,7 +58,7 @@ typedef struct toy_model {
 
 void toy_make(toy_model *m, const toy_desc *d, const char *path);
 void toy_free(toy_model *m);
-/* All positions, from 0 on. Keys and values are rounded to halves, as the cache keeps them. */
+/* All positions, from 0 on. Keys and values are rounded as the cache keeps them. */
 void toy_logits(const toy_model *m, const uint32_t *ids, size_t count, double *logits);
 /* The largest difference, relative to the largest logit. */
 double toy_off_by(const float *got, const double *want);
@@ -69,7 +70,9 @@ double toy_off_by(const float *got, const double *want);
  * with none for any other value. Tokens come in order from position 0; gives how far off they are, and
  * adds to *others how many values became the other code. */
 typedef struct toy_follower toy_follower;
-toy_follower *toy_follow(const toy_model *m, size_t positions);
+/* codes: activations become codes where weights are codes, and queries where keys are. Else only keys and
+ * values may. */
+toy_follower *toy_follow(const toy_model *m, size_t positions, bool codes);
 double toy_follow_token(toy_follower *f, uint32_t id, const float *got, double enough, size_t *others);
 void toy_follow_end(toy_follower *f);
 

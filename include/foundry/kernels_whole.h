@@ -24,8 +24,8 @@ typedef struct fnd_kv_write_bind {
     const fnd_key *k;           /* [tokens, kv_heads*head_dim] f32: keys of the new tokens, not rotated */
     const fnd_value *v;         /* [tokens, kv_heads*head_dim] f32: their values */
     const fnd_tensor *inv_freq; /* [pairs] f32: radians per position for every pair */
-    fnd_key *k_cache;           /* [blocks, kv_heads, head_dim, 16] f16: keys, by blocks of 16 positions */
-    fnd_value *v_cache;         /* [blocks, kv_heads, 16, head_dim] f16: values, by blocks of 16 positions */
+    fnd_key *k_cache;           /* [blocks, kv_heads, 16, head_dim] cache: keys, by blocks of 16 positions */
+    fnd_value *v_cache;         /* [blocks, kv_heads, 16, head_dim] cache: values, by blocks of 16 positions */
     uint32_t pos;               /* position of the first token */
     uint32_t pairing;           /* RoPE: 0 (2i, 2i+1), 1 (i, i+pairs) */
     float mscale;               /* RoPE: multiplies sine and cosine */
@@ -42,8 +42,8 @@ typedef struct fnd_kv_write_bind {
  *     pos <= 16*blocks */
 typedef struct fnd_kv_shift_bind {
     const fnd_tensor *inv_freq; /* [pairs] f32: radians per position for every pair */
-    fnd_key *k_cache;           /* [blocks, kv_heads, head_dim, 16] f16: keys, by blocks of 16 positions */
-    fnd_value *v_cache;         /* [blocks, kv_heads, 16, head_dim] f16: values, by blocks of 16 positions */
+    fnd_key *k_cache;           /* [blocks, kv_heads, 16, head_dim] cache: keys, by blocks of 16 positions */
+    fnd_value *v_cache;         /* [blocks, kv_heads, 16, head_dim] cache: values, by blocks of 16 positions */
     uint32_t keep;              /* positions before this stay */
     uint32_t drop;              /* how many go from there: a multiple of 16 */
     uint32_t pos;               /* positions there are */
@@ -62,8 +62,8 @@ typedef struct fnd_kv_shift_bind {
 typedef struct fnd_attention_bind {
     const fnd_query *q;         /* [tokens, q_dim] f32: queries, not rotated; q_dim = heads*head_dim */
     const fnd_tensor *inv_freq; /* [pairs] f32: radians per position for every pair */
-    const fnd_key *k_cache;     /* [blocks, kv_heads, head_dim, 16] f16: keys of positions 0 .. pos+tokens-1 */
-    const fnd_value *v_cache;   /* [blocks, kv_heads, 16, head_dim] f16: values of the same positions */
+    const fnd_key *k_cache;     /* [blocks, kv_heads, 16, head_dim] cache: keys of positions 0 .. pos+tokens-1 */
+    const fnd_value *v_cache;   /* [blocks, kv_heads, 16, head_dim] cache: values of the same positions */
     fnd_tensor *y;              /* [tokens, q_dim] f32: sum of values by softmax of scores */
     uint32_t pos;               /* position of the first token */
     float scale;                /* of the scores; mostly 1/sqrt(head_dim) */
@@ -86,8 +86,8 @@ typedef struct fnd_attention_decode_bind {
     const fnd_key *k;           /* [1, kv_heads*head_dim] f32: its keys, not rotated */
     const fnd_value *v;         /* [1, kv_heads*head_dim] f32: its values */
     const fnd_tensor *inv_freq; /* [pairs] f32: radians per position for every pair */
-    fnd_key *k_cache;           /* [blocks, kv_heads, head_dim, 16] f16: keys; position pos is written */
-    fnd_value *v_cache;         /* [blocks, kv_heads, 16, head_dim] f16: values; position pos is written */
+    fnd_key *k_cache;           /* [blocks, kv_heads, 16, head_dim] cache: keys; position pos is written */
+    fnd_value *v_cache;         /* [blocks, kv_heads, 16, head_dim] cache: values; position pos is written */
     fnd_tensor *part;           /* [1, heads, splits, head_dim+2] f32: sum of values, maximum, sum of weights */
     uint32_t pos;               /* position of the token */
     float scale;                /* of the scores; mostly 1/sqrt(head_dim) */

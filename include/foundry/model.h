@@ -17,6 +17,7 @@
 #define FOUNDRY_MODEL_H
 
 #include "foundry/context.h"
+#include "foundry/format.h"
 #include "foundry/gguf.h"
 #include "foundry/tokenizer.h"
 
@@ -80,6 +81,9 @@ FND_USE_RESULT fnd_status fnd_model_check(const fnd_gguf *g, fnd_error *err);
 typedef struct fnd_session_desc {
     uint32_t context;     /* positions at most; 0: the model's limit */
     uint32_t batch;       /* tokens evaluated together in prefill; 0: 256 */
+    /* Of keys and values: FND_F16 (0 means it), FND_F32 or FND_Q8_0, which takes little more than half the
+     * memory and reads of F16 and wants a head_dim that is a multiple of 32. */
+    fnd_format kv_type;
     fnd_progress_fn *progress; /* of prefill and compilation; may be NULL */
     void            *progress_ctx;
     const volatile bool *cancel; /* checked between batches; may be NULL: FND_ERR_CANCELLED */

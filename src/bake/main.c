@@ -28,14 +28,22 @@ typedef struct baker {
     fnd_error err;
 } baker;
 
-/* Which kernels: every shipped one for one token, matrix kernels for several too. */
+/* Which kernels: every shipped one for one token, matrix kernels for several too, those with a cache for
+ * every format of it. */
 typedef struct selection {
     fnd_composition *kernels[MAX_KERNELS];
     fnd_variant *variants[MAX_KERNELS];
     size_t count;
 } selection;
 
-static fnd_status select_kernels(baker *b, uint32_t tokens, selection *s) {
+static bool has_cache(const fnd_composition *k) {
+    for (uint32_t i = 0; i < k->arg_count; i++) {
+        if (fnd_arg_is_cache(&k->args[i])) return true;
+    }
+    return false;
+}
+
+static fnd_status select_kernels(baker *b, uint32_t tokens, fnd_format cache, selection *s) {
     *s = (selection){ .count = 0 };
     for (size_t i = 0; i < fnd_shipped_count() && s->count < MAX_KERNELS; i++) {
         fnd_kernel_desc desc;
@@ -44,8 +52,13 @@ static fnd_status select_kernels(baker *b, uint32_t tokens, selection *s) {
         if (!k || !v) return fnd_fail(&b->err, FND_ERR_MEMORY, "out of memory");
         FND_TRY(fnd_shipped_stages(i, &desc, &b->err));
         FND_TRY(fnd_compose(b->catalog, &desc, k, &b->err));
-        fnd_variant_any(k, tokens, v);
-        if (tokens > 1 && k->form != FND_FORM_LINEAR) continue;
+        fnd_variant_any(k, tokens, cache, v);
+        bool wanted = tokens > 1 ? k->form == FND_FORM_LINEAR : cache == fnd_cache_format_at(0) || has_cache(k);
+        if (!wanted) {
+            fnd_free_memory(k);
+            fnd_free_memory(v);
+            continue;
+        }
         s->kernels[s->count] = k;
         s->variants[s->count++] = v;
     }
@@ -67,31 +80,31 @@ static fnd_status write_part(baker *b, const fnd_cpu_level *level, const char *p
 }
 
 /* The key under which the run layer will ask: composed alone, flattened. */
-static fnd_status add_kernel(baker *b, const fnd_cpu_level *level, uint32_t tokens, const fnd_variant *v) {
+static fnd_status add_kernel(baker *b, const char *part, const fnd_cpu_level *level, const fnd_variant *v) {
     fnd_text text = { 0 }, flat = { 0 };
     FND_TRY(fnd_print_alone(b->catalog, v, &text, &b->err));
     FND_TRY(fnd_sources_flatten(fnd_catalog_sources(b->catalog), fnd_cpu_suffix(level), v->name, fnd_text_get(&text), &flat, &b->err));
     fnd_hash128 key = fnd_hash_bytes(flat.data, flat.bytes);
-    fnd_text_printf(&b->prototypes, "void baked_%s_%u_%s(const void *args, const struct fnd_thread *thread);\n", level->name, tokens, v->name);
-    fnd_text_printf(&b->table, "    { \"%s\", { 0x%llxu, 0x%llxu }, baked_%s_%u_%s },\n", level->name, (unsigned long long)key.low, (unsigned long long)key.high, level->name, tokens, v->name);
+    fnd_text_printf(&b->prototypes, "void baked_%s_%s_%s(const void *args, const struct fnd_thread *thread);\n", level->name, part, v->name);
+    fnd_text_printf(&b->table, "    { \"%s\", { 0x%llxu, 0x%llxu }, baked_%s_%s_%s },\n", level->name, (unsigned long long)key.low, (unsigned long long)key.high, level->name, part, v->name);
     b->kernels++;
     fnd_text_free(&text);
     fnd_text_free(&flat);
     return FND_OK;
 }
 
-static fnd_status bake_kernels(baker *b, const fnd_cpu_level *level, uint32_t tokens) {
+static fnd_status bake_kernels(baker *b, const fnd_cpu_level *level, uint32_t tokens, fnd_format cache) {
     selection s;
     fnd_text text = { 0 };
     char part[32];
-    FND_TRY(select_kernels(b, tokens, &s));
+    snprintf(part, sizeof part, "kernels_%u_%s", tokens, fnd_format_get(cache)->name);
+    FND_TRY(select_kernels(b, tokens, cache, &s));
     for (size_t i = 0; i < s.count; i++) {
-        fnd_text_printf(&text, "#define %s baked_%s_%u_%s\n", s.variants[i]->name, level->name, tokens, s.variants[i]->name);
-        FND_TRY(add_kernel(b, level, tokens, s.variants[i]));
+        fnd_text_printf(&text, "#define %s baked_%s_%s_%s\n", s.variants[i]->name, level->name, part, s.variants[i]->name);
+        FND_TRY(add_kernel(b, part, level, s.variants[i]));
     }
     FND_TRY(fnd_print_head(b->catalog, (const fnd_variant *const *)s.variants, s.count, &text, &b->err));
     for (size_t i = 0; i < s.count; i++) fnd_print_kernel(s.variants[i], &text);
-    snprintf(part, sizeof part, "kernels_%u", tokens);
     FND_TRY(write_part(b, level, part, &text));
     fnd_text_free(&text);
     for (size_t i = 0; i < s.count; i++) {
@@ -156,8 +169,8 @@ static fnd_status bake(baker *b) {
     FND_TRY(fnd_make_dirs(b->dir, &b->err));
     FND_TRY(fnd_catalog_open(NULL, &b->catalog, &b->err));
     for (size_t i = 0; i < count; i++) {
-        FND_TRY(bake_kernels(b, &levels[i], 1));
-        FND_TRY(bake_kernels(b, &levels[i], TILE_TOKENS));
+        for (size_t c = 0; fnd_cache_format_at(c); c++) FND_TRY(bake_kernels(b, &levels[i], 1, fnd_cache_format_at(c)));
+        FND_TRY(bake_kernels(b, &levels[i], TILE_TOKENS, fnd_cache_format_at(0)));
         FND_TRY(bake_policies(b, &levels[i], 1));
         FND_TRY(bake_policies(b, &levels[i], TILE_TOKENS));
         add_policy_rows(b, &levels[i]);

@@ -11,8 +11,15 @@ static fnd_status before_weights(void *ctx, fnd_model *m, fnd_error *err) {
     return status;
 }
 
+static fnd_status read_kv_type(const char *name, fnd_format *out, fnd_error *err) {
+    *out = name ? fnd_format_by_name(name) : FND_F16;
+    if (*out == FND_F16 || *out == FND_F32 || *out == FND_Q8_0) return FND_OK;
+    return fnd_fail(err, FND_ERR_USAGE, "--kv-type %s: keys and values are kept as f16, f32 or q8_0", name);
+}
+
 fnd_status fnd_cli_lm_open(const fnd_cli_globals *globals, const char *path, fnd_cli_lm *out, fnd_error *err) {
     fnd_desc device;
+    FND_TRY(read_kv_type(globals->kv_type, &out->kv_type, err));
     FND_TRY(fnd_cli_desc(globals, &device, err));
     device.wait_for_build = out->wait_for_kernels;
     device.quick_build = out->quick;
@@ -28,7 +35,7 @@ fnd_status fnd_cli_lm_open(const fnd_cli_globals *globals, const char *path, fnd
 
 fnd_status fnd_cli_lm_begin(fnd_cli_lm *lm, uint32_t context, fnd_error *err) {
     uint64_t start = fnd_now_ns();
-    fnd_session_desc desc = { .context = context, .progress = fnd_cli_progress, .progress_ctx = lm, .cancel = &fnd_cli_interrupted };
+    fnd_session_desc desc = { .context = context, .kv_type = lm->kv_type, .progress = fnd_cli_progress, .progress_ctx = lm, .cancel = &fnd_cli_interrupted };
     FND_TRY(fnd_session_open(lm->m, &desc, &lm->s, err));
     fnd_cli_progress_clear();
     lm->open_seconds = fnd_cli_seconds_since(start);

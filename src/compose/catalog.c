@@ -57,7 +57,19 @@ static const char *const reach_names[] = {
     FND_REACHES(ROW)
 #undef ROW
 };
-static const char *const element_types[] = { "f32", "f16", "bf16", "u8", "i8", "u16", "i16", "u32", "i32", "act" };
+static const char *const element_types[] = { "f32", "f16", "bf16", "u8", "i8", "u16", "i16", "u32", "i32", "act", "cache" };
+
+bool fnd_arg_is_act(const fnd_arg *arg) { return strcmp(arg->type, "act") == 0; }
+fnd_format fnd_cache_format_at(size_t index) {
+    static const fnd_format formats[] = { FND_F16, FND_F32, FND_Q8_0 };
+    return index < FND_COUNT(formats) ? formats[index] : FND_FORMAT_NONE;
+}
+bool fnd_format_is_cache(fnd_format format) {
+    size_t i = 0;
+    while (fnd_cache_format_at(i) && fnd_cache_format_at(i) != format) i++;
+    return format && fnd_cache_format_at(i);
+}
+bool fnd_arg_is_cache(const fnd_arg *arg) { return strcmp(arg->type, "cache") == 0; }
 
 const char *fnd_arg_kind_name(fnd_arg_kind kind) { return arg_kind_names[kind]; }
 const char *fnd_stage_kind_text(fnd_stage_kind kind) { return stage_kind_texts[kind]; }
@@ -128,7 +140,7 @@ static fnd_status check_group(const place *in, int line, const fnd_arg *arg, fnd
     if (!isdigit((unsigned char)arg->shape_text[0]) || *end || count == 0 || count > 65536) {
         return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: argument %s: group memory has a count of 1 to 65536 elements, not \"%s\"", in->path, line, arg->name, arg->shape_text);
     }
-    if (strcmp(arg->type, "act") == 0) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: argument %s: group memory has an element type, not act", in->path, line, arg->name);
+    if (fnd_arg_is_act(arg) || fnd_arg_is_cache(arg)) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: argument %s: group memory has an element type, not %s", in->path, line, arg->name, arg->type);
     return FND_OK;
 }
 

@@ -54,7 +54,7 @@ enum { FND_MAX_STAGE_ARGS = 16, FND_MAX_STAGE_RULES = 12, FND_DOC_BYTES = 160, F
 
 typedef struct fnd_arg {
     fnd_arg_kind   kind;
-    char           type[FND_NAME_BYTES]; /* "f32", "act", "policy" ... */
+    char           type[FND_NAME_BYTES]; /* "f32", "act", "cache", "policy" ... */
     char           name[FND_NAME_BYTES];
     char           shape_text[4 * FND_EXPR_BYTES];
     fnd_shape_text shape;
@@ -125,6 +125,13 @@ const fnd_declared_kernel *fnd_catalog_kernel(const fnd_catalog *catalog, const 
 size_t fnd_catalog_kernel_count(const fnd_catalog *catalog);
 const fnd_declared_kernel *fnd_catalog_kernel_at(const fnd_catalog *catalog, size_t index);
 
+/* Is its format a constant of the text: `act`, F32, F16, BF16 or Q8_0; `cache`, F16, F32 or Q8_0 as
+ * attention lays them out? */
+bool fnd_arg_is_act(const fnd_arg *arg);
+bool fnd_arg_is_cache(const fnd_arg *arg);
+/* The formats of `cache`, the usual one first; FND_FORMAT_NONE behind the last. */
+fnd_format fnd_cache_format_at(size_t index);
+bool fnd_format_is_cache(fnd_format format);
 const char *fnd_arg_kind_name(fnd_arg_kind kind);
 const char *fnd_stage_kind_text(fnd_stage_kind kind);
 const char *fnd_value_kind_text(fnd_value_kind kind);

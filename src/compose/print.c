@@ -11,15 +11,17 @@ void fnd_variant_init(const fnd_composition *kernel, fnd_variant *out) {
     snprintf(out->name, sizeof out->name, "%s_kernel", kernel->name); /* a stage may have the bare name */
     for (uint32_t i = 0; i < kernel->arg_count; i++) {
         const fnd_arg *arg = &kernel->args[i];
-        if (strcmp(arg->type, "act") == 0 || arg->kind == FND_ARG_WEIGHT) out->formats[i] = FND_F32;
+        if (fnd_arg_is_act(arg) || arg->kind == FND_ARG_WEIGHT) out->formats[i] = FND_F32;
+        if (fnd_arg_is_cache(arg)) out->formats[i] = fnd_cache_format_at(0);
     }
 }
 
-void fnd_variant_any(const fnd_composition *kernel, uint32_t tokens, fnd_variant *out) {
+void fnd_variant_any(const fnd_composition *kernel, uint32_t tokens, fnd_format cache, fnd_variant *out) {
     fnd_variant_init(kernel, out);
     out->tokens = tokens;
     for (uint32_t i = 0; i < kernel->arg_count; i++) {
         if (kernel->args[i].kind == FND_ARG_WEIGHT) out->formats[i] = FND_FORMAT_NONE;
+        if (fnd_arg_is_cache(&kernel->args[i])) out->formats[i] = cache;
     }
 }
 
@@ -184,7 +186,7 @@ static void print_tensors(const fnd_variant *v, fnd_text *out) {
     for (uint32_t i = 0; i < v->kernel->arg_count; i++) {
         const fnd_arg *arg = &v->kernel->args[i];
         if (!fnd_arg_is_tensor(arg)) continue;
-        bool act = strcmp(arg->type, "act") == 0;
+        bool act = fnd_arg_is_act(arg) || fnd_arg_is_cache(arg);
         const char *type = arg->kind == FND_ARG_WEIGHT ? policy_name(v, i) : act ? "u8"
                                                                                  : arg->type;
         fnd_text_printf(out, " \\\n    X(%s, %s, %s) /* ", fnd_arg_kind_name(arg->kind), type, arg->name);
@@ -259,7 +261,7 @@ static void print_arg(const fnd_variant *v, uint32_t arg, fnd_text *out) {
         print_number(v, arg, out);
     else if (a->kind == FND_ARG_GROUP)
         fnd_text_str(out, a->name);
-    else if (strcmp(a->type, "act") == 0)
+    else if (fnd_arg_is_act(a) || fnd_arg_is_cache(a))
         fnd_text_printf(out, "%s(a.%s, %s)", a->kind == FND_ARG_IN ? "fnd_in" : "fnd_out", a->name, act_name(v->formats[arg]));
     else
         fnd_text_printf(out, "a.%s", a->name);

@@ -27,8 +27,9 @@ typedef struct fnd_layout_of_args {
 void fnd_variant_layout(const fnd_variant *v, fnd_layout_of_args *out);
 
 void fnd_variant_init(const fnd_composition *kernel, fnd_variant *out);
-/* Weights of any format, activations F32, nothing folded: as kernels are compiled into the library. */
-void fnd_variant_any(const fnd_composition *kernel, uint32_t tokens, fnd_variant *out);
+/* Weights of any format, activations F32, caches of one format, nothing folded: as kernels are compiled
+ * into the library. */
+void fnd_variant_any(const fnd_composition *kernel, uint32_t tokens, fnd_format cache, fnd_variant *out);
 
 /* The suffix all of these kernels can be compiled with: `suffix` if every policy has a text for it,
  * else "" (portable texts). */

@@ -46,24 +46,24 @@ static fnd_status make_memory(fnd_session *s, fnd_error *err) {
     return fnd_sampler_make(s, err);
 }
 
+static uint64_t blocks_of(uint32_t positions) { return ((uint64_t)positions + FND_KV_BLOCK - 1) / FND_KV_BLOCK; }
+
 static fnd_status make_caches(fnd_session *s, fnd_error *err) {
     const fnd_model_info *m = &s->m->info;
-    uint64_t blocks = (s->context + FND_KV_BLOCK - 1) / FND_KV_BLOCK;
+    fnd_shape shape = fnd_shape4(blocks_of(s->context), m->kv_heads, FND_KV_BLOCK, m->head_dim);
     s->k_cache = fnd_alloc_zeroed(m->layers, sizeof *s->k_cache);
     s->v_cache = fnd_alloc_zeroed(m->layers, sizeof *s->v_cache);
     if (!s->k_cache || !s->v_cache) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the caches of %u layers", m->layers);
     s->tokens = fnd_alloc_zeroed(s->context, sizeof *s->tokens); /* pages that are not yet used take no memory */
     if (!s->tokens) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the ids of %u tokens", s->context);
     for (uint32_t i = 0; i < m->layers; i++) {
-        FND_TRY(fnd_reserve(s->m->f, FND_F16, fnd_shape4(blocks, m->kv_heads, m->head_dim, FND_KV_BLOCK), &s->k_cache[i], err));
-        FND_TRY(fnd_reserve(s->m->f, FND_F16, fnd_shape4(blocks, m->kv_heads, FND_KV_BLOCK, m->head_dim), &s->v_cache[i], err));
+        FND_TRY(fnd_reserve(s->m->f, s->kv_type, shape, &s->k_cache[i], err));
+        FND_TRY(fnd_reserve(s->m->f, s->kv_type, shape, &s->v_cache[i], err));
         FND_TRY(fnd_grow(s->m->f, &s->k_cache[i], 1, err));
         FND_TRY(fnd_grow(s->m->f, &s->v_cache[i], 1, err));
     }
     return FND_OK;
 }
-
-static uint64_t blocks_of(uint32_t positions) { return ((uint64_t)positions + FND_KV_BLOCK - 1) / FND_KV_BLOCK; }
 
 uint64_t fnd_session_cache_bytes(const fnd_session *s, uint32_t positions) {
     const fnd_tensor *t = &s->k_cache[0].t;
@@ -81,12 +81,23 @@ fnd_status fnd_session_grow(fnd_session *s, uint32_t positions, fnd_error *err) 
     return FND_OK;
 }
 
+static fnd_status check_kv_type(const fnd_model *m, fnd_format type, fnd_error *err) {
+    const fnd_format_info *info = fnd_format_get(type);
+    bool known = type == FND_F16 || type == FND_F32 || type == FND_Q8_0;
+    if (!known) return fnd_fail(err, FND_ERR_UNSUPPORTED, "keys and values cannot be kept as %s; they can as f16, f32 or q8_0", info ? info->name : "a format that there is not");
+    if (m->info.head_dim % info->block_weights == 0) return FND_OK;
+    return fnd_fail(err, FND_ERR_UNSUPPORTED, "keys and values of heads of %u values cannot be kept as %s, which has blocks of %u; they can as f16 or f32", m->info.head_dim, info->name, info->block_weights);
+}
+
 fnd_status fnd_session_open(fnd_model *m, const fnd_session_desc *desc, fnd_session **out, fnd_error *err) {
     fnd_session_desc d = desc ? *desc : (fnd_session_desc){ 0 };
     *out = NULL;
     if (d.context > m->info.context_length) return fnd_fail(err, FND_ERR_LIMIT, "a context of %u tokens was asked for; this model has been made for %u%s", d.context, m->info.context_length, m->info.sliding_window ? ", where its attention would begin to slide" : "");
+    if (!d.kv_type) d.kv_type = FND_F16;
+    FND_TRY(check_kv_type(m, d.kv_type, err));
     fnd_session *s = fnd_alloc_zeroed(1, sizeof *s);
     if (!s) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a session");
+    s->kv_type = d.kv_type;
     s->m = m;
     s->context = d.context ? d.context : m->info.context_length;
     s->inv_freq = m->rope.long_inv_freq.t.rank && s->context > m->info.original_context ? &m->rope.long_inv_freq.t : &m->rope.inv_freq.t;

@@ -16,6 +16,7 @@ typedef struct fnd_activations {
 struct fnd_session {
     fnd_model       *m;
     uint32_t         context, batch, position;
+    fnd_format       kv_type;           /* of keys and values */
     fnd_progress_fn *progress;
     void            *progress_ctx;
     const volatile bool *cancel;

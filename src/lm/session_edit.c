@@ -84,7 +84,7 @@ fnd_status fnd_session_fork(const fnd_session *s, uint32_t position, fnd_session
     *out = NULL;
     if (position > s->position) return fnd_fail(err, FND_ERR_USAGE, "the context holds %u tokens; it cannot be branched at %u", s->position, position);
     fnd_session *fork = NULL;
-    fnd_session_desc desc = { .context = s->context, .batch = s->batch, .progress = s->progress, .progress_ctx = s->progress_ctx, .cancel = s->cancel };
+    fnd_session_desc desc = { .context = s->context, .batch = s->batch, .kv_type = s->kv_type, .progress = s->progress, .progress_ctx = s->progress_ctx, .cancel = s->cancel };
     uint8_t *block = fnd_alloc_aligned(COPY_BYTES, 64);
     fnd_status status = block ? fnd_session_open(s->m, &desc, &fork, err) : fnd_fail(err, FND_ERR_MEMORY, "out of memory for a session");
     if (status == FND_OK) status = copy_state(s, position, fork, block, err);

@@ -5,13 +5,17 @@
 #include "base/memory.h"
 #include "run/composer.h"
 
-/* Can a kernel for F32 activations and weights of any format serve what is bound? */
-static bool fits(foundry *f, const fnd_bound *b) {
+/* Can a kernel for F32 activations, weights of any format and caches of one serve what is bound? */
+static bool fits(foundry *f, const fnd_bound *b, fnd_format *cache) {
     const fnd_composition *c = &b->kernel->composition;
+    *cache = FND_FORMAT_NONE;
     for (uint32_t i = 0; i < c->arg_count; i++) {
         const fnd_format_info *info = fnd_format_get(b->numbers->variant.formats[i]);
         if (c->args[i].kind == FND_ARG_WEIGHT && (!info || !f->backend->policy_ops(f->device, info->name))) return false;
-        if (strcmp(c->args[i].type, "act") == 0 && b->numbers->variant.formats[i] != FND_F32) return false;
+        if (fnd_arg_is_act(&c->args[i]) && b->numbers->variant.formats[i] != FND_F32) return false;
+        if (!fnd_arg_is_cache(&c->args[i])) continue;
+        if (*cache && *cache != b->numbers->variant.formats[i]) return false;
+        *cache = b->numbers->variant.formats[i];
     }
     return !b->portable || f->info.suffix[0] == '\0';
 }
@@ -27,15 +31,16 @@ static fnd_status flatten(fnd_composer *c, const fnd_variant *v, const char *suf
 
 bool fnd_baked_find(foundry *f, const fnd_bound *b, fnd_variant *v, void **code) {
     fnd_composer *c;
+    fnd_format cache;
     fnd_text flat = { 0 };
     fnd_error ignored = { 0 };
-    if (f->desc.no_baked || !f->backend->baked || !fits(f, b) || fnd_composer_get(f, &c, &ignored) != FND_OK) return false;
-    fnd_variant_any(&b->kernel->composition, b->numbers->variant.tokens, v);
+    if (f->desc.no_baked || !f->backend->baked || !fits(f, b, &cache) || fnd_composer_get(f, &c, &ignored) != FND_OK) return false;
+    fnd_variant_any(&b->kernel->composition, b->numbers->variant.tokens, cache, v);
     pthread_mutex_lock(&c->lock);
     fnd_baked *known = c->baked;
-    while (known && (known->kernel != b->kernel || known->tokens != v->tokens)) known = known->next;
+    while (known && (known->kernel != b->kernel || known->tokens != v->tokens || known->cache != cache)) known = known->next;
     if (!known && (known = fnd_alloc_zeroed(1, sizeof *known))) {
-        *known = (fnd_baked){ .kernel = b->kernel, .tokens = v->tokens, .next = c->baked };
+        *known = (fnd_baked){ .kernel = b->kernel, .tokens = v->tokens, .cache = cache, .next = c->baked };
         if (flatten(c, v, f->info.suffix, &flat) == FND_OK) {
             fnd_hash128 key = fnd_hash_bytes(flat.data, flat.bytes);
             known->code = f->backend->baked(f->device, (uint64_t[2]){ key.low, key.high });

@@ -47,16 +47,18 @@ static bool written_singly(const fnd_composition *c, uint32_t arg) {
 
 static fnd_status check_type(const binder *x, uint32_t index, const fnd_arg *arg, const fnd_tensor *t) {
     const fnd_format_info *info = fnd_format_get(t->format);
-    if (strcmp(arg->type, "act") == 0 && t->format == FND_Q8_0 && written_singly(&x->b->kernel->composition, index)) {
+    if (fnd_arg_is_act(arg) && t->format == FND_Q8_0 && written_singly(&x->b->kernel->composition, index)) {
         return fnd_fail(x->err, FND_ERR_TYPE, "kernel %s: argument %s is written value by value, but q8_0 is bound, which is stored by blocks of 32; bind F32, F16 or BF16 and copy it", kernel_name(x), arg->name);
     }
     bool fits = strcmp(arg->type, info->name) == 0;
-    if (strcmp(arg->type, "act") == 0) fits = is_act(t->format);
+    if (fnd_arg_is_act(arg)) fits = is_act(t->format);
+    if (fnd_arg_is_cache(arg)) fits = fnd_format_is_cache(t->format);
     if (arg->kind == FND_ARG_WEIGHT) fits = info->is_weight;
     if (strcmp(arg->type, "u32") == 0) fits |= t->format == FND_I32;
     if (fits) return FND_OK;
-    const char *wanted = arg->kind == FND_ARG_WEIGHT ? "a weight format" : strcmp(arg->type, "act") == 0 ? "F32, F16, BF16 or Q8_0"
-                                                                                                         : arg->type;
+    const char *wanted = arg->kind == FND_ARG_WEIGHT ? "a weight format" : arg->type;
+    if (fnd_arg_is_act(arg)) wanted = "F32, F16, BF16 or Q8_0";
+    if (fnd_arg_is_cache(arg)) wanted = "F16, F32 or Q8_0";
     return fnd_fail(x->err, FND_ERR_TYPE, "kernel %s: argument %s takes %s, but a tensor of %s is bound", kernel_name(x), arg->name, wanted, info->name);
 }
 
@@ -72,7 +74,7 @@ static fnd_status bind_tensor(const binder *x, uint32_t i, const fnd_arg *arg, c
     if (t->rank != arg->shape.rank) return fnd_fail(x->err, FND_ERR_SHAPE, "kernel %s: argument %s has the shape %s, but %s is bound", kernel_name(x), arg->name, arg->shape_text, fnd_tensor_describe(t, text, sizeof text));
     if (!fnd_tensor_contiguous(t)) return fnd_fail(x->err, FND_ERR_SHAPE, "kernel %s: argument %s must be contiguous, but %s is not; copy it first", kernel_name(x), arg->name, fnd_tensor_describe(t, text, sizeof text));
     x->b->tensors[i] = *t;
-    if (strcmp(arg->type, "act") == 0 || arg->kind == FND_ARG_WEIGHT) x->b->numbers->variant.formats[i] = t->format;
+    if (fnd_arg_is_act(arg) || fnd_arg_is_cache(arg) || arg->kind == FND_ARG_WEIGHT) x->b->numbers->variant.formats[i] = t->format;
     return FND_OK;
 }
 

@@ -14,6 +14,7 @@ typedef struct fnd_pipeline fnd_pipeline;
 typedef struct fnd_baked {
     const fnd_kernel *kernel;
     uint32_t          tokens;
+    fnd_format        cache;
     void             *code;
     struct fnd_baked *next;
 } fnd_baked;

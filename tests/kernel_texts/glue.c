@@ -77,28 +77,35 @@ void kt_sincos(i32 position, f32 frequency, f32 result[2]) {
     result[0] = turn.sin;
     result[1] = turn.cos;
 }
-void kt_kv_write(u32 groups, kt_qkv a, kt_rope r, kt_cache c) {
-    EACH_GROUP(t, groups) {
-        kv_write(t, a.k, a.v, r.inv_freq, (f16 *)c.k, (f16 *)c.v, a.pos, r.pairing, r.mscale,
-                 a.tokens, c.kv_heads, c.head_dim, r.pairs, c.blocks);
+/* The format of a cache is a constant of the text, as composed kernels have it. */
+#define WITH_CACHE(in_or_out, c, call) \
+    EACH_GROUP(t, groups) { \
+        if (c.format == FND_ACT_F16) call(in_or_out(c.k, FND_ACT_F16), in_or_out(c.v, FND_ACT_F16)); \
+        if (c.format == FND_ACT_F32) call(in_or_out(c.k, FND_ACT_F32), in_or_out(c.v, FND_ACT_F32)); \
+        if (c.format == FND_ACT_Q8_0) call(in_or_out(c.k, FND_ACT_Q8_0), in_or_out(c.v, FND_ACT_Q8_0)); \
     }
+
+void kt_kv_write(u32 groups, kt_qkv a, kt_rope r, kt_cache c) {
+#define CALL(k_, v_) kv_write(t, a.k, a.v, r.inv_freq, k_, v_, a.pos, r.pairing, r.mscale, a.tokens, c.kv_heads, c.head_dim, r.pairs, c.blocks)
+    WITH_CACHE(fnd_out, c, CALL)
+#undef CALL
 }
 
 static f32 group_q[4096], group_scores[2048], group_stats[48];
 
 void kt_attention(u32 groups, kt_qkv a, kt_rope r, kt_cache c, f32 *y) {
-    EACH_GROUP(t, groups) {
-        attention(t, a.q, r.inv_freq, (const f16 *)c.k, (const f16 *)c.v, y, a.pos, a.scale, r.pairing, r.mscale,
-                  group_q, group_scores, group_stats,
-                  a.tokens, a.heads * c.head_dim, r.pairs, c.blocks, c.kv_heads, c.head_dim);
-    }
+#define CALL(k_, v_) \
+    attention(t, a.q, r.inv_freq, k_, v_, y, a.pos, a.scale, r.pairing, r.mscale, group_q, group_scores, group_stats, a.tokens, \
+              a.heads *c.head_dim, r.pairs, c.blocks, c.kv_heads, c.head_dim)
+    WITH_CACHE(fnd_in, c, CALL)
+#undef CALL
 }
 void kt_attention_decode(u32 groups, kt_qkv a, kt_rope r, kt_cache c, f32 *part, u32 splits) {
-    EACH_GROUP(t, groups) {
-        attention_decode(t, a.q, a.k, a.v, r.inv_freq, (f16 *)c.k, (f16 *)c.v, part, a.pos, a.scale, r.pairing, r.mscale,
-                         group_q, group_scores, group_stats,
-                         a.heads, c.head_dim, c.kv_heads, r.pairs, c.blocks, splits);
-    }
+#define CALL(k_, v_) \
+    attention_decode(t, a.q, a.k, a.v, r.inv_freq, k_, v_, part, a.pos, a.scale, r.pairing, r.mscale, group_q, group_scores, group_stats, \
+                     a.heads, c.head_dim, c.kv_heads, r.pairs, c.blocks, splits)
+    WITH_CACHE(fnd_out, c, CALL)
+#undef CALL
 }
 void kt_attention_merge(const f32 *part, f32 *result, const u32 dims[4]) {
     fnd_thread t = { .groups = 1 };
@@ -137,8 +144,9 @@ void kt_typical(u32 groups, f32 *kept, u32 slices, u32 per_slice, u32 top_k, f32
     sample_typical(t, kept, top_k, typical_p, sums, slices, per_slice);
 }
 void kt_kv_shift(u32 groups, kt_rope r, kt_cache c, const u32 n[3]) {
-    EACH_GROUP(t, groups)
-    kv_shift(t, r.inv_freq, (f16 *)c.k, (f16 *)c.v, n[0], n[1], n[2], r.pairing, r.pairs, c.blocks, c.kv_heads, c.head_dim);
+#define CALL(k_, v_) kv_shift(t, r.inv_freq, k_, v_, n[0], n[1], n[2], r.pairing, r.pairs, c.blocks, c.kv_heads, c.head_dim)
+    WITH_CACHE(fnd_out, c, CALL)
+#undef CALL
 }
 void kt_sample_token(u32 groups, const f32 *logits, u32 vocab, u32 slices, u32 near_count, kt_sample s, u32 *id) {
     static f32 kept[1 << 20], near_logits[1 << 20];

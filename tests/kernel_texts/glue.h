@@ -17,8 +17,8 @@ typedef struct kt_rope {
 } kt_rope;
 
 typedef struct kt_cache {
-    uint16_t *k, *v;
-    uint32_t  blocks, kv_heads, head_dim;
+    void    *k, *v;
+    uint32_t format, blocks, kv_heads, head_dim;
 } kt_cache;
 
 typedef struct kt_qkv {

@@ -78,7 +78,9 @@ static bool choose(const fnd_composition *k, const choice *c, fnd_variant *v) {
         bool rounds_once = arg->kind != FND_ARG_IN && k->form != FND_FORM_ROWS; /* such results are not Q8_0 */
         if (arg->kind == FND_ARG_WEIGHT)
             v->formats[i] = c->weights[weights++ % FND_COUNT(c->weights)];
-        else if (strcmp(arg->type, "act") == 0 && !(rounds_once && c->act == FND_Q8_0))
+        else if (fnd_arg_is_cache(arg) && c->act != FND_BF16)
+            v->formats[i] = c->act;
+        else if (fnd_arg_is_act(arg) && !(rounds_once && c->act == FND_Q8_0))
             v->formats[i] = c->act;
     }
     if (c->folded) fold(v);

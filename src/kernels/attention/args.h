@@ -1,18 +1,26 @@
 /* attention/args.h - arguments of the attention stages, and the layout of the KV cache.
  *
- *   K  [blocks, kv_heads, head_dim, 16]   f16: inside a block of 16 positions, keys run fastest, so that
- *                                         one load holds one dimension of 16 keys
- *   V  [blocks, kv_heads, 16, head_dim]   f16: rows, so that one load holds neighbouring results
+ *   K, V  [blocks, kv_heads, 16, head_dim]   F16, F32 or Q8_0 (`cache`)
  *
- * Position p is place p % 16 of block p / 16. Places not yet written may hold anything, NaN included:
- * they are never used. Keys are stored rotated.
+ * Position p is place p % 16 of block p / 16. What the block of a head looks like inside is for its
+ * readers, so that one load serves:
+ *
+ *   floats  K  [head_dim][16]: keys run fastest, one load holds one dimension of 16 keys
+ *           V  [16][head_dim]: rows, one load holds neighbouring results
+ *   Q8_0    value = scale * code, one scale for 32 dimensions of a position; all codes, then all scales:
+ *           K codes   [head_dim / 32][8][16][4] i8: one load holds 4 dimensions of 16 keys, as the dot
+ *                     products of codes take them
+ *           V codes   [head_dim / 32][16][32] i8: rows
+ *           scales    [head_dim / 32][16] f16
+ *
+ * Places not yet written may hold anything, NaN included: they are never used. Keys are stored rotated.
  *
  * Prefill: kv_write for all tokens, then (all groups done) attention. Decode: attention_decode writes
  * the new token's key and value itself and leaves partial results per split of the keys; the next
  * kernel's prologue attention_merge joins them. */
 #ifndef ATTENTION_ARGS_H
 #define ATTENTION_ARGS_H
-#include "fnd_device.h"
+#include "act.h"
 
 /* What every stage with a cache needs. */
 #define KV_RULES(X) \
@@ -28,8 +36,8 @@
     X(IN,    f32, k,        "[tokens, kv_heads*head_dim]",                                     "keys of the new tokens, not rotated") \
     X(IN,    f32, v,        "[tokens, kv_heads*head_dim]",                                     "their values")                        \
     X(IN,    f32, inv_freq, "[pairs]",                                                         "radians per position for every pair") \
-    X(INOUT, f16, k_cache,  "[blocks, kv_heads, head_dim, 16] moves tokens*kv_heads*head_dim", "keys, by blocks of 16 positions")     \
-    X(INOUT, f16, v_cache,  "[blocks, kv_heads, 16, head_dim] moves tokens*kv_heads*head_dim", "values, by blocks of 16 positions")   \
+    X(INOUT, cache, k_cache,  "[blocks, kv_heads, 16, head_dim] moves tokens*kv_heads*head_dim", "keys, by blocks of 16 positions")     \
+    X(INOUT, cache, v_cache,  "[blocks, kv_heads, 16, head_dim] moves tokens*kv_heads*head_dim", "values, by blocks of 16 positions")   \
     X(VAL,   u32, pos,      "",                                                                "position of the first token")         \
     X(VAL,   u32, pairing,  "",                                                                "RoPE: 0 (2i, 2i+1), 1 (i, i+pairs)")  \
     X(VAL,   f32, mscale,   "",                                                                "RoPE: multiplies sine and cosine")
@@ -42,8 +50,8 @@ FND_STAGE(kv_write, KV_WRITE_ARGS, MAIN, NONE, NONE, ALL, "rotate new keys and s
     X(RULE, "q_dim <= 16*kv_heads*head_dim", "at most 16 heads share a kv head") \
     X(IN,    f32, q,        "[tokens, q_dim]",                                                       "queries, not rotated; q_dim = heads*head_dim") \
     X(IN,    f32, inv_freq, "[pairs]",                                                               "radians per position for every pair")          \
-    X(IN,    f16, k_cache,  "[blocks, kv_heads, head_dim, 16] moves (pos+tokens)*kv_heads*head_dim", "keys of positions 0 .. pos+tokens-1")          \
-    X(IN,    f16, v_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+tokens)*kv_heads*head_dim", "values of the same positions")                 \
+    X(IN,    cache, k_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+tokens)*kv_heads*head_dim", "keys of positions 0 .. pos+tokens-1")          \
+    X(IN,    cache, v_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+tokens)*kv_heads*head_dim", "values of the same positions")                 \
     X(OUT,   f32, y,        "[tokens, q_dim]",                                                       "sum of values by softmax of scores")           \
     X(VAL,   u32, pos,      "",                                                                      "position of the first token")                  \
     X(VAL,   f32, scale,    "",                                                                      "of the scores; mostly 1/sqrt(head_dim)")       \
@@ -64,8 +72,8 @@ FND_STAGE(attention, ATTENTION_ARGS, MAIN, NONE, NONE, ALL, "causal attention of
     X(IN,    f32, k,        "[1, kv_heads*head_dim]",                                           "its keys, not rotated")                  \
     X(IN,    f32, v,        "[1, kv_heads*head_dim]",                                           "its values")                             \
     X(IN,    f32, inv_freq, "[pairs]",                                                          "radians per position for every pair")    \
-    X(INOUT, f16, k_cache,  "[blocks, kv_heads, head_dim, 16] moves (pos+1)*kv_heads*head_dim", "keys; position pos is written")          \
-    X(INOUT, f16, v_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+1)*kv_heads*head_dim", "values; position pos is written")        \
+    X(INOUT, cache, k_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+1)*kv_heads*head_dim", "keys; position pos is written")          \
+    X(INOUT, cache, v_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+1)*kv_heads*head_dim", "values; position pos is written")        \
     X(OUT,   f32, part,     "[1, heads, splits, head_dim+2]",                                   "sum of values, maximum, sum of weights") \
     X(VAL,   u32, pos,      "",                                                                 "position of the token")                  \
     X(VAL,   f32, scale,    "",                                                                 "of the scores; mostly 1/sqrt(head_dim)") \
@@ -86,7 +94,7 @@ FND_STAGE(attention_merge, ATTENTION_MERGE_ARGS, PROLOGUE, NONE, ROWS, OWN, "joi
 
 /* The cache as one kv head sees it. */
 typedef struct attention_head {
-    u64 first;  /* of this head in block 0, in halves, in K and in V */
+    u64 first;  /* of this head in block 0, in values, in K and in V */
     u64 stride; /* from block to block */
     u32 head_dim;
 } attention_head;
@@ -98,12 +106,26 @@ FND_INLINE attention_head attention_head_of(u32 kv_head, u32 kv_heads, u32 head_
     h.head_dim = head_dim;
     return h;
 }
+/* Caches of floats: which value. */
 FND_INLINE u64 attention_k_at(attention_head h, u32 position, u32 d) {
     return h.first + position / 16 * h.stride + (u64)d * 16 + position % 16;
 }
 FND_INLINE u64 attention_v_at(attention_head h, u32 position, u32 d) {
     return h.first + position / 16 * h.stride + (u64)(position % 16) * h.head_dim + d;
 }
+/* Caches of codes: which byte. */
+FND_INLINE u64 attention_codes_at(attention_head h, u32 position) { return (h.first + position / 16 * h.stride) / 32 * 34; }
+FND_INLINE u64 attention_k_code(attention_head h, u32 position, u32 d) {
+    return attention_codes_at(h, position) + d / 4 * 64 + position % 16 * 4 + d % 4;
+}
+FND_INLINE u64 attention_v_code(attention_head h, u32 position, u32 d) {
+    return attention_codes_at(h, position) + d / 32 * 512 + position % 16 * 32 + d % 32;
+}
+FND_INLINE u64 attention_scale_at(attention_head h, u32 position, u32 d) {
+    return attention_codes_at(h, position) + (u64)h.head_dim * 16 + (d / 32 * 16 + position % 16) * 2;
+}
+/* Dimensions that share a scale; caches of floats have none: all of them. */
+FND_INLINE u32 attention_span(u32 format, u32 head_dim) { return format == FND_ACT_Q8_0 ? 32u : head_dim; }
 
 /* Split s of the keys of n positions: whole blocks, at least 4 of them where there are keys, so that
  * short contexts are not cut into crumbs. Late splits may be empty. */

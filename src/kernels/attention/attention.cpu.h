@@ -13,7 +13,7 @@ FND_INLINE u32 attention_tile_tokens(u32 group, u32 head_dim) {
     return most;
 }
 
-FND_INLINE void attention(fnd_thread t, const f32 *q, const f32 *inv_freq, const f16 *k_cache, const f16 *v_cache, f32 *y,
+FND_INLINE void attention(fnd_thread t, const f32 *q, const f32 *inv_freq, fnd_const_act k_cache, fnd_const_act v_cache, f32 *y,
                           u32 pos, f32 scale, u32 pairing, f32 mscale, f32 *q_rows, f32 *scores, f32 *stats,
                           u32 tokens, u32 q_dim, u32 pairs, u32 blocks, u32 kv_heads, u32 head_dim) {
     (void)blocks;
@@ -24,15 +24,14 @@ FND_INLINE void attention(fnd_thread t, const f32 *q, const f32 *inv_freq, const
     rope_params p = rope_params_of(inv_freq, pairs, pairing, mscale);
     rope_steps steps;
     rope_table table;
-    f32 out[ATTENTION_VALUES], weights[ATTENTION_ROWS * ATTENTION_KEYS];
+    f32 out[ATTENTION_VALUES], weights[ATTENTION_ROWS * ATTENTION_KEYS], scaled[ATTENTION_ROWS * ATTENTION_KEYS];
     attention_tile a;
     rope_steps_fill(&steps, p);
-    a.k_cache = k_cache;
-    a.v_cache = v_cache;
     a.group = group;
     a.q = q_rows;
     a.out = out;
     a.p = weights;
+    a.scaled = scaled;
     for (u32 item = t.group; item < tiles * kv_heads; item += t.groups) {
         /* From the end: the tiles with the most keys first, so that workers finish together. */
         u32 head = item % kv_heads, token = (tiles - 1 - item / kv_heads) * per_tile, count = fnd_min(per_tile, tokens - token);
@@ -49,7 +48,7 @@ FND_INLINE void attention(fnd_thread t, const f32 *q, const f32 *inv_freq, const
                 rope_row(a.q + (m * group + g) * head_dim, q + at + (u64)m * q_dim + g * head_dim, p, &table, head_dim, scale);
             }
         }
-        attention_run(&a, keys);
+        attention_run(&a, k_cache, v_cache, keys);
         for (u32 r = 0; r < a.rows; r++) {
             f32 *to = y + at + (u64)(r / group) * q_dim + r % group * head_dim, share = 1.0f / fnd_vec_sum(a.sum[r]);
             for (u32 d = 0; d < head_dim; d += FND_VEC) fnd_vec_store(to + d, fnd_vec_load(out + r * head_dim + d) * share);

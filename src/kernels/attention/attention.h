@@ -17,8 +17,8 @@ FND_INLINE void attention_store(fnd_thread t, attention_tile a, FND_GPU f32 *y, 
     fnd_group_barrier(t); /* the next tile may reuse the memory of this one */
 }
 
-FND_INLINE void attention(fnd_thread t, const FND_GPU f32 *q, const FND_GPU f32 *inv_freq, const FND_GPU f16 *k_cache,
-                          const FND_GPU f16 *v_cache, FND_GPU f32 *y, u32 pos, f32 scale, u32 pairing, f32 mscale,
+FND_INLINE void attention(fnd_thread t, const FND_GPU f32 *q, const FND_GPU f32 *inv_freq, fnd_const_act k_cache,
+                          fnd_const_act v_cache, FND_GPU f32 *y, u32 pos, f32 scale, u32 pairing, f32 mscale,
                           FND_GROUP f32 *q_rows, FND_GROUP f32 *scores, FND_GROUP f32 *stats,
                           u32 tokens, u32 q_dim, u32 pairs, u32 blocks, u32 kv_heads, u32 head_dim) {
     (void)blocks;

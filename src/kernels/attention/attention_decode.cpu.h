@@ -7,7 +7,7 @@
 #include "attention/tile.cpu.h"
 
 FND_INLINE void attention_decode(fnd_thread t, const f32 *q, const f32 *k, const f32 *v, const f32 *inv_freq,
-                                 f16 *k_cache, f16 *v_cache, f32 *part, u32 pos, f32 scale, u32 pairing, f32 mscale,
+                                 fnd_act k_cache, fnd_act v_cache, f32 *part, u32 pos, f32 scale, u32 pairing, f32 mscale,
                                  f32 *q_rows, f32 *scores, f32 *stats,
                                  u32 heads, u32 head_dim, u32 kv_heads, u32 pairs, u32 blocks, u32 splits) {
     (void)blocks;
@@ -16,17 +16,16 @@ FND_INLINE void attention_decode(fnd_thread t, const f32 *q, const f32 *k, const
     rope_params p = rope_params_of(inv_freq, pairs, pairing, mscale);
     rope_steps steps;
     rope_table table;
-    f32 out[ATTENTION_VALUES];
+    f32 out[ATTENTION_VALUES], scaled[16 * ATTENTION_KEYS];
     attention_tile a;
     rope_steps_fill(&steps, p);
     rope_table_fill(&table, p, &steps, pos);
-    a.k_cache = k_cache;
-    a.v_cache = v_cache;
     a.rows = a.group = group;
     a.position = pos;
     a.q = q_rows;
     a.out = out;
     a.p = scores;
+    a.scaled = scaled;
     for (u32 item = t.group; item < kv_heads * splits; item += t.groups) {
         u32 head = item % kv_heads, split = item / kv_heads;
         attention_keys keys = attention_split(pos + 1, split, splits);
@@ -37,7 +36,7 @@ FND_INLINE void attention_decode(fnd_thread t, const f32 *q, const f32 *k, const
         for (u32 g = 0; g < group && keys.first < keys.end; g++) {
             rope_row(a.q + g * head_dim, q + ((u64)head * group + g) * head_dim, p, &table, head_dim, scale);
         }
-        attention_run(&a, keys);
+        attention_run(&a, fnd_act_const(k_cache), fnd_act_const(v_cache), keys);
         for (u32 g = 0; g < group; g++) {
             f32 *to = part + (((u64)head * group + g) * splits + split) * width;
             for (u32 d = 0; d < head_dim; d += FND_VEC) fnd_vec_store(to + d, fnd_vec_load(out + g * head_dim + d));

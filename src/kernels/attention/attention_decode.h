@@ -22,7 +22,7 @@ FND_INLINE void attention_store_part(fnd_thread t, attention_tile a, FND_GPU f32
 }
 
 FND_INLINE void attention_decode(fnd_thread t, const FND_GPU f32 *q, const FND_GPU f32 *k, const FND_GPU f32 *v,
-                                 const FND_GPU f32 *inv_freq, FND_GPU f16 *k_cache, FND_GPU f16 *v_cache, FND_GPU f32 *part,
+                                 const FND_GPU f32 *inv_freq, fnd_act k_cache, fnd_act v_cache, FND_GPU f32 *part,
                                  u32 pos, f32 scale, u32 pairing, f32 mscale,
                                  FND_GROUP f32 *q_rows, FND_GROUP f32 *scores, FND_GROUP f32 *stats,
                                  u32 heads, u32 head_dim, u32 kv_heads, u32 pairs, u32 blocks, u32 splits) {
@@ -34,8 +34,8 @@ FND_INLINE void attention_decode(fnd_thread t, const FND_GPU f32 *q, const FND_G
         attention_keys keys = attention_split(pos + 1, split, splits);
         attention_strip sums[ATTENTION_OWN];
         attention_tile a;
-        a.k_cache = k_cache;
-        a.v_cache = v_cache;
+        a.k_cache = fnd_act_const(k_cache);
+        a.v_cache = fnd_act_const(v_cache);
         a.q = q_rows;
         a.p = scores;
         a.stats = stats;

@@ -6,12 +6,15 @@
 #include <string.h>
 
 /* One head of one token at `position`: the weights of all keys first, then the sum of the values. */
-static void one_head(const attention_ref_desc *d, const double *q, size_t kv_head, size_t position, double *y, double *weight) {
+static void one_head(const attention_ref_desc *d, const double *q, size_t kv_head, size_t position, double *y, double *weight, double *slack) {
     size_t n = position + 1, dim = d->head_dim, pitch = d->kv_heads * dim;
-    double *p = malloc(n * sizeof *p), most = -INFINITY, total = 0;
+    double *p = malloc(n * sizeof *p), most = -INFINITY, total = 0, off = 0;
     if (!p) abort();
     for (size_t k = 0; k < n; k++) {
+        double unsure = 0;
         p[k] = 0;
+        for (size_t i = 0; i < dim; i++) unsure += q[dim + i] * fabs(d->keys[k * pitch + kv_head * dim + i]);
+        off = fmax(off, unsure * d->scale);
         for (size_t i = 0; i < dim; i++) p[k] += q[i] * d->keys[k * pitch + kv_head * dim + i];
         p[k] *= d->scale;
         most = fmax(most, p[k]);
@@ -24,19 +27,34 @@ static void one_head(const attention_ref_desc *d, const double *q, size_t kv_hea
             y[i] += v;
             weight[i] += fabs(v);
         }
+        if (slack) slack[i] = (exp(2 * off) - 1) * weight[i];
     }
     free(p);
 }
 
+/* To codes; behind the values, how much each may be off because it lies between two. */
+static void to_codes(double *q, size_t dim) {
+    for (size_t from = 0; from < dim; from += 32) {
+        double most = 0;
+        for (size_t i = from; i < from + 32; i++) most = fmax(most, fabs(q[i]));
+        for (size_t i = from; i < from + 32 && most > 0; i++) {
+            double code = q[i] * 127 / most;
+            q[dim + i] = fabs(code - floor(code) - 0.5) < 1e-3 ? most / 127 : 0;
+            q[i] = nearbyint(code) * most / 127;
+        }
+    }
+}
+
 void attention_ref(const attention_ref_desc *d, double *y, double *weight) {
-    double *q = malloc(d->head_dim * sizeof *q);
+    double *q = calloc(2 * d->head_dim, sizeof *q);
     if (!q) abort();
     for (size_t m = 0; m < d->tokens; m++) {
         for (size_t h = 0; h < d->heads; h++) {
             size_t at = (m * d->heads + h) * d->head_dim;
             for (size_t i = 0; i < d->head_dim; i++) q[i] = (double)d->q[at + i];
             rope_ref(&d->rope, q, (long)(d->pos + m));
-            one_head(d, q, h / (d->heads / d->kv_heads), d->pos + m, y + at, weight + at);
+            if (d->codes) to_codes(q, d->head_dim);
+            one_head(d, q, h / (d->heads / d->kv_heads), d->pos + m, y + at, weight + at, d->slack ? d->slack + at : NULL);
         }
     }
     free(q);

@@ -3,6 +3,8 @@
 #define ATTENTION_ATTENTION_REF_H
 #include "kernels/rope/rope_ref.h"
 
+#include <stdbool.h>
+
 typedef struct attention_ref_desc {
     const float *q;               /* [tokens, heads, head_dim], not rotated */
     const double *keys, *values;  /* [positions, kv_heads, head_dim], keys rotated */
@@ -10,6 +12,8 @@ typedef struct attention_ref_desc {
     size_t pos;                   /* of the first token */
     double scale;
     rope_ref_params rope;
+    bool codes;                   /* rotated queries become codes of 8 bits, with a scale per 32 */
+    double *slack;                /* [tokens, heads, head_dim], may be NULL: what queries between two codes may change */
 } attention_ref_desc;
 
 /* y [tokens, heads, head_dim]; weight: the same with |values|, which errors are measured against. */

@@ -12,28 +12,55 @@ typedef struct attention_new {
     u32 pitch, position, count;
 } attention_new;
 
+/* 32 values of one position, by one warp: key (rotated) or value. */
+FND_INLINE void attention_put_codes(fnd_thread t, attention_new n, attention_head h, rope_params p, u32 c, u32 from, u32 is_key, fnd_act cache) {
+    const FND_GPU f32 *row = (is_key ? n.k : n.v) + (u64)c * n.pitch;
+    u32 position = n.position + c;
+    f32 v[32 / FND_LANES], most = 0.0f;
+    for (u32 i = 0; i < 32 / FND_LANES; i++) {
+        u32 d = from + i * FND_LANES + t.lane;
+        v[i] = is_key ? rope_value(p, row, (i32)position, d) : row[d];
+        most = fnd_fmax(most, fnd_fabs(v[i]));
+    }
+    most = fnd_lane_max(most);
+    f32 inverse = most > 0.0f ? 127.0f / most : 0.0f;
+    for (u32 i = 0; i < 32 / FND_LANES; i++) {
+        u32 d = from + i * FND_LANES + t.lane;
+        u64 at = is_key ? attention_k_code(h, position, d) : attention_v_code(h, position, d);
+        cache.p[at] = (u8)(i8)(i32)fnd_round(v[i] * inverse);
+    }
+    if (t.lane == 0) ((FND_GPU u16 *)(cache.p + attention_scale_at(h, position, from)))[0] = fnd_f32_to_f16(most / 127.0f);
+}
+
 FND_INLINE void attention_put(fnd_thread t, attention_new n, attention_head h, rope_params p,
-                              FND_GPU f16 *k_cache, FND_GPU f16 *v_cache) {
-    for (u32 u = fnd_thread_index(t); u < p.pairs * n.count; u += FND_THREADS) {
+                              fnd_act k_cache, fnd_act v_cache) {
+    u32 parts = h.head_dim / 32;
+    for (u32 u = t.warp; k_cache.format == FND_ACT_Q8_0 && u < n.count * parts; u += FND_WARPS) {
+        attention_put_codes(t, n, h, p, u % n.count, u / n.count * 32, 1, k_cache);
+    }
+    for (u32 u = t.warp; v_cache.format == FND_ACT_Q8_0 && u < n.count * parts; u += FND_WARPS) {
+        attention_put_codes(t, n, h, p, u / parts, u % parts * 32, 0, v_cache);
+    }
+    for (u32 u = fnd_thread_index(t); k_cache.format != FND_ACT_Q8_0 && u < p.pairs * n.count; u += FND_THREADS) {
         u32 i = u / n.count, position = n.position + u % n.count;
         const FND_GPU f32 *k = n.k + (u64)(u % n.count) * n.pitch;
         rope_turn turn = rope_turn_of(p, (i32)position, i);
         f32 a = k[rope_first(p, i)], b = k[rope_second(p, i)];
-        k_cache[attention_k_at(h, position, rope_first(p, i))].bits = fnd_f32_to_f16(a * turn.cos - b * turn.sin);
-        k_cache[attention_k_at(h, position, rope_second(p, i))].bits = fnd_f32_to_f16(a * turn.sin + b * turn.cos);
+        fnd_act_put(k_cache, attention_k_at(h, position, rope_first(p, i)), a * turn.cos - b * turn.sin);
+        fnd_act_put(k_cache, attention_k_at(h, position, rope_second(p, i)), a * turn.sin + b * turn.cos);
     }
-    for (u32 u = 2 * p.pairs * n.count + fnd_thread_index(t); u < h.head_dim * n.count; u += FND_THREADS) {
+    for (u32 u = 2 * p.pairs * n.count + fnd_thread_index(t); k_cache.format != FND_ACT_Q8_0 && u < h.head_dim * n.count; u += FND_THREADS) {
         u32 d = u / n.count, c = u % n.count;
-        k_cache[attention_k_at(h, n.position + c, d)].bits = fnd_f32_to_f16(n.k[(u64)c * n.pitch + d]);
+        fnd_act_put(k_cache, attention_k_at(h, n.position + c, d), n.k[(u64)c * n.pitch + d]);
     }
-    for (u32 u = fnd_thread_index(t); u < h.head_dim * n.count; u += FND_THREADS) {
+    for (u32 u = fnd_thread_index(t); v_cache.format != FND_ACT_Q8_0 && u < h.head_dim * n.count; u += FND_THREADS) {
         u32 d = u % h.head_dim, c = u / h.head_dim;
-        v_cache[attention_v_at(h, n.position + c, d)].bits = fnd_f32_to_f16(n.v[(u64)c * n.pitch + d]);
+        fnd_act_put(v_cache, attention_v_at(h, n.position + c, d), n.v[(u64)c * n.pitch + d]);
     }
 }
 
 FND_INLINE void kv_write(fnd_thread t, const FND_GPU f32 *k, const FND_GPU f32 *v, const FND_GPU f32 *inv_freq,
-                         FND_GPU f16 *k_cache, FND_GPU f16 *v_cache, u32 pos, u32 pairing, f32 mscale,
+                         fnd_act k_cache, fnd_act v_cache, u32 pos, u32 pairing, f32 mscale,
                          u32 tokens, u32 kv_heads, u32 head_dim, u32 pairs, u32 blocks) {
     (void)blocks;
     rope_params p = rope_params_of(inv_freq, pairs, pairing, mscale);

@@ -17,7 +17,7 @@
 typedef f32 attention_strip;
 #define ATTENTION_STRIP           1u
 #define attention_strip_splat(v)  (v)
-#define attention_strip_f16(p)    fnd_f16_to_f32((p)->bits)
+#define attention_strip_act(a, i) fnd_act_get(a, i)
 #define attention_strip_get(p)    (*(p))
 #define attention_strip_set(p, v) (*(p) = (v))
 #define attention_strip_exp(v)    fnd_exp(v)
@@ -28,7 +28,7 @@ typedef f32 attention_strip;
 typedef vec attention_strip;
 #define ATTENTION_STRIP           ((u32)FND_VEC)
 #define attention_strip_splat(v)  fnd_vec_splat(v)
-#define attention_strip_f16(p)    fnd_vec_load_f16((const FND_GPU u16 *)(p))
+#define attention_strip_act(a, i) fnd_act_load(a, i)
 #define attention_strip_get(p)    fnd_vec_load(p)
 #define attention_strip_set(p, v) fnd_vec_store(p, v)
 #define attention_strip_exp(v)    fnd_vec_exp(v)
@@ -36,11 +36,48 @@ typedef vec attention_strip;
 #define attention_strip_most(v)   fnd_vec_max_lane(v)
 #define attention_strip_sum(v)    fnd_vec_sum(v)
 #endif
+
+/* Codes `step` bytes apart; scales next to each other. */
+FND_INLINE attention_strip attention_strip_codes(const FND_GPU u8 *p, u32 step) {
+#if FND_LANES > 1
+    (void)step;
+    return (f32)(i8)p[0];
+#else
+    f32 v[FND_VEC];
+    for (u32 i = 0; i < FND_VEC; i++) v[i] = (f32)(i8)p[i * step];
+    return fnd_vec_load_own(v);
+#endif
+}
+FND_INLINE attention_strip attention_strip_scales(const FND_GPU u8 *p) {
+#if FND_LANES > 1
+    return fnd_f16_to_f32(((const FND_GPU u16 *)p)[0]);
+#else
+    return fnd_vec_load_f16((const FND_GPU u16 *)p);
+#endif
+}
+
+/* Dimension d of a strip of keys, but for their scales; a strip of dimensions from d on of one value. */
+FND_INLINE attention_strip attention_keys_at(fnd_const_act k, attention_head h, u32 position, u32 d) {
+    if (k.format == FND_ACT_Q8_0) return attention_strip_codes(k.p + attention_k_code(h, position, d), 4);
+    return attention_strip_act(k, attention_k_at(h, position, d));
+}
+FND_INLINE attention_strip attention_key_scales(fnd_const_act k, attention_head h, u32 position, u32 d) {
+    if (k.format == FND_ACT_Q8_0) return attention_strip_scales(k.p + attention_scale_at(h, position, d));
+    return attention_strip_splat(1.0f);
+}
+FND_INLINE attention_strip attention_value_at(fnd_const_act v, attention_head h, u32 position, u32 d) {
+    if (v.format == FND_ACT_Q8_0) {
+        f32 scale = fnd_f16_to_f32(((const FND_GPU u16 *)(v.p + attention_scale_at(h, position, d)))[0]);
+        return attention_strip_splat(scale) * attention_strip_codes(v.p + attention_v_code(h, position, d), 1);
+    }
+    return attention_strip_act(v, attention_v_at(h, position, d));
+}
+
 /* Strips of sums that one thread keeps, for 16 rows of 256 values. */
 #define ATTENTION_OWN (ATTENTION_ROWS * 256u / ATTENTION_STRIP / FND_THREADS + 4u)
 
 typedef struct attention_tile {
-    const FND_GPU f16 *k_cache, *v_cache;
+    fnd_const_act k_cache, v_cache;
     FND_GROUP f32 *q, *p, *stats; /* [rows, head_dim], [16, 128], [3, 16]: maximum, sum, correction */
     attention_head head;
     u32 rows, group; /* rows in use; of them `group` (heads per kv head) belong to one token */
@@ -75,20 +112,28 @@ FND_INLINE void attention_load(fnd_thread t, attention_tile a, const FND_GPU f32
 
 FND_INLINE void attention_score(fnd_thread t, attention_tile a, u32 first, u32 count) {
     u32 strips = (count + ATTENTION_STRIP - 1) / ATTENTION_STRIP, dim = a.head.head_dim, last = a.rows - 1;
+    u32 span = attention_span(a.k_cache.format, dim);
     for (u32 u = fnd_thread_index(t); u < strips * ((a.rows + 3) / 4); u += FND_THREADS) {
         u32 key = u % strips * ATTENTION_STRIP, r = u / strips * 4;
-        const FND_GPU f16 *k = a.k_cache + attention_k_at(a.head, first + key, 0);
         const FND_GROUP f32 *q0 = a.q + r * dim, *q1 = a.q + fnd_min(r + 1, last) * dim;
         const FND_GROUP f32 *q2 = a.q + fnd_min(r + 2, last) * dim, *q3 = a.q + fnd_min(r + 3, last) * dim;
         attention_strip s0 = attention_strip_splat(0.0f), s1 = s0, s2 = s0, s3 = s0;
-        for (u32 from = 0; from < dim; from += 8) { /* 8 loads in flight */
-            FND_UNROLL for (u32 d = from; d < from + 8; d++) {
-                attention_strip kd = attention_strip_f16(k + 16 * d);
-                s0 = s0 + attention_strip_splat(q0[d]) * kd;
-                s1 = s1 + attention_strip_splat(q1[d]) * kd;
-                s2 = s2 + attention_strip_splat(q2[d]) * kd;
-                s3 = s3 + attention_strip_splat(q3[d]) * kd;
+        for (u32 from = 0; from < dim; from += span) {
+            attention_strip c0 = attention_strip_splat(0.0f), c1 = c0, c2 = c0, c3 = c0;
+            for (u32 d = from; d < from + span; d += 8) { /* 8 loads in flight */
+                FND_UNROLL for (u32 i = d; i < d + 8; i++) {
+                    attention_strip kd = attention_keys_at(a.k_cache, a.head, first + key, i);
+                    c0 = c0 + attention_strip_splat(q0[i]) * kd;
+                    c1 = c1 + attention_strip_splat(q1[i]) * kd;
+                    c2 = c2 + attention_strip_splat(q2[i]) * kd;
+                    c3 = c3 + attention_strip_splat(q3[i]) * kd;
+                }
             }
+            attention_strip scales = attention_key_scales(a.k_cache, a.head, first + key, from);
+            s0 = s0 + c0 * scales;
+            s1 = s1 + c1 * scales;
+            s2 = s2 + c2 * scales;
+            s3 = s3 + c3 * scales;
         }
         FND_GROUP f32 *out = a.p + r * ATTENTION_KEYS + key;
         attention_strip_set(out, s0);
@@ -138,11 +183,10 @@ FND_INLINE void attention_value(fnd_thread t, attention_tile a, u32 first, u32 c
         attention_strip s0 = sums[0] * attention_strip_splat(shrink[r]), s1 = sums[1] * attention_strip_splat(shrink[r1]);
         attention_strip s2 = sums[2] * attention_strip_splat(shrink[r2]), s3 = sums[3] * attention_strip_splat(shrink[r3]);
         for (u32 from = 0; from < count; from += 8) { /* half a block of the cache: 8 loads in flight */
-            const FND_GPU f16 *v = a.v_cache + attention_v_at(a.head, first + from, d);
             u32 last_key = fnd_min(8, count - from) - 1;
             FND_UNROLL for (u32 i = 0; i < 8; i++) {
                 u32 key = from + fnd_min(i, last_key);
-                attention_strip vd = attention_strip_f16(v + fnd_min(i, last_key) * a.head.head_dim);
+                attention_strip vd = attention_value_at(a.v_cache, a.head, first + key, d);
                 f32 use = i <= last_key ? 1.0f : 0.0f;
                 s0 = s0 + attention_strip_splat(use * a.p[r * ATTENTION_KEYS + key]) * vd;
                 s1 = s1 + attention_strip_splat(use * a.p[r1 * ATTENTION_KEYS + key]) * vd;

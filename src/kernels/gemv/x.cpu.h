@@ -14,10 +14,8 @@
  * shares the result, between two team barriers. */
 #ifndef GEMV_X_H
 #define GEMV_X_H
+#include "codes.cpu.h"
 #include "val.cpu.h"
-#if defined(__AVX2__)
-  #include <immintrin.h>
-#endif
 
 #ifndef FND_TOKENS
   #define FND_TOKENS 1
@@ -69,40 +67,15 @@ FND_INLINE f32 *fnd_x_row(fnd_thread t, fnd_x x, u32 m) {
 #endif
 }
 
-/* Whole numbers of at most 127 to bytes. */
-typedef i8 fnd_x_codes_ __attribute__((vector_size(FND_VEC), aligned(1), may_alias));
-FND_INLINE void fnd_x_store_codes_(i8 *codes, vec whole) {
-#if FND_VEC == 8 && defined(__AVX2__)
-    __m256i wide = _mm256_cvtps_epi32((__m256)whole);
-    __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
-    _mm_storel_epi64((__m128i *)codes, _mm_packs_epi16(half, half));
-#else
-    vec_i32_ wide = __builtin_convertvector(whole, vec_i32_);
-    *(fnd_x_codes_ *)codes = __builtin_convertvector(wide, fnd_x_codes_);
-#endif
-}
-
 FND_INLINE void fnd_x_put_codes_(fnd_x x, const f32 *row, u32 m) {
     u32 at = m % FND_TOKENS;
     u64 first = m - at;
     i8 *codes = x.codes + first * x.cols + 4 * at;
     f32 *scales = x.scales + first * (x.cols / 32) + at, *sums = x.sums + first * (x.cols / 16) + at;
     for (u32 g = 0; g < x.cols / 32; g++) {
-        vec most = fnd_vec_splat(0.0f);
-        for (u32 k = 0; k < 32; k += FND_VEC) {
-            vec v = fnd_vec_load(row + 32 * g + k);
-            most = fnd_vec_max(most, fnd_vec_max(v, -v));
-        }
-        f32 peak = fnd_vec_max_lane(most), scale = peak / 127.0f;
-        f32 inverse = peak > 0.0f ? 127.0f / peak : 0.0f;
+        f32 total[2];
         i8 q[32];
-        f32 total[2] = { 0.0f, 0.0f };
-        for (u32 k = 0; k < 32; k += FND_VEC) {
-            vec v = fnd_vec_load(row + 32 * g + k) * inverse;
-            vec rounded = (v + 12582912.0f) - 12582912.0f;
-            fnd_x_store_codes_(q + k, rounded);
-            total[k / 16] += fnd_vec_sum(rounded);
-        }
+        f32 scale = fnd_codes_make(row + 32 * g, q, total);
         for (u32 k = 0; k < 8; k++) __builtin_memcpy(codes + (u64)(8 * g + k) * 4 * FND_TOKENS, q + 4 * k, 4);
         scales[(u64)g * FND_TOKENS] = scale;
         sums[(u64)(2 * g) * FND_TOKENS] = scale * total[0];

@@ -61,4 +61,13 @@ FND_INLINE rope_turn rope_turn_of(rope_params p, i32 position, u32 i) {
 /* Where the first and the second member of pair i stand. */
 FND_INLINE u32 rope_first(rope_params p, u32 i) { return p.pairing == ROPE_HALVES ? i : 2 * i; }
 FND_INLINE u32 rope_second(rope_params p, u32 i) { return p.pairing == ROPE_HALVES ? i + p.pairs : 2 * i + 1; }
+
+/* Value d of a row, rotated. */
+FND_INLINE f32 rope_value(rope_params p, const FND_GPU f32 *row, i32 position, u32 d) {
+    if (d >= 2 * p.pairs) return row[d];
+    u32 i = p.pairing == ROPE_HALVES ? d % p.pairs : d / 2;
+    rope_turn turn = rope_turn_of(p, position, i);
+    f32 a = row[rope_first(p, i)], b = row[rope_second(p, i)];
+    return d == rope_first(p, i) ? a * turn.cos - b * turn.sin : a * turn.sin + b * turn.cos;
+}
 #endif
