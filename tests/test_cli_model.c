@@ -339,6 +339,7 @@ TEST(cli_refuses_before_it_loads) {
     PROGRAM_REFUSED(1, "700 tokens, but the context holds 512", "perplexity", "--model", f, "--file", program_temp("many.txt"));
     PROGRAM_REFUSED(1, "the prompt has 700 tokens", "run", "--model", f, "--raw", "--prompt-file", program_temp("many.txt"));
     PROGRAM_REFUSED(2, "--context 513 is more", "run", "--model", f, "--context", "513", "--prompt", "x");
+    PROGRAM_REFUSED(2, "--kv-type q4_0: keys and values are kept as f16, f32 or q8_0", "run", "--model", f, "--kv-type", "q4_0", "--prompt", "x");
     PROGRAM_REFUSED(2, "token 270", "logits", "--model", f, "--ids", "1,270");
     PROGRAM_REFUSED(2, "more than this model's context", "bench", "--model", f, "--prompt-tokens", "513");
     PROGRAM_REFUSED(2, "more than this model's context", "profile", "--model", f, "--prompt-tokens", "512", "--tokens", "1");
