@@ -171,9 +171,6 @@ reference:
 	+@$(BUILD) $(ROOT)/foundry
 	$(ROOT)/foundry kernels --markdown > docs/kernel-reference.md
 
-print-libraries:
-	@echo $(LDLIBS)
-
 ## examples: build the programs in examples/; `make test` runs them all
 examples: setup
 	+@$(BUILD) $(EXAMPLES)

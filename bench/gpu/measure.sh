@@ -14,7 +14,7 @@ shift
 models=${*:-0.5b:f16 0.5b:q8_0 0.5b:q4_0 1.5b:f16 1.5b:q8_0 1.5b:q4_k}
 work=${WORK:-$(mktemp -d)}
 foundry=$tools/foundry
-export FOUNDRY_CACHE_DIR=$work/cache
+export FOUNDRY_CACHE_DIR=$work/cache LD_LIBRARY_PATH=$tools
 
 "$foundry" doctor | grep -E 'backend (cuda|cpu)'
 if [ -n "${TESTS-all}" ]; then

@@ -89,7 +89,6 @@ static const char *foreign_type_name(uint32_t ggml) {
         { 17, "IQ2_XS" },
         { 18, "IQ3_XXS" },
         { 19, "IQ1_S" },
-        { 20, "IQ4_NL" },
         { 21, "IQ3_S" },
         { 22, "IQ2_S" },
         { 23, "IQ4_XS" },
