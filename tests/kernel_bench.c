@@ -109,6 +109,7 @@ bool bench_open(kernel_bench *b, const bench_device *device) {
     snprintf(b->label, sizeof b->label, "%s%s%s%s", backend, isa ? " " : "", isa ? isa : "", device->baked ? " baked" : "");
     b->tile_rows = info.tile_rows;
     b->codes = info.tile_rows > 0;
+    b->query_codes = b->codes && info.lanes == 1;
     b->groups = info.groups;
     must(fnd_pool_create(b->f, POOL_BYTES, "bench", &b->pool, &b->err), &b->err);
     return true;

@@ -41,6 +41,7 @@ typedef struct kernel_bench {
     char cache[256];
     uint32_t tile_rows, groups;
     bool codes;            /* formats with codes multiply 8-bit activations here */
+    bool query_codes;      /* and so does attention over a cache of 8 bits */
     bench_tensor tensors[BENCH_TENSORS];
     size_t tensor_count;
     fnd_binding numbers[BENCH_NUMBERS];

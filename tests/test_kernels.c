@@ -497,7 +497,7 @@ static void check_attention(kernel_bench *b, const scene *s, const bench_tensor 
     double *keys = gather(b, s, k_cache, true), *values = gather(b, s, v_cache, false);
     float *query = zeroed(count, sizeof *query);
     for (size_t i = 0; i < count; i++) query[i] = (float)q->v[i];
-    attention_ref_desc d = { .q = query, .keys = keys, .values = values, .tokens = s->tokens, .heads = s->heads, .kv_heads = s->kv_heads, .head_dim = s->head_dim, .pos = s->pos, .scale = 0.125, .rope = rope_of(s), .codes = b->codes && s->format == FND_Q8_0, .slack = slack };
+    attention_ref_desc d = { .q = query, .keys = keys, .values = values, .tokens = s->tokens, .heads = s->heads, .kv_heads = s->kv_heads, .head_dim = s->head_dim, .pos = s->pos, .scale = 0.125, .rope = rope_of(s), .codes = b->query_codes && s->format == FND_Q8_0, .slack = slack };
     attention_ref(&d, want, weight);
     for (size_t i = count; i-- > 0;) {
         if (!(fabs(y[i].v - want[i]) <= 1e-5 * weight[i] + y[i].e + slack[i])) wrong = i;

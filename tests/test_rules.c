@@ -334,7 +334,7 @@ TEST(rules_know_how_far_a_tensor_has_grown) {
     if (!bench_open(&b, &(bench_device){ "cpu", "generic", false })) return;
     sizes s = good;
     bind_kv_write(&b, &s);
-    CHECK_OK(fnd_reserve(b.f, FND_F16, fnd_shape4(4096, 2, 32, 16), &cache[0], &b.err), &b.err);
+    CHECK_OK(fnd_reserve(b.f, FND_F16, fnd_shape4(4096, 2, 16, 32), &cache[0], &b.err), &b.err);
     CHECK_OK(fnd_reserve(b.f, FND_F16, fnd_shape4(4096, 2, 16, 32), &cache[1], &b.err), &b.err);
     CHECK_OK(fnd_grow(b.f, &cache[0], 1, &b.err), &b.err);
     CHECK_OK(fnd_grow(b.f, &cache[1], 1, &b.err), &b.err);
