@@ -130,7 +130,7 @@ fnd_status fnd_grow(foundry *f, fnd_dedicated *x, uint64_t count, fnd_error *err
     if (want > s->bytes) want = s->bytes;
     fnd_error first = { 0 };
     if (commit(s, want, want > need ? &first : err) == FND_OK) return FND_OK;
-    if (want > need && commit(s, need, NULL) == FND_OK) return FND_OK; /* no room to double, but enough for now */
+    if (want > need && commit(s, need, NULL) == FND_OK) return FND_OK; /* no room to double, but for what is needed */
     return fnd_fail(err, FND_ERR_MEMORY, "tensor %s cannot grow to %llu: %s", fnd_tensor_describe(&x->t, text, sizeof text), (unsigned long long)count, first.text);
 }
 

@@ -40,7 +40,6 @@ enum {
     FND_CU_NO_DEVICE = 100,
     FND_CU_MULTIPROCESSOR_COUNT = 16,
     FND_CU_MAX_SHARED_PER_BLOCK = 97, /* when asked for */
-    FND_CU_MEMORY_CLOCK_KHZ = 36,
     FND_CU_CAPABILITY_MAJOR = 75,
     FND_CU_CAPABILITY_MINOR = 76,
     FND_CU_COOPERATIVE_LAUNCH = 95,
@@ -61,7 +60,6 @@ enum {
     X(init, "cuInit", (unsigned flags))                                                                     \
     X(error_name, "cuGetErrorName", (int error, const char **name))                                         \
     X(error_text, "cuGetErrorString", (int error, const char **text))                                       \
-    X(driver_version, "cuDriverGetVersion", (int *version))                                                 \
     X(device_count, "cuDeviceGetCount", (int *count))                                                       \
     X(device_get, "cuDeviceGet", (int *device, int ordinal))                                                \
     X(device_name, "cuDeviceGetName", (char *name, int bytes, int device))                                  \
@@ -98,7 +96,6 @@ enum {
     X(module_global, "cuModuleGetGlobal_v2", (fnd_cu_address *, size_t *bytes, fnd_cu_module, const char *name)) \
     X(function_attribute, "cuFuncGetAttribute", (int *value, int attribute, fnd_cu_function))               \
     X(function_set, "cuFuncSetAttribute", (fnd_cu_function, int attribute, int value))                      \
-    X(occupancy, "cuOccupancyMaxActiveBlocksPerMultiprocessor", (int *blocks, fnd_cu_function, int threads, size_t dynamic_bytes)) \
     X(launch, "cuLaunchKernel", (fnd_cu_function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned shared, fnd_cu_stream, void **params, void **extra)) \
     X(launch_together, "cuLaunchCooperativeKernel", (fnd_cu_function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned shared, fnd_cu_stream, void **params))
 

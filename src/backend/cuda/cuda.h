@@ -9,7 +9,6 @@
 
 enum {
     FND_CUDA_STAGING_BYTES = 8 << 20, /* of each of the two pinned buffers */
-    FND_CUDA_TABLE_BYTES = 4096,      /* arguments up to here travel with the launch */
 };
 
 /* Two pinned buffers: one is filled while the other is copied. */
