@@ -6,6 +6,7 @@
 #include <histedit.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 #include <wchar.h>
@@ -34,20 +35,26 @@ static char *prompt(EditLine *edit) {
     return l->goes_on ? more : first;
 }
 
-/* One character. libedit's own would go on reading after a SIGINT. */
+static const int WATCH_MS = 100; /* how long a SIGINT that came just before the wait stays unnoticed */
+
+/* One character. libedit's own would go on reading after a SIGINT; and a plain read() would sleep
+   through one that comes between two lines, or that another thread of the program is given. */
 static int get_char(EditLine *edit, wchar_t *out) {
     mbstate_t state = { 0 };
     (void)edit;
-    for (;;) {
+    while (!fnd_cli_interrupted) {
         char byte;
+        struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+        if (poll(&input, 1, WATCH_MS) <= 0) continue;
         ssize_t n = read(STDIN_FILENO, &byte, 1);
-        if (n < 0 && errno == EINTR && !fnd_cli_interrupted) continue;
+        if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return n == 0 ? 0 : -1;
         size_t used = mbrtowc(out, &byte, 1, &state);
         if (used == (size_t)-2) continue; /* more bytes of it come */
         if (used == (size_t)-1) *out = (wchar_t)0xFFFD;
         return 1;
     }
+    return -1;
 }
 
 static void use_utf8(void) {
@@ -113,6 +120,7 @@ static const char *read_line(fnd_cli_lines *l, ssize_t *bytes) {
     }
     int count = 0;
     el_resize(l->edit);
+    el_set(l->edit, EL_PREP_TERM, 1); /* before the prompt: whoever waits for it may type at once, Ctrl-D too */
     const char *line = el_gets(l->edit, &count);
     *bytes = line && count > 0 ? count : -1;
     return line;
