@@ -3,6 +3,7 @@
 #include "base/cpuinfo.h"
 #include "base/base.h"
 #include "base/memory.h"
+#include "base/system.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -80,7 +81,7 @@ static void ask_name(void) {
 static void ask_features(void) {}
 static void ask_name(void) {
 #if defined(__aarch64__)
-    snprintf(info.name, sizeof info.name, "arm64 processor");
+    if (!fnd_system_processor_name(info.name, sizeof info.name)) snprintf(info.name, sizeof info.name, "arm64 processor");
     snprintf(info.model, sizeof info.model, "arm64");
 #else
     snprintf(info.name, sizeof info.name, "processor");
@@ -88,11 +89,6 @@ static void ask_name(void) {
 #endif
 }
 #endif
-
-static size_t cache_bytes(int name, size_t when_unknown) {
-    long bytes = name >= 0 ? sysconf(name) : 0;
-    return bytes > 0 ? (size_t)bytes : when_unknown;
-}
 
 static void ask(void) {
     ask_name();
@@ -102,15 +98,10 @@ static void ask(void) {
         if (!(info.has >> i & 1) || used + strlen(feature_names[i]) + 2 > sizeof info.features) continue;
         used += (size_t)snprintf(info.features + used, sizeof info.features - used, "%s%s", used ? " " : "", feature_names[i]);
     }
-#if defined(_SC_LEVEL1_DCACHE_SIZE)
-    info.l1_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, 32u << 10);
-    info.l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE, 1u << 20);
-    info.llc_bytes = cache_bytes(_SC_LEVEL3_CACHE_SIZE, info.l2_bytes);
-#else
-    info.l1_bytes = cache_bytes(-1, 32u << 10);
-    info.l2_bytes = cache_bytes(-1, 1u << 20);
-    info.llc_bytes = cache_bytes(-1, 32u << 20);
-#endif
+    fnd_system_caches caches = fnd_system_caches_get();
+    info.l1_bytes = caches.l1 ? caches.l1 : 32u << 10;
+    info.l2_bytes = caches.l2 ? caches.l2 : 1u << 20;
+    info.llc_bytes = caches.llc ? caches.llc : info.l2_bytes;
 }
 
 const fnd_cpuinfo *fnd_cpuinfo_get(void) {
@@ -183,15 +174,7 @@ static uint32_t container_cores(void) {
 }
 
 uint32_t fnd_cpu_cores(void) {
-    uint32_t cores = 0;
-#ifdef __linux__
-    cpu_set_t allowed;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) cores = (uint32_t)CPU_COUNT(&allowed);
-#endif
-    if (!cores) {
-        long online = sysconf(_SC_NPROCESSORS_ONLN);
-        cores = online > 0 ? (uint32_t)online : 1;
-    }
+    uint32_t cores = fnd_system_cores();
     uint32_t share = container_cores();
     if (share && share < cores) cores = share;
     return cores < FND_TEAM_MAX ? cores : FND_TEAM_MAX;
@@ -251,24 +234,10 @@ static void bandwidth_work(void *ctx, uint32_t worker) {
     }
 }
 
-/* The first number in a file, times `unit`; SIZE_MAX when there is none. */
-static size_t number_in(const char *path, const char *format, size_t unit) {
-    char line[128];
-    unsigned long long n = 0;
-    size_t found = SIZE_MAX;
-    FILE *f = fopen(path, "re");
-    while (f && found == SIZE_MAX && fgets(line, sizeof line, f)) {
-        if (sscanf(line, format, &n) == 1 && n < SIZE_MAX / unit) found = (size_t)n * unit;
-    }
-    if (f) fclose(f);
-    return found;
-}
-
 static size_t bandwidth_buffer_bytes(void) {
     size_t bytes = fnd_max_size(2 * fnd_cpuinfo_get()->llc_bytes, (size_t)64 << 20);
     bytes = fnd_min_size(bytes, (size_t)1 << 30);
-    bytes = fnd_min_size(bytes, number_in("/proc/meminfo", "MemAvailable: %llu", 1024) / 4);
-    return fnd_min_size(bytes, number_in("/sys/fs/cgroup/memory.max", "%llu", 1) / 4);
+    return fnd_min_size(bytes, fnd_system_memory_free() / 4);
 }
 
 fnd_status fnd_cpu_read_bandwidth(fnd_team *team, uint32_t workers, double *gb_per_s, fnd_error *err) {

@@ -1,8 +1,8 @@
 /* new_file.c - large files written in pieces, by several threads, that nobody ever sees half of. */
-#define _GNU_SOURCE /* renameat2, fallocate */
 #include "base/base.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/system.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -50,14 +50,9 @@ fnd_status fnd_new_file_open(fnd_new_file *f, const char *path, bool replace, fn
 
 fnd_status fnd_new_file_reserve(fnd_new_file *f, uint64_t bytes, fnd_error *err) {
     if (bytes > INT64_MAX) return fnd_fail(err, FND_ERR_LIMIT, "%s would have %llu bytes, more than a file can have", f->path, (unsigned long long)bytes);
-#ifdef __linux__
-    int failed = bytes ? fallocate(f->fd, 0, 0, (off_t)bytes) : 0;
-    if (failed && (errno == EOPNOTSUPP || errno == ENOSYS)) failed = ftruncate(f->fd, (off_t)bytes);
-#else
-    int failed = ftruncate(f->fd, (off_t)bytes);
-#endif
+    int failed = fnd_system_reserve_file(f->fd, bytes);
     if (!failed) return FND_OK;
-    return fnd_fail(err, FND_ERR_FILE, "%s needs %.1f MB, which cannot be had: %s", f->path, 1e-6 * (double)bytes, strerror(errno));
+    return fnd_fail(err, FND_ERR_FILE, "%s needs %.1f MB, which cannot be had: %s", f->path, 1e-6 * (double)bytes, strerror(failed));
 }
 
 fnd_status fnd_new_file_put(const fnd_new_file *f, uint64_t offset, const void *data, size_t bytes, fnd_error *err) {
@@ -74,13 +69,12 @@ fnd_status fnd_new_file_put(const fnd_new_file *f, uint64_t offset, const void *
 }
 
 static fnd_status put_in_place(const fnd_new_file *f, fnd_error *err) {
-#ifdef RENAME_NOREPLACE
     if (!f->replace) {
-        if (renameat2(AT_FDCWD, f->beside, AT_FDCWD, f->path, RENAME_NOREPLACE) == 0) return FND_OK;
-        if (errno == EEXIST) return exists(f->path, err);
-        if (errno != EINVAL && errno != ENOSYS) return fnd_fail(err, FND_ERR_FILE, "cannot rename to %s: %s", f->path, strerror(errno));
+        int failed = fnd_system_rename_new(f->beside, f->path);
+        if (!failed) return FND_OK;
+        if (failed == EEXIST) return exists(f->path, err);
+        if (failed != ENOSYS) return fnd_fail(err, FND_ERR_FILE, "cannot rename to %s: %s", f->path, strerror(failed));
     }
-#endif
     FND_TRY(check_target(f->path, f->replace, err));
     if (rename(f->beside, f->path) != 0) return fnd_fail(err, FND_ERR_FILE, "cannot rename to %s: %s", f->path, strerror(errno));
     return FND_OK;

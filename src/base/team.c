@@ -1,4 +1,4 @@
-/* team.c - the one place that starts threads for kernels, pins them and waits on futexes.
+/* team.c - the one place that starts threads for kernels and binds them to processors.
  *
  * SAFETY: every word that two workers share is atomic. Such a word has one writer: a release store by
  * it and an acquire load by those who wait make what was written before visible. The job (fn, ctx) is
@@ -8,27 +8,22 @@
  * sleepers; the sleeper announces itself, then looks at the word; each must see the other's store or
  * the other way round. The usual full fence in the writer would cost every barrier the time of
  * another hand-off between cores, so the sleeper pays for both: the membarrier system call puts a
- * fence into all running threads. Where it is missing, the writer fences. The kernel compares the
- * futex word again before it lets the sleeper sleep. */
+ * fence into all running threads. Where it is missing, the writer fences. The system compares the
+ * word again before it lets the sleeper sleep (base/system.h). */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "base/team.h"
 #include "base/base.h"
 #include "base/cpuinfo.h"
 #include "base/memory.h"
+#include "base/system.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <time.h>
-#ifdef __linux__
-#include <linux/futex.h>
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 enum {
     LINE_BYTES = 64,
@@ -108,27 +103,11 @@ static bool spin(_Atomic uint32_t *word, uint32_t old, uint64_t spin_ns, bool cr
     return false;
 }
 
-#ifdef __linux__
-static void futex_wait(_Atomic uint32_t *word, uint32_t old) { syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, old, NULL, NULL, 0); }
-static void futex_wake_all(_Atomic uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
-static bool membarrier_ready(void) { return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0; }
-static void fence_all_threads(void) { syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); }
-#else
-/* Without futexes a sleeper looks again every 50 us. */
-static void futex_wait(_Atomic uint32_t *word, uint32_t old) {
-    (void)word, (void)old;
-    nanosleep(&(struct timespec){ .tv_nsec = 50000 }, NULL);
-}
-static void futex_wake_all(_Atomic uint32_t *word) { (void)word; }
-static bool membarrier_ready(void) { return false; }
-static void fence_all_threads(void) {}
-#endif
-
 static void wait_changed(const fnd_team *team, _Atomic uint32_t *word, _Atomic uint32_t *sleepers, uint32_t old, uint64_t spin_ns) {
     if (spin(word, old, spin_ns, team->crowded)) return;
     atomic_fetch_add(sleepers, 1);
-    if (!team->writer_fence) fence_all_threads();
-    while (atomic_load(word) == old) futex_wait(word, old);
+    if (!team->writer_fence) fnd_system_fence_all();
+    while (atomic_load(word) == old) fnd_system_wait(word, old);
     atomic_fetch_sub(sleepers, 1);
 }
 
@@ -139,7 +118,7 @@ static inline void publish(const fnd_team *team, _Atomic uint32_t *word, _Atomic
         atomic_store_explicit(word, value, memory_order_release);
         atomic_signal_fence(memory_order_seq_cst); /* the compiler keeps the order; membarrier does the rest */
     }
-    if (atomic_load(sleepers)) futex_wake_all(word);
+    if (atomic_load(sleepers)) fnd_system_wake_all(word);
 }
 
 /* ---- the barrier ----------------------------------------------------------------------------- */
@@ -169,36 +148,17 @@ void fnd_team_barrier(fnd_team *team, uint32_t worker) {
 }
 
 /* ---- runs ------------------------------------------------------------------------------------ */
-static void pin_to(pthread_t thread, int core) {
-#ifdef __linux__
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((size_t)core, &set);
-    pthread_setaffinity_np(thread, sizeof set, &set); /* refused: the scheduler decides, as without */
-#else
-    (void)thread, (void)core;
-#endif
-}
-
 /* Workers 1.. own the other cores. If the caller happens to be on one of those, it would share it
  * with the worker for milliseconds until the kernel balances: move it over, then let it be free. */
 static void move_caller_home(const fnd_team *team) {
-#ifdef __linux__
-    int home = team->slots[0].core;
-    if (home < 0 || sched_getcpu() == home) return;
-    cpu_set_t allowed;
-    if (pthread_getaffinity_np(pthread_self(), sizeof allowed, &allowed) != 0 || !CPU_ISSET((size_t)home, &allowed)) return;
-    pin_to(pthread_self(), home);
-    pthread_setaffinity_np(pthread_self(), sizeof allowed, &allowed);
-#else
-    (void)team;
-#endif
+    if (team->slots[0].core >= 0) fnd_system_visit(team->slots[0].core);
 }
 
 static void *worker_main(void *arg) {
     slot *mine = arg;
     fnd_team *team = mine->team;
     uint32_t seen = 0;
+    fnd_system_work_first();
     for (;;) {
         wait_changed(team, &team->go, &team->go_sleepers, seen, SPIN_JOB_NS);
         seen = atomic_load_explicit(&team->go, memory_order_acquire);
@@ -254,15 +214,9 @@ void fnd_team_run(fnd_team *team, uint32_t workers, fnd_team_fn *fn, void *ctx) 
 
 /* ---- opening --------------------------------------------------------------------------------- */
 static void choose_cores(fnd_team *team) {
-    for (uint32_t i = 0; i < team->workers; i++) team->slots[i].core = -1;
-#ifdef __linux__
-    cpu_set_t allowed;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0 || (uint32_t)CPU_COUNT(&allowed) != team->workers) return;
-    uint32_t next = 0;
-    for (int core = 0; core < CPU_SETSIZE && next < team->workers; core++) {
-        if (CPU_ISSET((size_t)core, &allowed)) team->slots[next++].core = core;
-    }
-#endif
+    int list[FND_TEAM_MAX];
+    bool all = fnd_system_processors(list, FND_TEAM_MAX) == team->workers;
+    for (uint32_t i = 0; i < team->workers; i++) team->slots[i].core = all ? list[i] : -1;
 }
 
 static fnd_status start_workers(fnd_team *team, fnd_error *err) {
@@ -275,7 +229,7 @@ static fnd_status start_workers(fnd_team *team, fnd_error *err) {
         failure = pthread_create(&s->thread, NULL, worker_main, s);
         if (failure) break;
         team->started = i + 1;
-        if (s->core >= 0) pin_to(s->thread, s->core);
+        if (s->core >= 0) fnd_system_pin(s->thread, s->core);
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (failure) return fnd_fail(err, FND_ERR_MEMORY, "cannot start worker thread %u of %u: %s", team->started + 1, team->workers, strerror(failure));
@@ -298,7 +252,7 @@ fnd_status fnd_team_open(uint32_t workers, fnd_team **out, fnd_error *err) {
     team->workers = workers;
     team->started = 1;
     team->crowded = workers > fnd_cpu_cores();
-    team->writer_fence = !membarrier_ready();
+    team->writer_fence = !fnd_system_can_fence_all();
     choose_cores(team);
     for (uint32_t i = 0; i < workers; i++) slots[i].team = team, slots[i].index = i;
     fnd_status status = start_workers(team, err);

@@ -2,6 +2,7 @@
 #include "base/base.h"
 #include "base/cpuinfo.h"
 #include "base/process.h"
+#include "base/system.h"
 #include "cli/cli.h"
 #include "foundry/version.h"
 
@@ -27,8 +28,8 @@ static void print_processor(fnd_text *out) {
 }
 
 static void print_memory(const fnd_desc *desc, fnd_text *out) {
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    if (pages > 0 && page > 0) fnd_text_printf(out, "memory        %.1f GiB\n", (double)pages * (double)page / (double)(1 << 30));
+    size_t bytes = fnd_system_memory();
+    if (bytes) fnd_text_printf(out, "memory        %.1f GiB\n", (double)bytes / (double)(1 << 30));
     fnd_team *team;
     fnd_error why = { 0 };
     uint32_t threads = desc->threads ? desc->threads : fnd_cpu_cores();

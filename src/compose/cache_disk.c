@@ -3,6 +3,7 @@
 #include "base/base.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/system.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -177,7 +178,7 @@ static bool add_kept(kept_list *list, const char *name, const struct stat *st) {
         list->capacity = capacity;
     }
     kept *k = &list->at[list->count++];
-    *k = (kept){ .used = st->st_mtim, .bytes = (uint64_t)st->st_size };
+    *k = (kept){ .used = fnd_system_modified(st), .bytes = (uint64_t)st->st_size };
     memcpy(k->name, name, strlen(name) + 1);
     list->bytes += k->bytes;
     return true;
@@ -190,7 +191,7 @@ static kept_list list_kept(DIR *dir) {
         struct stat st;
         if (!is_ours(entry->d_name) || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
         if (strlen(entry->d_name) > NAME_BYTES) { /* being written, by somebody or by nobody */
-            if (now - st.st_mtim.tv_sec > ABANDONED_SECONDS) unlinkat(dirfd(dir), entry->d_name, 0);
+            if (now - fnd_system_modified(&st).tv_sec > ABANDONED_SECONDS) unlinkat(dirfd(dir), entry->d_name, 0);
             continue;
         }
         if (!add_kept(&list, entry->d_name, &st)) break;

@@ -2,12 +2,12 @@
 #include "run/profiler.h"
 #include "base/base.h"
 #include "base/memory.h"
+#include "base/system.h"
 #include "run/context.h"
 #include "run/profiler_files.h"
 #include "run/profiler_table.h"
 
 #include <errno.h>
-#include <time.h>
 
 enum { DEFAULT_RING_RECORDS = 16384,
        DRAIN_INTERVAL_NS = 5000000 };
@@ -100,14 +100,7 @@ static void *drain_thread(void *argument) {
     fnd_profiler *p = argument;
     pthread_mutex_lock(&p->drain);
     while (!p->stopping) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += DRAIN_INTERVAL_NS;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_nsec -= 1000000000;
-            until.tv_sec++;
-        }
-        pthread_cond_timedwait(&p->wake, &p->drain, &until);
+        fnd_system_condition_wait(&p->wake, &p->drain, DRAIN_INTERVAL_NS);
         drain(p);
     }
     pthread_mutex_unlock(&p->drain);
@@ -120,11 +113,7 @@ void fnd_profiler_init(fnd_profiler *p, foundry *f) {
     p->f = f;
     pthread_mutex_init(&p->control, NULL);
     pthread_mutex_init(&p->drain, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    fnd_system_condition_init(&p->wake);
 }
 
 void fnd_profiler_free(fnd_profiler *p) {

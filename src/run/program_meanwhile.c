@@ -2,13 +2,8 @@
  * the library serve until it is, and where there is no compiler, always. */
 #include "base/base.h"
 #include "base/memory.h"
+#include "base/system.h"
 #include "run/program.h"
-
-#ifdef __linux__
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 /* One at a time, and after everybody else: the present tokens come first. */
 static struct {
@@ -47,9 +42,7 @@ static const char *why_not_build(const fnd_program *p) {
 
 static void *compile_in_background(void *ctx) {
     fnd_program *p = ctx;
-#ifdef __linux__
-    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 15); /* this thread alone, and the compiler it starts */
-#endif
+    fnd_system_work_last();
     p->compile_status = FND_ERR_CANCELLED;
     if (take_turn(p)) {
         p->compile_status = fnd_program_compile(p, false, &p->compile_error);

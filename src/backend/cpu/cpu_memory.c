@@ -48,6 +48,7 @@ static void advise_huge_pages(void *at, size_t bytes) {
 
 /* ---- pages of large blocks ---- */
 
+#ifdef MADV_NOHUGEPAGE
 typedef struct filling {
     uint8_t *at;
     size_t chunks, step;    /* of HUGE_PAGE_BYTES; bytes from one page to the next */
@@ -78,7 +79,6 @@ static void fill_chunks(void *ctx, uint32_t worker) {
  * are slow to come, small ones, which the kernel takes from memory that was used before. It may join
  * those later, where it does so at all. */
 static void fill_pages(fnd_cpu *cpu, uint8_t *at, size_t bytes) {
-#ifdef MADV_NOHUGEPAGE
     filling f = { .at = at, .chunks = bytes / HUGE_PAGE_BYTES, .step = HUGE_PAGE_BYTES, .give_up_after = SLOW_PAGES };
     fnd_team_run(cpu->team, cpu->threads, fill_chunks, &f);
     size_t done = fnd_min_size(atomic_load(&f.next), f.chunks) * HUGE_PAGE_BYTES;
@@ -87,10 +87,10 @@ static void fill_pages(fnd_cpu *cpu, uint8_t *at, size_t bytes) {
     filling rest = { .at = at + done, .chunks = (bytes - done) / HUGE_PAGE_BYTES, .step = (size_t)sysconf(_SC_PAGESIZE), .give_up_after = UINT32_MAX };
     fnd_team_run(cpu->team, cpu->threads, fill_chunks, &rest);
     madvise(at + done, bytes - done, MADV_HUGEPAGE);
-#else
-    (void)cpu, (void)at, (void)bytes;
-#endif
 }
+#else
+static void fill_pages(const fnd_cpu *cpu, const uint8_t *at, size_t bytes) { (void)cpu, (void)at, (void)bytes; }
+#endif
 
 static void *map_pages(size_t bytes, int rights) {
 #ifndef MAP_NORESERVE
