@@ -1,5 +1,6 @@
 /* main.c - writes the C files of the kernels that are compiled into the library, and a Makefile for
- * them:  bake DIR  makes DIR/Makefile, DIR/<level>_<part>.c and DIR/table.c.
+ * them:  bake DIR  makes DIR/Makefile, DIR/<level>_<part>.c and DIR/table.c; bake DIR arm64  makes them
+ * for a library that is compiled for another architecture.
  *
  * For every level of instructions: each shipped kernel for weights of any format, and the functions of
  * each format behind pointers (src/kernels/policy/any). A kernel is found again by the hash of its
@@ -22,6 +23,7 @@ enum { TILE_TOKENS = FND_CPU_TILE_TOKENS,
 
 typedef struct baker {
     const char *dir;
+    fnd_cpu_arch arch;
     fnd_catalog *catalog;
     fnd_text makefile, objects, table, prototypes, policies;
     size_t kernels, policy_rows;
@@ -165,10 +167,11 @@ static fnd_status write_table(baker *b) {
 
 static fnd_status bake(baker *b) {
     size_t count;
-    const fnd_cpu_level *levels = fnd_cpu_levels(&count);
+    const fnd_cpu_level *levels = fnd_cpu_levels_of(b->arch, &count);
     FND_TRY(fnd_make_dirs(b->dir, &b->err));
     FND_TRY(fnd_catalog_open(NULL, &b->catalog, &b->err));
     for (size_t i = 0; i < count; i++) {
+        if (levels[i].unbaked) continue;
         for (size_t c = 0; fnd_cache_format_at(c); c++) FND_TRY(bake_kernels(b, &levels[i], 1, fnd_cache_format_at(c)));
         FND_TRY(bake_kernels(b, &levels[i], TILE_TOKENS, fnd_cache_format_at(0)));
         FND_TRY(bake_policies(b, &levels[i], 1));
@@ -179,11 +182,13 @@ static fnd_status bake(baker *b) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 2) {
-        fputs("usage: bake DIR\n", stderr);
+    bool arm64 = argc == 3 && strcmp(argv[2], "arm64") == 0, x86_64 = argc == 3 && strcmp(argv[2], "x86_64") == 0;
+    if (argc != 2 && !arm64 && !x86_64) {
+        fputs("usage: bake DIR [arm64|x86_64]\n", stderr);
         return 2;
     }
-    baker b = { .dir = argv[1] };
+    baker b = { .dir = argv[1], .arch = arm64 ? FND_CPU_ARCH_ARM64 : x86_64 ? FND_CPU_ARCH_X86_64
+                                                                            : FND_CPU_ARCH_HERE };
     fnd_status status = bake(&b);
     if (status != FND_OK) fprintf(stderr, "bake: %s\n", b.err.text);
     fnd_text *texts[] = { &b.makefile, &b.objects, &b.table, &b.prototypes, &b.policies };

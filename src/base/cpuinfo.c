@@ -1,4 +1,4 @@
-/* cpuinfo.c - the one place that asks the processor (cpuid, xgetbv) and the system about it. */
+/* cpuinfo.c - what this machine is: its processor's name, caches, cores and memory. */
 #define _GNU_SOURCE
 #include "base/cpuinfo.h"
 #include "base/base.h"
@@ -14,12 +14,6 @@
 #include <cpuid.h>
 #endif
 
-static const char *const feature_names[] = {
-#define NAME_(id, leaf, subleaf, reg, bit, os) #id,
-    FND_CPU_FEATURES(NAME_)
-#undef NAME_
-};
-
 static fnd_cpuinfo info;
 static pthread_once_t info_once = PTHREAD_ONCE_INIT;
 
@@ -29,34 +23,10 @@ typedef struct registers {
     uint32_t EAX, EBX, ECX, EDX;
 } registers;
 
-enum { OS_0 = 0,
-       OS_AVX = 0x6,       /* XMM and YMM state */
-       OS_AVX512 = 0xe6,   /* and mask registers, both halves of ZMM */
-       OS_AMX = 0x60000 }; /* tile configuration and data */
-
 static registers cpuid(uint32_t leaf, uint32_t subleaf) {
     registers r = { 0, 0, 0, 0 };
     __get_cpuid_count(leaf, subleaf, &r.EAX, &r.EBX, &r.ECX, &r.EDX); /* zeros for unknown leaves */
     return r;
-}
-
-/* What the operating system saves on a task switch.
- * SAFETY: xgetbv exists when cpuid's OSXSAVE bit is set, which is checked first. */
-static uint64_t saved_state(void) {
-    if (!(cpuid(1, 0).ECX >> 27 & 1)) return 0;
-    uint32_t low, high;
-    __asm__ volatile("xgetbv"
-                     : "=a"(low), "=d"(high)
-                     : "c"(0));
-    return (uint64_t)high << 32 | low;
-}
-
-static void ask_features(void) {
-    uint64_t saved = saved_state();
-#define ASK_(id, leaf, subleaf, reg, bit, os) \
-    if ((cpuid(leaf, subleaf).reg >> (bit)&1) && (saved & OS_##os) == OS_##os) info.has |= UINT64_C(1) << FND_CPU_##id;
-    FND_CPU_FEATURES(ASK_)
-#undef ASK_
 }
 
 static void ask_name(void) {
@@ -77,26 +47,33 @@ static void ask_name(void) {
     const char *start = brand + strspn(brand, " ");
     snprintf(info.name, sizeof info.name, "%s", *start ? start : "x86-64 processor");
 }
-#else
-static void ask_features(void) {}
+#elif defined(__aarch64__)
+/* SAFETY: Linux promises with HWCAP_CPUID that programs may read this register. */
 static void ask_name(void) {
-#if defined(__aarch64__)
-    if (!fnd_system_processor_name(info.name, sizeof info.name)) snprintf(info.name, sizeof info.name, "arm64 processor");
-    snprintf(info.model, sizeof info.model, "arm64");
+    enum { CPUID_HWCAP_BIT = 11 };
+    uint64_t id = 0;
+    if (fnd_system_processor_has(1, CPUID_HWCAP_BIT, "")) __asm__("mrs %0, midr_el1"
+                                                                  : "=r"(id));
+    uint32_t implementer = (uint32_t)(id >> 24 & 255), part = (uint32_t)(id >> 4 & 0xfff);
+    snprintf(info.model, sizeof info.model, "arm64-%02x-%03x-%x-%x", implementer, part, (uint32_t)(id >> 20 & 15), (uint32_t)(id & 15));
+    if (fnd_system_processor_name(info.name, sizeof info.name)) return;
+    snprintf(info.name, sizeof info.name, "arm64 processor");
+    if (id) snprintf(info.name, sizeof info.name, "arm64 processor, implementer 0x%02x, part 0x%03x", implementer, part);
+}
 #else
+static void ask_name(void) {
     snprintf(info.name, sizeof info.name, "processor");
     snprintf(info.model, sizeof info.model, "unknown");
-#endif
 }
 #endif
 
 static void ask(void) {
     ask_name();
-    ask_features();
+    info.has = fnd_cpu_features_ask();
     size_t used = 0;
     for (size_t i = 0; i < FND_CPU_FEATURE_COUNT; i++) {
-        if (!(info.has >> i & 1) || used + strlen(feature_names[i]) + 2 > sizeof info.features) continue;
-        used += (size_t)snprintf(info.features + used, sizeof info.features - used, "%s%s", used ? " " : "", feature_names[i]);
+        if (!(info.has >> i & 1) || used + strlen(fnd_cpu_feature_names[i]) + 2 > sizeof info.features) continue;
+        used += (size_t)snprintf(info.features + used, sizeof info.features - used, "%s%s", used ? " " : "", fnd_cpu_feature_names[i]);
     }
     fnd_system_caches caches = fnd_system_caches_get();
     info.l1_bytes = caches.l1 ? caches.l1 : 32u << 10;
@@ -107,57 +84,6 @@ static void ask(void) {
 const fnd_cpuinfo *fnd_cpuinfo_get(void) {
     pthread_once(&info_once, ask);
     return &info;
-}
-
-/* ---- levels ---------------------------------------------------------------------------------- */
-#define FND_HAS_(id) | UINT64_C(1) << FND_CPU_##id
-static const fnd_cpu_level levels[] = {
-    { "generic", { NULL }, 0, 0, "portable texts only: for comparison, and for any machine" },
-#if defined(__x86_64__)
-    { "v3", { "-march=x86-64-v3" }, 0 FND_CPU_V3_NEEDS_, 8, "AVX2, FMA, F16C" },
-    { "v4", { "-march=x86-64-v4" }, 0 FND_CPU_V4_NEEDS_, 16, "AVX-512 F, BW, CD, DQ, VL" },
-    { "v4_vnni", { "-march=x86-64-v4", "-mavx512vnni" }, 0 FND_CPU_V4_NEEDS_ FND_HAS_(avx512vnni), 16, "AVX-512 with 8-bit dot products" },
-#elif defined(__aarch64__)
-    { "neon", { NULL }, 0, 4, "the vectors every arm64 processor has" },
-#endif
-};
-#undef FND_HAS_
-
-const fnd_cpu_level *fnd_cpu_levels(size_t *count) {
-    *count = FND_COUNT(levels);
-    return levels;
-}
-
-static bool runs_here(const fnd_cpu_level *level) { return (fnd_cpuinfo_get()->has & level->needs) == level->needs; }
-
-const fnd_cpu_level *fnd_cpu_level_best(void) {
-    const fnd_cpu_level *best = &levels[0];
-    for (size_t i = 0; i < FND_COUNT(levels); i++) {
-        if (runs_here(&levels[i])) best = &levels[i];
-    }
-    return best;
-}
-
-/* What is missing first, for the sentence. */
-static const char *missing(const fnd_cpu_level *level) {
-    uint64_t lacks = level->needs & ~fnd_cpuinfo_get()->has;
-    return lacks ? feature_names[__builtin_ctzll(lacks)] : "nothing";
-}
-
-fnd_status fnd_cpu_level_find(const char *name, const fnd_cpu_level **out, fnd_error *err) {
-    *out = fnd_cpu_level_best();
-    if (!name) return FND_OK;
-    char known[128] = "";
-    for (size_t i = 0; i < FND_COUNT(levels); i++) {
-        if (strcmp(levels[i].name, name) == 0) {
-            *out = &levels[i];
-            if (runs_here(&levels[i])) return FND_OK;
-            return fnd_fail(err, FND_ERR_UNSUPPORTED, "this processor (%s) cannot run the instructions of \"%s\": it lacks %s", fnd_cpuinfo_get()->name, name, missing(&levels[i]));
-        }
-        size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", levels[i].name);
-    }
-    return fnd_fail(err, FND_ERR_UNSUPPORTED, "there is no instruction set \"%s\" here; known: %s", name, known);
 }
 
 /* ---- cores ----------------------------------------------------------------------------------- */

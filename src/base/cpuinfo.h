@@ -7,10 +7,12 @@
 
 #include <stdint.h>
 
-/* Features of x86-64 processors that decide which code runs here. `os`: what the operating system
- * must save on a task switch: nothing (0), AVX state (AVX), AVX-512 state (AVX512), tiles (AMX).
+/* Features of processors that decide which code runs here; a processor has none of another architecture.
+ *
+ * x86-64. `os`: what the operating system must save on a task switch: nothing (0), AVX state (AVX),
+ * AVX-512 state (AVX512), tiles (AMX).
  *     id          leaf, subleaf, register, bit      os */
-#define FND_CPU_FEATURES(X)                          \
+#define FND_CPU_FEATURES_X86(X)                      \
     X(cx16,        0x00000001, 0, ECX, 13,           0)      \
     X(popcnt,      0x00000001, 0, ECX, 23,           0)      \
     X(sse4_2,      0x00000001, 0, ECX, 20,           0)      \
@@ -36,25 +38,46 @@
     X(amx_int8,    0x00000007, 0, EDX, 25,           AMX)    \
     X(amx_bf16,    0x00000007, 0, EDX, 22,           AMX)
 
+/* arm64, by the names of /proc/cpuinfo, and how fnd_system_processor_has knows them.
+ *     id        word, bit   name */
+#define FND_CPU_FEATURES_ARM64(X)                    \
+    X(asimdhp,   1,    10,   "FEAT_FP16")            \
+    X(asimddp,   1,    20,   "FEAT_DotProd")         \
+    X(sve,       1,    22,   "FEAT_SVE")             \
+    X(i8mm,      2,    13,   "FEAT_I8MM")            \
+    X(bf16,      2,    14,   "FEAT_BF16")
+
 typedef enum fnd_cpu_feature {
-#define FND_CPU_FEATURE_ROW_(id, leaf, subleaf, reg, bit, os) FND_CPU_##id,
-    FND_CPU_FEATURES(FND_CPU_FEATURE_ROW_)
+#define FND_CPU_FEATURE_ROW_(id, ...) FND_CPU_##id,
+    FND_CPU_FEATURES_X86(FND_CPU_FEATURE_ROW_)
+    FND_CPU_FEATURES_ARM64(FND_CPU_FEATURE_ROW_)
 #undef FND_CPU_FEATURE_ROW_
     FND_CPU_FEATURE_COUNT
 } fnd_cpu_feature;
+extern const char *const fnd_cpu_feature_names[FND_CPU_FEATURE_COUNT];
+/* Bits of fnd_cpu_feature that this processor has and the operating system supports: cpuinfo's `has`. */
+uint64_t fnd_cpu_features_ask(void);
 
-/* Levels of instructions that kernels are compiled for, weakest first: the words of --isa. */
-#define FND_CPU_V3_NEEDS_ \
-    FND_HAS_(cx16) FND_HAS_(popcnt) FND_HAS_(sse4_2) FND_HAS_(movbe) FND_HAS_(lzcnt) FND_HAS_(bmi1) FND_HAS_(bmi2) \
-    FND_HAS_(avx) FND_HAS_(f16c) FND_HAS_(fma) FND_HAS_(avx2)
-#define FND_CPU_V4_NEEDS_ \
-    FND_CPU_V3_NEEDS_ FND_HAS_(avx512f) FND_HAS_(avx512dq) FND_HAS_(avx512cd) FND_HAS_(avx512bw) FND_HAS_(avx512vl)
+typedef enum fnd_cpu_arch {
+    FND_CPU_ARCH_NONE,
+    FND_CPU_ARCH_X86_64,
+    FND_CPU_ARCH_ARM64,
+#if defined(__x86_64__)
+    FND_CPU_ARCH_HERE = FND_CPU_ARCH_X86_64
+#elif defined(__AARCH64EL__)
+    FND_CPU_ARCH_HERE = FND_CPU_ARCH_ARM64
+#else
+    FND_CPU_ARCH_HERE = FND_CPU_ARCH_NONE
+#endif
+} fnd_cpu_arch;
 
+/* A level of instructions that kernels are compiled for: a word of --isa. */
 typedef struct fnd_cpu_level {
     const char *name;     /* "v4_vnni" */
     const char *flags[3]; /* for gcc and clang; NULL after the last */
     uint64_t    needs;    /* bits of fnd_cpu_feature */
-    uint32_t    vec;      /* floats of a vector; 0: portable texts only */
+    uint32_t    vec;      /* floats of a vector, and rows of a weight tile; 0: portable texts only */
+    bool        unbaked;  /* the library holds no kernels for it: those of a weaker level serve */
     const char *doc;
 } fnd_cpu_level;
 
@@ -70,8 +93,9 @@ typedef struct fnd_cpuinfo {
 const fnd_cpuinfo *fnd_cpuinfo_get(void);
 static inline bool fnd_cpu_has(fnd_cpu_feature feature) { return fnd_cpuinfo_get()->has >> feature & 1; }
 
-/* All levels of this architecture, weakest first ("generic"). */
-const fnd_cpu_level *fnd_cpu_levels(size_t *count);
+/* All levels of an architecture, weakest first ("generic", which every architecture has); of this one. */
+const fnd_cpu_level *fnd_cpu_levels_of(fnd_cpu_arch arch, size_t *count);
+static inline const fnd_cpu_level *fnd_cpu_levels(size_t *count) { return fnd_cpu_levels_of(FND_CPU_ARCH_HERE, count); }
 const fnd_cpu_level *fnd_cpu_level_best(void);
 /* By name (NULL: the best here). Unknown, or more than this machine can: FND_ERR_UNSUPPORTED. */
 FND_USE_RESULT fnd_status fnd_cpu_level_find(const char *name, const fnd_cpu_level **out, fnd_error *err);

@@ -20,6 +20,7 @@
 #if defined(__linux__)
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #elif defined(__APPLE__)
@@ -174,6 +175,21 @@ bool fnd_system_processor_name(char *name, size_t bytes) {
     return sysctlbyname("machdep.cpu.brand_string", name, &bytes, NULL, 0) == 0 && bytes > 1;
 #else
     (void)name, (void)bytes;
+    return false;
+#endif
+}
+
+bool fnd_system_processor_has(uint32_t word, uint32_t bit, const char *name) {
+#if defined(__linux__)
+    (void)name;
+    return getauxval(word == 1 ? AT_HWCAP : AT_HWCAP2) >> bit & 1;
+#elif defined(__APPLE__)
+    char full[64];
+    (void)word, (void)bit;
+    snprintf(full, sizeof full, "hw.optional.arm.%s", name);
+    return named_number(full) != 0; /* a name that this system does not know yet is one of a feature it has not */
+#else
+    (void)word, (void)bit, (void)name;
     return false;
 #endif
 }

@@ -40,6 +40,9 @@ void fnd_system_work_last(void);
 uint32_t fnd_system_cores(void);
 /* Its name, where the system knows it: "Apple M2". False: it does not. */
 bool fnd_system_processor_name(char *name, size_t bytes);
+/* Has an arm64 processor a feature? Linux tells by a bit of AT_HWCAP (word 1) or AT_HWCAP2 (2), macOS by
+ * hw.optional.arm.<name>. */
+bool fnd_system_processor_has(uint32_t word, uint32_t bit, const char *name);
 /* Bytes of the data caches; 0 where that is not known. */
 typedef struct fnd_system_caches { size_t l1, l2, llc; } fnd_system_caches;
 fnd_system_caches fnd_system_caches_get(void);

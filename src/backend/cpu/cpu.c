@@ -8,8 +8,6 @@
 
 enum {
     GROUP_BYTES = 256 << 10, /* group memory lies on the stacks of the workers */
-    TILE_ROWS_V3 = 8,
-    TILE_ROWS_V4 = 16,
 };
 
 static void describe(const fnd_cpu *cpu, fnd_device_info *info) {
@@ -20,8 +18,7 @@ static void describe(const fnd_cpu *cpu, fnd_device_info *info) {
         .lanes = 1,
         .warps = 1,
         .max_threads = 1,
-        .tile_rows = level->vec >= 16 ? TILE_ROWS_V4 : level->vec >= 8 ? TILE_ROWS_V3
-                                                                       : 0,
+        .tile_rows = level->vec,
         .tile_tokens = FND_CPU_TILE_TOKENS,
         .group_bytes = GROUP_BYTES,
         .host_memory = true,

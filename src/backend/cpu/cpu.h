@@ -19,8 +19,8 @@ struct fnd_thread;
  * registers. */
 enum { FND_CPU_TILE_TOKENS = 8 };
 
-/* Which texts fit a level: the specialised ones are written for vectors of 8 and 16. */
-static inline const char *fnd_cpu_suffix(const fnd_cpu_level *level) { return level->vec < 8 ? "" : ".cpu"; }
+/* Which texts fit a level. */
+static inline const char *fnd_cpu_suffix(const fnd_cpu_level *level) { return level->vec ? ".cpu" : ""; }
 
 /* What every text's entry point looks like in C. */
 typedef void fnd_cpu_entry(const void *args, const struct fnd_thread *thread);

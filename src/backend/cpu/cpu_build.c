@@ -90,16 +90,20 @@ static void add_word(words *w, const char *word) {
     if (w->count < MAX_WORDS - 1) w->at[w->count++] = word;
 }
 
+/* Processors of one architecture differ little in what they like but on x86-64; elsewhere compilers of
+ * today do not agree on how they are asked. */
+static bool tunes(const fnd_cpu_level *level) { return FND_CPU_ARCH_HERE == FND_CPU_ARCH_X86_64 && level->needs; }
+
 static void add_flags(words *w, const fnd_cpu_level *level, bool quick) {
     add_word(w, quick ? "-O1" : "-O3");
     for (size_t i = 0; i < FND_COUNT(common_flags); i++) add_word(w, common_flags[i]);
     for (size_t i = 0; i < FND_COUNT(level->flags) && level->flags[i]; i++) add_word(w, level->flags[i]);
-    if (level->needs) add_word(w, "-mtune=native");
+    if (tunes(level)) add_word(w, "-mtune=native");
     if (level->vec == 0) add_word(w, "-DFND_GENERIC");
 }
 
 void fnd_cpu_target_print(const fnd_cpu_compiler *compiler, const fnd_cpu_level *level, char *text, size_t bytes) {
-    const char *model = level->needs ? fnd_cpuinfo_get()->model : "any"; /* -mtune=native looks at it */
+    const char *model = tunes(level) ? fnd_cpuinfo_get()->model : "any"; /* -mtune=native looks at it */
     words flags = { .count = 0 };
     add_flags(&flags, level, false);
     fnd_hash_piece pieces[MAX_WORDS + 3] = {
