@@ -2,7 +2,8 @@
  *
  * A backend knows memory, code and launches. It knows no kernel, no format and no model. Everything
  * above it (composition, binding, programs) is the same for all. Calls on one backend object come
- * from one thread at a time, except build and load, which any thread may call. */
+ * from one thread at a time, except build and load, which any thread may call, and finish, which comes from
+ * a second one. */
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H
 
@@ -66,6 +67,7 @@ typedef struct fnd_launch_buffer {
 typedef struct fnd_launch {
     const char *label;
     void       *code;         /* from load */
+    bool        is_program;   /* of a program's text: args are the table of its calls, its groups may meet */
     const void *args;         /* argument struct as the text declares it; copied by the call */
     size_t      args_bytes;
     uint32_t    groups, warps;
@@ -74,6 +76,14 @@ typedef struct fnd_launch {
     const fnd_launch_buffer *buffers;
     size_t      buffer_count;
 } fnd_launch;
+
+/* When a submission ran, on the monotonic clock of fnd_now_ns as near as the device can say; 0, 0: it cannot. */
+typedef struct fnd_times {
+    uint64_t start_ns, end_ns;
+} fnd_times;
+
+/* Submissions that were given a ticket and are not yet finished: a backend has room for this many. */
+enum { FND_MAX_TICKETS = 64 };
 
 typedef struct fnd_backend {
     const char *name;         /* "cpu" */
@@ -104,9 +114,23 @@ typedef struct fnd_backend {
     void *(*baked)(void *self, const uint64_t key[2]);
     const void *(*policy_ops)(void *self, const char *format);
 
-    /* Launches run in order; wait returns when all are done and reports the first failure of any. */
+    /* Launches run in order; wait returns when all are done and reports the first failure of any that no
+     * ticket tells of. */
     fnd_status (*launch)(void *self, const fnd_launch *launch, fnd_error *err);
     fnd_status (*wait)(void *self, fnd_error *err);
+
+    /* Work in flight: all three, or NULL where launch returns when the work is done.
+     *   begin    what is launched from here to the next submit is one submission (a command buffer; two
+     *            events round it); `label` is its path, "chat/token 17", copied by the call.
+     *   submit   ends it, and gives it to the device. *ticket, if asked for, is to be finished. What was
+     *            launched without begin and is still held back goes too; with ticket NULL nobody asks for it.
+     *   finish   waits for the submission, tells its failure (here only, not in wait) and when it ran. From
+     *            another thread than the other calls, beside them; once for each ticket, in their order.
+     * At most FND_MAX_TICKETS tickets are not finished at a time. A failed begin, launch or submit leaves no
+     * submission open and no ticket. */
+    fnd_status (*begin)(void *self, const char *label, fnd_error *err);
+    fnd_status (*submit)(void *self, uint64_t *ticket, fnd_error *err);
+    fnd_status (*finish)(void *self, uint64_t ticket, fnd_times *ran, fnd_error *err);
 } fnd_backend;
 
 /*    name  doc */

@@ -41,6 +41,7 @@ static fnd_status launch(foundry *f, const fnd_dispatch *d, fnd_error *err) {
     fnd_launch l = {
         .label = d->label,
         .code = d->code,
+        .is_program = d->is_program,
         .args = d->args,
         .args_bytes = d->args_bytes,
         .groups = f->info.groups,

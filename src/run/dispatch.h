@@ -7,6 +7,7 @@
 typedef struct fnd_dispatch {
     const char    *label;
     void          *code;
+    bool           is_program; /* code of a program's text */
     const uint8_t *args;
     uint32_t       args_bytes, warps;
     size_t         own_scratch_bytes, shared_scratch_bytes;

@@ -184,6 +184,7 @@ fnd_status fnd_program_run(fnd_program *program, fnd_error *err) {
         fnd_dispatch d = {
             .label = s->label,
             .code = s->code,
+            .is_program = s->is_program,
             .args = p->table + s->at,
             .args_bytes = s->bytes,
             .warps = p->f->info.warps,

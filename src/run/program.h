@@ -34,6 +34,7 @@ typedef struct fnd_temporary {
 typedef struct fnd_segment {
     uint32_t first, count;
     void    *code;
+    bool     is_program; /* compiled from a program's text, not a kernel's */
     uint32_t at, bytes; /* its part of the table */
     size_t   own_scratch_bytes, shared_scratch_bytes;
     uint64_t bytes_read, bytes_written;

@@ -167,6 +167,7 @@ static fnd_status compile_text(fnd_program *p, fnd_segment *s, const fnd_program
     const char *suffix;
     FND_TRY(fnd_composer_get(p->f, &c, err));
     FND_TRY(common_suffix(p, s->first, s->count, &suffix, err));
+    s->is_program = true;
     fnd_text_clear(&p->text);
     FND_TRY(fnd_print_program(c->catalog, text, &p->text, err));
     fnd_pipeline_desc desc = { .entry = text->name, .text = fnd_text_get(&p->text), .suffix = suffix, .warps = p->f->info.warps, .only_if_there = only_if_there, .stop = p->in_background ? &p->stop : NULL };

@@ -90,10 +90,10 @@ enum {
     X(event_destroy, "cuEventDestroy_v2", (fnd_cu_event))                                                   \
     X(event_record, "cuEventRecord", (fnd_cu_event, fnd_cu_stream))                                         \
     X(event_wait, "cuEventSynchronize", (fnd_cu_event))                                                     \
+    X(event_elapsed, "cuEventElapsedTime", (float *milliseconds, fnd_cu_event start, fnd_cu_event end))     \
     X(module_load, "cuModuleLoadData", (fnd_cu_module *, const void *image))                                \
     X(module_unload, "cuModuleUnload", (fnd_cu_module))                                                     \
     X(module_function, "cuModuleGetFunction", (fnd_cu_function *, fnd_cu_module, const char *name))         \
-    X(module_global, "cuModuleGetGlobal_v2", (fnd_cu_address *, size_t *bytes, fnd_cu_module, const char *name)) \
     X(function_attribute, "cuFuncGetAttribute", (int *value, int attribute, fnd_cu_function))               \
     X(function_set, "cuFuncSetAttribute", (fnd_cu_function, int attribute, int value))                      \
     X(launch, "cuLaunchKernel", (fnd_cu_function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned shared, fnd_cu_stream, void **params, void **extra)) \

@@ -101,6 +101,7 @@ static void cuda_close(void *self) {
     if (!c) return;
     if (c->context && c->cu->context_set(c->context) == 0) {
         fnd_cuda_staging_close(c);
+        fnd_cuda_submissions_close(c);
         if (c->scratch) c->cu->release(c->scratch);
         if (c->table) c->cu->release(c->table);
         if (c->stream) c->cu->stream_destroy(c->stream);
@@ -154,4 +155,7 @@ const fnd_backend fnd_backend_cuda = {
     .unload = fnd_cuda_unload,
     .launch = fnd_cuda_launch,
     .wait = fnd_cuda_wait,
+    .begin = fnd_cuda_begin,
+    .submit = fnd_cuda_submit,
+    .finish = fnd_cuda_finish,
 };

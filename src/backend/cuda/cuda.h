@@ -5,7 +5,7 @@
 #include "backend/backend.h"
 #include "backend/cuda/api.h"
 
-#include <pthread.h>
+#include <stdatomic.h>
 
 enum {
     FND_CUDA_STAGING_BYTES = 8 << 20, /* of each of the two pinned buffers */
@@ -18,6 +18,16 @@ typedef struct fnd_cuda_staging {
     unsigned     next;
 } fnd_cuda_staging;
 
+/* Submissions round which events stand; ticket n has place n % FND_MAX_TICKETS. */
+typedef struct fnd_cuda_submissions {
+    fnd_cu_event     start[FND_MAX_TICKETS], end[FND_MAX_TICKETS]; /* made when first needed */
+    fnd_cu_event     base;     /* recorded when the GPU was last idle, */
+    uint64_t         base_ns;  /* which was then */
+    uint64_t         given;    /* tickets so far */
+    _Atomic uint64_t finished;
+    bool             open;
+} fnd_cuda_submissions;
+
 typedef struct fnd_cuda {
     const fnd_cuda_api *cu;
     const fnd_nvrtc_api *nvrtc;  /* NULL: nothing can be compiled */
@@ -25,6 +35,7 @@ typedef struct fnd_cuda {
     fnd_cu_context       context;
     fnd_cu_stream        stream;
     fnd_cuda_staging     staging;
+    fnd_cuda_submissions submissions;
     fnd_cu_address       scratch, table;
     size_t               scratch_bytes, table_bytes, granularity;
     char                 arch[16]; /* "sm_90a" */
@@ -36,7 +47,6 @@ typedef struct fnd_cuda {
 typedef struct fnd_cuda_code {
     fnd_cu_module   module;
     fnd_cu_function function;
-    bool            is_program;
     int             registers, local_bytes, shared_bytes;
     size_t          dynamic_bytes; /* of fast memory that was asked for so far */
 } fnd_cuda_code;
@@ -64,5 +74,11 @@ fnd_status fnd_cuda_load(void *self, const char *entry, const void *blob, size_t
 void fnd_cuda_unload(void *self, void *code);
 fnd_status fnd_cuda_launch(void *self, const fnd_launch *launch, fnd_error *err);
 fnd_status fnd_cuda_wait(void *self, fnd_error *err);
+
+/* submit.c */
+fnd_status fnd_cuda_begin(void *self, const char *label, fnd_error *err);
+fnd_status fnd_cuda_submit(void *self, uint64_t *ticket, fnd_error *err);
+fnd_status fnd_cuda_finish(void *self, uint64_t ticket, fnd_times *ran, fnd_error *err);
+void fnd_cuda_submissions_close(fnd_cuda *c);
 
 #endif

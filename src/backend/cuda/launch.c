@@ -13,10 +13,7 @@ enum { SCRATCH_ALIGNMENT = 256 };
 /* ---- code ---- */
 
 static fnd_status look_at(const fnd_cuda *c, fnd_cuda_code *code, const char *entry, fnd_error *err) {
-    fnd_cu_address marker;
-    size_t bytes;
     FND_TRY(fnd_cuda_check(c->cu, c->cu->module_function(&code->function, code->module, entry), "finding an entry point", err));
-    code->is_program = c->cu->module_global(&marker, &bytes, code->module, "fnd_is_program") == 0;
     FND_TRY(fnd_cuda_check(c->cu, c->cu->function_attribute(&code->registers, FND_CU_FUNCTION_REGISTERS, code->function), "asking for registers", err));
     FND_TRY(fnd_cuda_check(c->cu, c->cu->function_attribute(&code->local_bytes, FND_CU_FUNCTION_LOCAL_BYTES, code->function), "asking for local memory", err));
     return fnd_cuda_check(c->cu, c->cu->function_attribute(&code->shared_bytes, FND_CU_FUNCTION_SHARED_BYTES, code->function), "asking for group memory", err);
@@ -98,7 +95,7 @@ static fnd_status start(fnd_cuda *c, const fnd_launch *l, fnd_error *err) {
     FND_TRY(fnd_cuda_enter(c, err));
     FND_TRY(place_scratch(c, code, l, &scratch, &stride, &shared, err));
     void *by_value[] = { (void *)(uintptr_t)l->args, &scratch, &stride }, *by_table[] = { &c->table, &scratch, &stride };
-    if (!code->is_program) return fnd_cuda_check(c->cu, c->cu->launch(code->function, l->groups, 1, 1, threads, 1, 1, shared, c->stream, by_value, NULL), l->label, err);
+    if (!l->is_program) return fnd_cuda_check(c->cu, c->cu->launch(code->function, l->groups, 1, 1, threads, 1, 1, shared, c->stream, by_value, NULL), l->label, err);
     FND_TRY(put_table(c, l, err));
     return fnd_cuda_check(c->cu, c->cu->launch_together(code->function, l->groups, 1, 1, threads, 1, 1, shared, c->stream, by_table), l->label, err);
 }

@@ -162,7 +162,6 @@ extern __shared__ __align__(128) u8 fnd_cuda_shared[];
 /* FND_PROGRAM(name) { calls of bodies }: one cooperative kernel whose groups are all resident; its
  * parameters are the program's table on the device, and scratch memory as above. */
 #define FND_PROGRAM(name)                                                              \
-    extern "C" { __device__ const u32 fnd_is_program = 1; }                            \
     FND_INLINE void name##_program(fnd_thread t, const u8 *args);                      \
     extern "C" __global__ void __launch_bounds__(FND_WARPS * FND_LANES, 1)             \
     name(const u8 *args, u8 *scratch, u64 scratch_bytes) {                             \
