@@ -373,6 +373,22 @@ TEST(cli_bench) {
     json_decref(all);
     program_free(&r);
     PROGRAM_REFUSED(2, "more than this model's context", "bench", "--model", tiny_model(), "--prompt-tokens", "513");
+    PROGRAM_REFUSED(1, "no/such/folder", "bench", "--model", "no-model", "--roofline", "no/such/folder/r.svg");
+    RUN(&r, "bench", "--model", tiny_model(), "--prompt-tokens", "32", "--tokens", "2", "--repeat", "1", "--roofline", program_temp("roofline.svg"));
+    CHECK_MSG(r.exit_code == 0, "%s", r.err);
+    CHECK_HAS(r.err, "the roofline is in ");
+    program_free(&r);
+    char *svg = NULL;
+    size_t bytes = 0;
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_file_read(program_temp("roofline.svg"), 1 << 20, &svg, &bytes, &err), &err);
+    REQUIRE(svg);
+    CHECK(strncmp(svg, "<svg xmlns=", 11) == 0 && strcmp(svg + bytes - 7, "</svg>\n") == 0);
+    static const char *const shown[] = { "GB/s</text>", "decode/norm_head: ", "prefill/norm_qkv: ", "prefill/attention: ", "decode/embed: only moves", "% of the roof", "operations for each byte" };
+    for (size_t i = 0; i < FND_COUNT(shown); i++) CHECK_HAS(svg, shown[i]);
+    CHECK_MSG(!strstr(svg, "nan") && !strstr(svg, "inf"), "%s", svg);
+    fnd_free_memory(svg);
+    PROGRAM_REFUSED(1, "only those of processors", "bench", "--backend", "sim", "--model", tiny_model(), "--prompt-tokens", "1", "--tokens", "1", "--repeat", "1", "--roofline", program_temp("sim.svg"));
 }
 
 TEST(cli_profile) {
@@ -396,13 +412,18 @@ TEST(cli_profile) {
     size_t bytes = 0;
     fnd_error err = { 0 };
     CHECK_OK(fnd_file_read(program_temp("lines.json"), 1 << 24, &lines, &bytes, &err), &err);
-    size_t count = 0;
+    size_t count = 0, counted = 0;
     for (char *line = lines ? strtok(lines, "\n") : NULL; line; line = strtok(NULL, "\n"), count++) {
         json_t *record = json_loads(line, 0, &where);
         CHECK_MSG(record != NULL, "%s: %s", where.text, line);
+        const char *kernel = json_string_value(json_object_get(record, "kernel"));
+        if (kernel && strcmp(kernel, "norm_gate_up") == 0) { /* two matrices of 128 rows and 64 columns */
+            CHECK_MSG(number(record, "ops") == 2.0 * 2 * 128 * 64 * (strstr(line, "prefill") ? 8 : 1), "%s", line);
+            counted++;
+        }
         json_decref(record);
     }
-    CHECK(count > 10);
+    CHECK(count > 10 && counted > 2);
     fnd_free_memory(lines);
     program_free(&r);
 }

@@ -345,9 +345,10 @@ TEST(profiler_table_and_counters) {
     CHECK(fnd_counter_get(f, FND_COUNTER_COMPILATIONS) == 3 && fnd_counter_get(f, FND_COUNTER_ALLOCATIONS) == 1 && fnd_counter_get(f, FND_COUNTER_BYTES_HELD) == 4096);
     CHECK(fnd_counter_get(f, FND_COUNTER_UPLOADED_BYTES) == 4096 && fnd_counter_get(f, FND_COUNTER_DOWNLOADED_BYTES) == 4096 && fnd_counter_get(f, FND_COUNTER_WAITS) == 1);
     CHECK(fnd_counter_get(f, FND_COUNTER_COUNT) == 0);
-    CHECK_OK(fnd_profile_start(f, &(fnd_profile_desc){ .bandwidth = 20e9 }, &err), &err);
+    CHECK_OK(fnd_profile_start(f, &(fnd_profile_desc){ .bandwidth = 20e9, .ops_rate = 10e9 }, &err), &err);
     FND_SCOPE(f, "decode")
     dispatch(f, "gemv", 1000000, 10000000);
+    fnd_profile_record(&f->profiler, &(fnd_profile_event){ .kernel = "gemm", .path = "prefill", .start_ns = fnd_now_ns(), .duration_ns = 1000000, .bytes_read = 2000000, .ops = 8000000 });
     CHECK_OK(fnd_profile_stop(f, &err), &err);
     char *text = NULL;
     size_t bytes = 0;
@@ -358,8 +359,12 @@ TEST(profiler_table_and_counters) {
     REQUIRE(row);
     char values[160];
     snprintf(values, sizeof values, "%.*s", (int)strcspn(row, "\n"), row);
-    CHECK_HAS(values, " 1       1000.0    1000.00     10.00    50.0   100.0");
-    CHECK_HAS(text, "50.0 % of the measured 20.00 GB/s");
+    CHECK_HAS(values, " 1       1000.0    1000.00     10.00    50.0      0.0      0.0     50.0    50.0");
+    row = strstr(text, "prefill/gemm "); /* many operations for each byte: under the other roof */
+    REQUIRE(row);
+    snprintf(values, sizeof values, "%.*s", (int)strcspn(row, "\n"), row);
+    CHECK_HAS(values, " 1       1000.0    1000.00      2.00    10.0      4.0      8.0     80.0    50.0");
+    CHECK_HAS(text, "30.0 % of the measured 20.00 GB/s");
     CHECK_HAS(text, "compilations 3, ");
     free(text);
     fnd_close(f, NULL);

@@ -441,6 +441,11 @@ TEST(rules_of_own_stages_are_read_with_care) {
         { "X(RULE, \"f <= 4\", \"why\")", "no u32 number" },
         { "X(RULE, \"n\", \"why\")", "one of <= < >= > == != is missing" },
         { "X(RULE, \"bytes(x) <= n\", \"why\")", "a name that is no dimension" },
+        { "X(OPS, \"n\")", "operations are X(OPS, \"count\", \"doc\"), not 2 fields" },
+        { "X(OPS, \"2*m\", \"why\")", "operations \"2*m\" name m, which is neither a dimension nor a u32 number of the list" },
+        { "X(OPS, \"2*f\", \"why\")", "name f" },
+        { "X(OPS, \"2*tokens*(n\", \"why\")", "stage bad" },
+        { "X(OPS, \"n\", \"why\") X(OPS, \"n\", \"why\")", "counts its operations twice" },
         { "NOWHERE(X)", "stage bad names the argument list NOWHERE" },
         { "BAD_ARGS(X)", "nest too deep" },
     };

@@ -1,6 +1,7 @@
 /* test_team.c - the worker team, and what is known of the processor. */
 #include "base/base.h"
 #include "base/cpuinfo.h"
+#include "base/cpurate.h"
 #include "base/team.h"
 #include "test.h"
 
@@ -179,5 +180,23 @@ TEST(team_measures_read_bandwidth) {
         CHECK_OK(fnd_cpu_read_bandwidth(team, workers, &gb_per_s, &err), &err);
         CHECK_MSG(gb_per_s > 0.2 && gb_per_s < 5000, "%.1f GB/s", gb_per_s);
     }
+    fnd_team_close(team);
+}
+
+TEST(team_measures_rates) {
+    fnd_error err = { 0 };
+    fnd_team *team;
+    fnd_cpu_rate rates[FND_CPU_RATES_MAX];
+    CHECK_OK(fnd_team_open(2, &team, &err), &err);
+    REQUIRE(team);
+    uint32_t count = fnd_cpu_rates(team, 1, rates);
+    CHECK(count > 0 && count <= FND_CPU_RATES_MAX);
+    double best = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        CHECK_MSG(rates[i].ops_per_s > 1e8 && rates[i].ops_per_s < 1e15, "%s: %g", rates[i].name, rates[i].ops_per_s);
+        for (uint32_t j = 0; j < i; j++) CHECK_MSG(strcmp(rates[i].name, rates[j].name) != 0, "%s stands there twice", rates[i].name);
+        if (rates[i].ops_per_s > best) best = rates[i].ops_per_s;
+    }
+    CHECK(fnd_cpu_best_rate(rates, count) == best && fnd_cpu_best_rate(rates, 0) == 0);
     fnd_team_close(team);
 }

@@ -32,6 +32,7 @@ typedef struct fnd_profile_desc {
     const char *lines_path;      /* write JSON lines here; NULL: none */
     const char *trace_path;      /* write a Chrome trace here (chrome://tracing, Perfetto); NULL: none */
     double      bandwidth;       /* read bandwidth measured on this machine, bytes/s; 0: not known */
+    double      ops_rate;        /* fastest products and sums measured on it, of each kind one a second; 0: not known */
 } fnd_profile_desc;
 
 /* Start with empty tables; desc may be NULL. Already running: FND_ERR_USAGE. */
@@ -54,14 +55,18 @@ typedef struct fnd_profile_totals {
     uint64_t records, lost;     /* drained; lost because the ring was full */
     uint64_t dispatch_ns;       /* sum over dispatches */
     uint64_t bytes_read, bytes_written, ops;
-    double   bandwidth;         /* as given to start */
+    double   bandwidth, ops_rate; /* as given to start */
 } fnd_profile_totals;
 
 /* Copy up to `capacity` rows, most total time first, and return how many there are. Works while
  * running too, with everything recorded before the call. rows may be NULL with capacity 0. */
 size_t fnd_profile_rows(foundry *f, fnd_profile_row *rows, size_t capacity);
 void   fnd_profile_get_totals(foundry *f, fnd_profile_totals *out);
-/* The table as text: calls, total us, us/call, GB/s, per cent of the measured bandwidth; counters. */
+/* Share of the roof over it that a row reached, 0 to 1 (more where caches served): of the bandwidth, or of the
+ * rate where its operations for each byte are too many for that (Williams et al. 2009). 0: not known. */
+double fnd_profile_of_roof(const fnd_profile_row *row, const fnd_profile_totals *totals);
+/* The table as text: calls, total us, us/call, GB/s, per cent of the measured bandwidth, operations for
+ * each byte, 10^9 operations/s, per cent of the roof; counters. */
 FND_USE_RESULT fnd_status fnd_profile_print(foundry *f, FILE *to, fnd_error *err);
 
 /* ---- scopes --------------------------------------------------------------------------------- */

@@ -127,6 +127,7 @@ void fnd_program_free(fnd_program *p);
 typedef struct fnd_program_info {
     uint32_t    calls, barriers, layers, launches;
     uint64_t    bytes_read, bytes_written; /* of one run with the present variables */
+    uint64_t    ops;                       /* its multiplications and additions, as stages count them */
     uint64_t    temporary_bytes;           /* memory of the temporaries, shared by lifetime */
     const char *text;                      /* as printed, before includes are flattened */
 } fnd_program_info;

@@ -1,12 +1,14 @@
 /* bench.c - foundry bench: how fast a model runs here. */
+#include "base/file.h"
 #include "base/memory.h"
-#include "cli/lm.h"
+#include "cli/roofline.h"
+#include "cli/text.h"
 #include "foundry/run.h"
 
 #include <stddef.h>
 
 typedef struct bench_options {
-    const char *model;
+    const char *model, *roofline;
     uint32_t prompt_tokens, tokens, repeat;
     bool json;
 } bench_options;
@@ -17,6 +19,7 @@ static const fnd_cli_option options_list[] = {
     { "prompt-tokens", FND_CLI_U32, "N", FIELD(prompt_tokens), "tokens of the prompt (default: 512)", 1, 1 << 24 },
     { "tokens", FND_CLI_U32, "N", FIELD(tokens), "tokens evaluated one by one, from an empty context (default: 64)", 1, 1 << 24 },
     { "repeat", FND_CLI_U32, "N", FIELD(repeat), "rounds, of which the medians count (default: 5)", 1, 1000 },
+    { "roofline", FND_CLI_NAME, "OUT", FIELD(roofline), "draw where each kernel lies under this machine's roofs, as SVG", 0, 0 },
     { "json", FND_CLI_FLAG, NULL, FIELD(json), "print one JSON object", 0, 0 },
     { NULL, FND_CLI_FLAG, NULL, 0, NULL, 0, 0 },
 };
@@ -146,17 +149,60 @@ static fnd_status print(const fnd_cli_lm *lm, const bench_options *o, const figu
     return fnd_cli_put_text(&out, err);
 }
 
+/* ---- the roofline ---- */
+
+static fnd_status measure_roofs(fnd_cli_lm *lm, const bench_options *o, fnd_cli_roofs *out, fnd_error *err) {
+    if (!o->roofline) return fnd_cli_bandwidth(lm->f, &out->read_gb_s, err);
+    FND_TRY(fnd_cli_measure_roofs(lm->f, out, err));
+    if (out->rate_count) return FND_OK;
+    return fnd_fail(err, FND_ERR_UNSUPPORTED, "--roofline: the roofs of this device are not measured, only those of processors (--backend cpu)");
+}
+
+static fnd_status draw(fnd_cli_lm *lm, const bench_options *o, const fnd_cli_roofs *roofs, fnd_error *err) {
+    fnd_context_info device;
+    fnd_profile_totals totals;
+    fnd_text svg = { 0 };
+    FND_TRY(fnd_info(lm->f, &device, err));
+    fnd_profile_get_totals(lm->f, &totals);
+    size_t count = fnd_profile_rows(lm->f, NULL, 0);
+    fnd_profile_row *rows = fnd_alloc_zeroed(count, sizeof *rows);
+    if (!rows) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a profile of %zu rows", count);
+    count = fnd_min_size(count, fnd_profile_rows(lm->f, rows, count));
+    fnd_cli_roofline_draw(&(fnd_cli_roofline){ o->model, device.device, roofs, rows, count, &totals }, &svg);
+    fnd_free_memory(rows);
+    fnd_status status = fnd_text_check(&svg, err);
+    if (status == FND_OK) status = fnd_file_write(o->roofline, fnd_text_get(&svg), svg.bytes, err);
+    fnd_text_free(&svg);
+    if (status == FND_OK) fnd_cli_note("the roofline is in %s", o->roofline);
+    return status;
+}
+
+/* Once more, with each kernel a launch of its own. */
+static fnd_status roofline(const fnd_cli_globals *globals, const bench_options *o, const fnd_cli_roofs *roofs, fnd_error *err) {
+    fnd_cli_lm lm = { .separate = true, .wait_for_kernels = true };
+    fnd_profile_desc desc = { .bandwidth = roofs->read_gb_s * 1e9, .ops_rate = fnd_cpu_best_rate(roofs->rates, roofs->rate_count) };
+    fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
+    if (status == FND_OK) status = fnd_cli_lm_begin(&lm, 0, err);
+    if (status == FND_OK) status = fnd_cli_record(&lm, o->prompt_tokens, o->tokens, &desc, err);
+    if (status == FND_OK) status = draw(&lm, o, roofs, err);
+    return fnd_cli_lm_close(&lm, status, err);
+}
+
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
     const bench_options *o = options;
     bench_options copy = *o;
     fnd_cli_lm lm = { .wait_for_kernels = true, .check = check, .check_ctx = &copy };
+    fnd_cli_roofs roofs = { 0 };
     figures r = { 0 };
     FND_TRY(fnd_cli_need(&fnd_cli_bench, "--model", o->model, err));
+    FND_TRY(fnd_cli_check_writable(o->roofline, err));
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
-    if (status == FND_OK) status = fnd_cli_bandwidth(lm.f, &r.read_gb_s, err);
+    if (status == FND_OK) status = measure_roofs(&lm, o, &roofs, err);
+    r.read_gb_s = roofs.read_gb_s;
     if (status == FND_OK) status = measure(&lm, o, &r, err);
     if (status == FND_OK) status = print(&lm, o, &r, err);
-    return fnd_cli_lm_close(&lm, status, err);
+    status = fnd_cli_lm_close(&lm, status, err);
+    return status == FND_OK && o->roofline ? roofline(globals, o, &roofs, err) : status;
 }
 
 static const bench_options defaults = { .prompt_tokens = 512, .tokens = 64, .repeat = 5 };
@@ -164,11 +210,13 @@ static const bench_options defaults = { .prompt_tokens = 512, .tokens = 64, .rep
 const fnd_cli_command fnd_cli_bench = {
     .name = "bench",
     .doc = "how fast a model runs here",
-    .usage = "--model F [--prompt-tokens N] [--tokens N] [--repeat N] [--json]",
+    .usage = "--model F [--prompt-tokens N] [--tokens N] [--repeat N] [--roofline OUT] [--json]",
     .more = "Prefill is a prompt from nothing, decode single tokens from an empty context, after one round that\n"
             "does not count. JSON: prefill_tok_s, decode_tok_s, decode_gb_s, read_gb_s (the measured read\n"
-            "bandwidth of this machine with these threads; null where it says nothing), read_percent.",
-    .example = "  foundry bench --model model.gguf --threads 1 --json",
+            "bandwidth of this machine with these threads; null where it says nothing), read_percent. --roofline\n"
+            "measures the roofs (bandwidth, products) and each kernel by itself, and draws them.",
+    .example = "  foundry bench --model model.gguf --threads 1 --json\n"
+               "  foundry bench --model model.gguf --roofline roofline.svg",
     .options = options_list,
     .defaults = &defaults,
     .options_bytes = sizeof(bench_options),

@@ -49,6 +49,10 @@ static void text_args(const fnd_arg *args, uint32_t count, fnd_text *out) {
 
 static void text_rule(const char *text, const char *doc, fnd_text *out) { fnd_text_printf(out, "    %-6s  %-60s  %s\n", "RULE", text, doc); }
 
+static void text_ops(const fnd_stage *s, fnd_text *out) {
+    if (s->ops[0]) fnd_text_printf(out, "    %-6s  %s\n", "OPS", s->ops);
+}
+
 static void text_kernel(const fnd_composition *c, const char *doc, fnd_text *out) {
     fnd_text_printf(out, "%s: %s\n  ", c->name, doc);
     add_steps(c, out);
@@ -62,6 +66,7 @@ static void text_stage(const fnd_stage *s, fnd_text *out) {
     fnd_text_printf(out, "%s: %s\n  %s, %s -> %s, %s\n", s->name, s->doc, fnd_stage_kind_text(s->kind), fnd_value_kind_text(s->takes), fnd_value_kind_text(s->gives), s->file);
     text_args(s->args, s->arg_count, out);
     for (uint32_t i = 0; i < s->rule_count; i++) text_rule(s->rules[i].text, s->rules[i].doc, out);
+    text_ops(s, out);
     fnd_text_str(out, "\n");
 }
 
@@ -103,6 +108,7 @@ static void markdown_stage(const fnd_stage *s, fnd_text *out) {
     fnd_text_printf(out, "### %s\n\n%s. %s, takes %s, gives %s; `%s`\n\n", s->name, s->doc, fnd_stage_kind_text(s->kind), fnd_value_kind_text(s->takes), fnd_value_kind_text(s->gives), s->file);
     markdown_args(s->args, s->arg_count, out);
     for (uint32_t i = 0; i < s->rule_count; i++) markdown_rule(s->rules[i].text, s->rules[i].doc, i + 1 == s->rule_count, out);
+    if (s->ops[0]) fnd_text_printf(out, "Operations: `%s`.\n\n", s->ops);
 }
 
 static void markdown_policy(const fnd_policy *p, fnd_text *out) { fnd_text_printf(out, "- `%s`: %s\n", p->name, p->doc); }
@@ -182,6 +188,10 @@ static void json_stage(const fnd_stage *s, fnd_text *out) {
     json_pair(out, "file", s->file);
     fnd_text_str(out, ",\n   ");
     json_args(s->args, s->arg_count, out);
+    if (s->ops[0]) {
+        fnd_text_str(out, ",\n   ");
+        json_pair(out, "ops", s->ops);
+    }
     fnd_text_str(out, ",\n   \"rules\": [");
     for (uint32_t i = 0; i < s->rule_count; i++) json_rule(s->rules[i].text, s->rules[i].doc, i == 0, out);
     fnd_text_str(out, "]}");

@@ -60,14 +60,24 @@ fnd_status fnd_cli_lm_fits(const fnd_cli_lm *lm, const char *what, size_t count,
     return FND_OK;
 }
 
-fnd_status fnd_cli_bandwidth(foundry *f, double *gb_per_s, fnd_error *err) {
+static fnd_status measure(foundry *f, fnd_cli_roofs *out, bool rates, fnd_error *err) {
     fnd_context_info info;
     fnd_team *team;
-    *gb_per_s = 0;
+    *out = (fnd_cli_roofs){ 0 };
     FND_TRY(fnd_info(f, &info, err));
     if (info.lanes != 1) return FND_OK; /* lanes of a GPU: its memory is another, or it is simulated */
     FND_TRY(fnd_team_open(info.groups, &team, err));
-    fnd_status status = fnd_cpu_read_bandwidth(team, info.groups, gb_per_s, err);
+    fnd_status status = fnd_cpu_read_bandwidth(team, info.groups, &out->read_gb_s, err);
+    if (status == FND_OK && rates) out->rate_count = fnd_cpu_rates(team, info.groups, out->rates);
     fnd_team_close(team);
     return status;
 }
+
+fnd_status fnd_cli_bandwidth(foundry *f, double *gb_per_s, fnd_error *err) {
+    fnd_cli_roofs roofs;
+    fnd_status status = measure(f, &roofs, false, err);
+    *gb_per_s = roofs.read_gb_s;
+    return status;
+}
+
+fnd_status fnd_cli_measure_roofs(foundry *f, fnd_cli_roofs *out, fnd_error *err) { return measure(f, out, true, err); }

@@ -2,8 +2,10 @@
 #ifndef CLI_LM_H
 #define CLI_LM_H
 
+#include "base/cpurate.h"
 #include "cli/cli.h"
 #include "foundry/model.h"
+#include "foundry/profile.h"
 
 typedef struct fnd_cli_lm {
     foundry             *f;
@@ -38,5 +40,17 @@ static inline double fnd_cli_seconds_since(uint64_t start_ns) { return 1e-9 * (d
 /* Read bandwidth of this machine with as many threads as `f` has, in GB/s; 0 where it says nothing
  * about the device. Call before the model is loaded: it needs the processor for itself. */
 FND_USE_RESULT fnd_status fnd_cli_bandwidth(foundry *f, double *gb_per_s, fnd_error *err);
+
+/* That, and how fast the processor computes with these threads: the roofs over all kernels. */
+typedef struct fnd_cli_roofs {
+    double       read_gb_s; /* 0: neither is known */
+    fnd_cpu_rate rates[FND_CPU_RATES_MAX];
+    uint32_t     rate_count;
+} fnd_cli_roofs;
+FND_USE_RESULT fnd_status fnd_cli_measure_roofs(foundry *f, fnd_cli_roofs *out, fnd_error *err);
+
+/* Evaluate a prompt, then token by token, once unseen (what happens only once is not in the table) and
+ * once with the profiler on, in the scopes "prefill" and "decode". lm: begun, `separate`. */
+FND_USE_RESULT fnd_status fnd_cli_record(fnd_cli_lm *lm, uint32_t prompt_tokens, uint32_t tokens, const fnd_profile_desc *desc, fnd_error *err);
 
 #endif

@@ -1,8 +1,6 @@
 /* profile.c - foundry profile: where the time of a model goes. */
-#include "base/memory.h"
 #include "cli/lm.h"
 #include "cli/text.h"
-#include "foundry/profile.h"
 #include "foundry/run.h"
 
 #include <stddef.h>
@@ -23,49 +21,6 @@ static const fnd_cli_option options_list[] = {
 };
 #undef FIELD
 
-static fnd_status decode(fnd_cli_lm *lm, const uint32_t *ids, uint32_t count, fnd_error *err) {
-    for (uint32_t i = 0; i < count; i++) {
-        FND_TRY(fnd_session_eval(lm->s, &ids[i], 1, err));
-        FND_TRY(fnd_cli_check_interrupt(err));
-    }
-    return fnd_wait(lm->f, err);
-}
-
-static fnd_status prefill(fnd_cli_lm *lm, const uint32_t *ids, uint32_t count, fnd_error *err) {
-    FND_TRY(fnd_session_eval(lm->s, ids, count, err));
-    return fnd_wait(lm->f, err);
-}
-
-/* Once unseen, so that what happens only once is not in the table. */
-static fnd_status warm_up(fnd_cli_lm *lm, const uint32_t *ids, const profile_options *o, fnd_error *err) {
-    FND_TRY(prefill(lm, ids, o->prompt_tokens, err));
-    FND_TRY(decode(lm, ids, 1, err));
-    return fnd_session_truncate(lm->s, 0, err);
-}
-
-static fnd_status record(fnd_cli_lm *lm, const uint32_t *ids, const profile_options *o, fnd_error *err) {
-    FND_SCOPE(lm->f, "prefill")
-    FND_TRY(prefill(lm, ids, o->prompt_tokens, err));
-    FND_SCOPE(lm->f, "decode")
-    FND_TRY(decode(lm, ids, o->tokens, err));
-    return FND_OK;
-}
-
-static fnd_status evaluate(fnd_cli_lm *lm, const profile_options *o, double gb_per_s, fnd_error *err) {
-    fnd_profile_desc desc = { .trace_path = o->trace, .lines_path = o->lines, .bandwidth = gb_per_s * 1e9 };
-    uint32_t count = o->prompt_tokens > o->tokens ? o->prompt_tokens : o->tokens;
-    uint32_t *ids = fnd_alloc_zeroed(count, sizeof *ids);
-    if (!ids) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %u ids", count);
-    for (uint32_t i = 0; i < count; i++) ids[i] = (i * 7919) % fnd_model_get_info(lm->m)->vocab;
-    fnd_status status = warm_up(lm, ids, o, err);
-    if (status == FND_OK) status = fnd_profile_start(lm->f, &desc, err);
-    if (status == FND_OK) status = record(lm, ids, o, err);
-    fnd_free_memory(ids);
-    fnd_cli_progress_clear();
-    fnd_status stopped = fnd_profile_stop(lm->f, err);
-    return status != FND_OK ? status : stopped;
-}
-
 static fnd_status check(fnd_cli_lm *lm, void *options, fnd_error *err) {
     const profile_options *o = options;
     uint64_t most = (uint64_t)o->prompt_tokens + o->tokens;
@@ -75,10 +30,11 @@ static fnd_status check(fnd_cli_lm *lm, void *options, fnd_error *err) {
 }
 
 static fnd_status profile(fnd_cli_lm *lm, const profile_options *o, fnd_error *err) {
-    double gb_per_s;
-    FND_TRY(fnd_cli_bandwidth(lm->f, &gb_per_s, err));
+    fnd_cli_roofs roofs;
+    FND_TRY(fnd_cli_measure_roofs(lm->f, &roofs, err));
     FND_TRY(fnd_cli_lm_begin(lm, 0, err));
-    FND_TRY(evaluate(lm, o, gb_per_s, err));
+    fnd_profile_desc desc = { .trace_path = o->trace, .lines_path = o->lines, .bandwidth = roofs.read_gb_s * 1e9, .ops_rate = fnd_cpu_best_rate(roofs.rates, roofs.rate_count) };
+    FND_TRY(fnd_cli_record(lm, o->prompt_tokens, o->tokens, &desc, err));
     FND_TRY(fnd_profile_print(lm->f, stdout, err));
     if (o->trace) fnd_cli_note("the trace is in %s", o->trace);
     return fnd_cli_flush(err);
@@ -103,8 +59,10 @@ const fnd_cli_command fnd_cli_profile = {
     .name = "profile",
     .doc = "where the time of a model goes",
     .usage = "--model F [--trace OUT] [--lines OUT] [--prompt-tokens N] [--tokens N]",
-    .more = "Prints for each kernel its calls, time, GB/s and per cent of the measured read bandwidth. Kernels\n"
-            "are launched one by one to be seen, so the sum is a little more than a run needs.",
+    .more = "Prints for each kernel its calls, time, GB/s and per cent of the measured read bandwidth, operations\n"
+            "for each byte, 10^9 operations a second, and per cent of the roof: of the bandwidth, or of this\n"
+            "processor's fastest products where there are many for each byte (`bench --roofline` draws it).\n"
+            "Kernels are launched one by one to be seen, so the sum is a little more than a run needs.",
     .example = "  foundry profile --model model.gguf --trace trace.json",
     .options = options_list,
     .defaults = &defaults,

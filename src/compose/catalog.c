@@ -192,8 +192,16 @@ static fnd_status read_rule(const place *in, const char *at, const fields *f, fn
     return copy_name(in, at, rule->doc, sizeof rule->doc, f->text[2], err);
 }
 
+/* X(OPS, "2*tokens*rows*dim", "doc") */
+static fnd_status read_ops(const place *in, const char *at, const fields *f, fnd_stage *stage, fnd_error *err) {
+    if (f->count != 3) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: operations are X(OPS, \"count\", \"doc\"), not %u fields", in->path, line_of(in, at), f->count);
+    if (stage->ops[0]) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: stage %s counts its operations twice", in->path, line_of(in, at), stage->name);
+    return copy_name(in, at, stage->ops, sizeof stage->ops, f->text[1], err);
+}
+
 static fnd_status read_row(const place *in, const char *at, const fields *f, fnd_stage *stage, fnd_error *err) {
     if (f->count && strcmp(f->text[0], "RULE") == 0) return read_rule(in, at, f, stage, err);
+    if (f->count && strcmp(f->text[0], "OPS") == 0) return read_ops(in, at, f, stage, err);
     if (stage->arg_count == FND_MAX_STAGE_ARGS) return fnd_fail(err, FND_ERR_LIMIT, "%s:%d: more than %d arguments", in->path, line_of(in, at), FND_MAX_STAGE_ARGS);
     fnd_arg *arg = &stage->args[stage->arg_count++];
     FND_TRY(read_arg(in, at, f, arg, err));
@@ -248,6 +256,21 @@ static int stage_slot(const void *ctx, const char *name) {
     return fnd_dims_find(&stage->dims, name);
 }
 
+/* An expression over what a rule may name, and "tokens". */
+static fnd_status check_ops(const fnd_stage *stage, fnd_error *err) {
+    fnd_dims names = { 0 };
+    FND_TRY(fnd_expr_names(stage->ops, &names, err));
+    for (uint32_t i = 0; i < names.count; i++) {
+        names.known[i] = true;
+        names.value[i] = 4096; /* that divides by what there is, and overflows only where there is too much */
+        if (strcmp(names.name[i], "tokens") != 0 && stage_slot(stage, names.name[i]) < 0) {
+            return fnd_fail(err, FND_ERR_COMPOSE, "operations \"%s\" name %s, which is neither a dimension nor a u32 number of the list", stage->ops, names.name[i]);
+        }
+    }
+    uint64_t value;
+    return fnd_expr_value(stage->ops, &names, &value, err);
+}
+
 static fnd_status read_args(fnd_catalog *c, const place *in, const char *at, const char *list, fnd_stage *stage, fnd_error *err) {
     FND_TRY(read_list(c, in, at, list, 0, stage, err));
     for (uint32_t i = 0; i < stage->rule_count; i++) {
@@ -256,6 +279,8 @@ static fnd_status read_args(fnd_catalog *c, const place *in, const char *at, con
         memcpy(rule.text, stage->rules[i].text, sizeof rule.text);
         if (fnd_rule_compile(&rule, stage_slot, stage, &why) != FND_OK) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: stage %s: %s", in->path, line_of(in, at), stage->name, why.text);
     }
+    fnd_error why = { 0 };
+    if (stage->ops[0] && check_ops(stage, &why) != FND_OK) return fnd_fail(err, FND_ERR_COMPOSE, "%s:%d: stage %s: %s", in->path, line_of(in, at), stage->name, why.text);
     return FND_OK;
 }
 

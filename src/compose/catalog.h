@@ -66,6 +66,8 @@ typedef struct fnd_rule_text {
     char text[FND_RULE_BYTES], doc[FND_RULE_BYTES];
 } fnd_rule_text;
 
+/* X(OPS, "2*tokens*rows*dim", "doc"): the multiplications and additions that matter for its time. It may
+ * name dimensions, u32 numbers and, whether the list has it or not, "tokens". */
 typedef struct fnd_stage {
     char           name[FND_NAME_BYTES];
     fnd_stage_kind kind;
@@ -80,6 +82,7 @@ typedef struct fnd_stage {
     fnd_dims       dims;                 /* names only, in the order its function takes them */
     fnd_rule_text *rules;
     uint32_t       rule_count;
+    char           ops[FND_EXPR_BYTES];  /* "": too few to be counted */
 } fnd_stage;
 
 typedef struct fnd_policy {

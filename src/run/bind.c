@@ -265,16 +265,37 @@ void fnd_bound_scratch(const fnd_bound *b, size_t *own_bytes, size_t *shared_byt
     *shared_bytes = (size_t)(rows + 1024);
 }
 
-void fnd_bound_traffic(const fnd_bound *b, uint64_t *read_bytes, uint64_t *written_bytes) {
+static void add_name(fnd_dims *names, const char *name, uint64_t value) {
+    fnd_error ignored = { 0 };
+    if (fnd_dims_add(names, name, &ignored) != FND_OK) return;
+    int at = fnd_dims_find(names, name);
+    if (names->known[at]) return;
+    names->known[at] = true;
+    names->value[at] = value;
+}
+
+/* What a stage says of its operations, in its own names. */
+static uint64_t step_ops(const fnd_bound *b, const fnd_step *step) {
+    const fnd_stage *stage = step->stage;
+    fnd_dims names = { 0 };
+    fnd_error ignored = { 0 };
+    uint64_t ops = 0;
+    if (!stage->ops[0]) return 0;
+    for (uint32_t i = 0; i < stage->dims.count; i++) add_name(&names, stage->dims.name[i], b->numbers->dims.value[step->dim[i]]);
+    for (uint32_t i = 0; i < stage->arg_count; i++) {
+        if (stage->args[i].kind == FND_ARG_VAL) add_name(&names, stage->args[i].name, b->numbers->bits[step->arg[i]]);
+    }
+    add_name(&names, "tokens", dim_value(b, "tokens"));
+    return fnd_expr_value(stage->ops, &names, &ops, &ignored) == FND_OK ? ops : 0;
+}
+
+fnd_traffic fnd_bound_traffic(const fnd_bound *b) {
     const fnd_composition *c = &b->kernel->composition;
     fnd_dims names = b->numbers->dims;
     fnd_error ignored = { 0 };
-    *read_bytes = *written_bytes = 0;
+    fnd_traffic t = { 0 };
     for (uint32_t i = 0; i < c->arg_count; i++) { /* expressions may use the numbers */
-        if (c->args[i].kind != FND_ARG_VAL || fnd_dims_add(&names, c->args[i].name, &ignored) != FND_OK) continue;
-        int dim = fnd_dims_find(&names, c->args[i].name);
-        names.known[dim] = true;
-        names.value[dim] = b->numbers->bits[i];
+        if (c->args[i].kind == FND_ARG_VAL) add_name(&names, c->args[i].name, b->numbers->bits[i]);
     }
     for (uint32_t i = 0; i < c->arg_count; i++) {
         const fnd_arg *arg = &c->args[i];
@@ -285,7 +306,9 @@ void fnd_bound_traffic(const fnd_bound *b, uint64_t *read_bytes, uint64_t *writt
             bytes = values / info->block_weights * info->block_bytes;
         else if (fnd_dims_find(&b->numbers->dims, "tokens") >= 0 && strcmp(arg->shape.dim[0], "tokens") == 0)
             bytes = bytes / b->tensors[i].shape[0] * dim_value(b, "tokens");
-        if (arg->kind != FND_ARG_OUT) *read_bytes += bytes;
-        if (arg->kind == FND_ARG_OUT || arg->kind == FND_ARG_INOUT) *written_bytes += bytes;
+        if (arg->kind != FND_ARG_OUT) t.bytes_read += bytes;
+        if (arg->kind == FND_ARG_OUT || arg->kind == FND_ARG_INOUT) t.bytes_written += bytes;
     }
+    for (uint32_t i = 0; i < c->step_count; i++) t.ops += step_ops(b, &c->steps[i]);
+    return t;
 }

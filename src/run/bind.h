@@ -53,7 +53,10 @@ void fnd_bound_write_args(const fnd_bound *b, const fnd_variant *v, const fnd_st
 
 /* Scratch memory that one call needs: per group, and shared by the groups. */
 void fnd_bound_scratch(const fnd_bound *b, size_t *own_bytes, size_t *shared_bytes);
-/* Bytes the call moves with the present dimensions, by the argument lists. */
-void fnd_bound_traffic(const fnd_bound *b, uint64_t *read_bytes, uint64_t *written_bytes);
+/* Bytes the call moves and operations it makes with the present dimensions, by the argument lists. */
+typedef struct fnd_traffic {
+    uint64_t bytes_read, bytes_written, ops;
+} fnd_traffic;
+fnd_traffic fnd_bound_traffic(const fnd_bound *b);
 
 #endif

@@ -68,8 +68,9 @@ fnd_status fnd_dispatch_run(foundry *f, const fnd_dispatch *d, fnd_error *err) {
                                          .kernel = d->label,
                                          .start_ns = start,
                                          .duration_ns = fnd_now_ns() - start,
-                                         .bytes_read = d->bytes_read,
-                                         .bytes_written = d->bytes_written,
+                                         .bytes_read = d->traffic.bytes_read,
+                                         .bytes_written = d->traffic.bytes_written,
+                                         .ops = d->traffic.ops,
                                      });
     return FND_OK;
 }
@@ -126,7 +127,7 @@ fnd_status fnd_run(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, 
     d.args_bytes = layout.bytes;
     d.buffer_count = fnd_dispatch_buffers(b, refs, buffers);
     fnd_bound_scratch(b, &d.own_scratch_bytes, &d.shared_scratch_bytes);
-    fnd_bound_traffic(b, &d.bytes_read, &d.bytes_written);
+    d.traffic = fnd_bound_traffic(b);
     return fnd_dispatch_run(f, &d, err);
 }
 

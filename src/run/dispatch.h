@@ -11,7 +11,7 @@ typedef struct fnd_dispatch {
     const uint8_t *args;
     uint32_t       args_bytes, warps;
     size_t         own_scratch_bytes, shared_scratch_bytes;
-    uint64_t       bytes_read, bytes_written;
+    fnd_traffic    traffic;
     const fnd_launch_buffer *buffers;
     size_t         buffer_count;
 } fnd_dispatch;

@@ -92,7 +92,7 @@ static void drain(fnd_profiler *p) {
 }
 
 static void totals_of(const fnd_profiler *p, fnd_profile_totals *out) {
-    *out = (fnd_profile_totals){ .records = p->records, .lost = atomic_load(&p->lost) + p->untold, .bandwidth = p->bandwidth };
+    *out = (fnd_profile_totals){ .records = p->records, .lost = atomic_load(&p->lost) + p->untold, .bandwidth = p->bandwidth, .ops_rate = p->ops_rate };
     if (p->table) fnd_profile_table_totals(p->table, out);
 }
 
@@ -140,6 +140,7 @@ static fnd_status start(fnd_profiler *p, const fnd_profile_desc *desc, fnd_error
     p->records = p->untold = 0;
     atomic_store(&p->lost, 0);
     p->bandwidth = desc->bandwidth;
+    p->ops_rate = desc->ops_rate;
     p->files = files;
     p->stopping = false;
     atomic_store(&p->started_ns, fnd_now_ns());

@@ -38,7 +38,7 @@ typedef struct fnd_profiler {
     bool                stopping;    /* until the next start: what comes late is thrown away then */
     uint64_t            records;
     uint64_t            untold;     /* records that found no memory for their row */
-    double              bandwidth;
+    double              bandwidth, ops_rate;
     fnd_profile_table  *table;
     fnd_profile_files  *files;
 } fnd_profiler;

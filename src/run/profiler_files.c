@@ -126,9 +126,9 @@ void fnd_profile_files_add(fnd_profile_files *files, const fnd_profile_entry *en
 
 /* "records":12,"lost":0,...: the totals and counters, at the end of both files. */
 static void write_summary(FILE *to, const fnd_profile_totals *t, const foundry *f) {
-    fprintf(to, "\"records\":%llu,\"lost\":%llu,\"dispatch_ns\":%llu,\"bytes_read\":%llu,\"bytes_written\":%llu,\"ops\":%llu,\"bandwidth\":%.0f,\"counters\":{",
+    fprintf(to, "\"records\":%llu,\"lost\":%llu,\"dispatch_ns\":%llu,\"bytes_read\":%llu,\"bytes_written\":%llu,\"ops\":%llu,\"bandwidth\":%.0f,\"ops_rate\":%.0f,\"counters\":{",
             (unsigned long long)t->records, (unsigned long long)t->lost, (unsigned long long)t->dispatch_ns, (unsigned long long)t->bytes_read,
-            (unsigned long long)t->bytes_written, (unsigned long long)t->ops, t->bandwidth);
+            (unsigned long long)t->bytes_written, (unsigned long long)t->ops, t->bandwidth, t->ops_rate);
     for (int i = 0; i < FND_COUNTER_COUNT; i++) {
         fprintf(to, "%s\"%s\":%llu", i ? "," : "", fnd_counter_name((fnd_counter)i), (unsigned long long)fnd_counter_get(f, (fnd_counter)i));
     }

@@ -18,6 +18,22 @@ static void print_share(FILE *to, double part, double whole) {
     }
 }
 
+double fnd_profile_of_roof(const fnd_profile_row *r, const fnd_profile_totals *t) {
+    double seconds = (double)r->total_ns * 1e-9, of_bandwidth = 0, of_rate = 0;
+    if (seconds <= 0) return 0;
+    if (t->bandwidth > 0) of_bandwidth = (double)(r->bytes_read + r->bytes_written) / seconds / t->bandwidth;
+    if (t->ops_rate > 0) of_rate = (double)r->ops / seconds / t->ops_rate;
+    return of_bandwidth > of_rate ? of_bandwidth : of_rate;
+}
+
+/* A number, if there is one. */
+static void print_number(FILE *to, double value) {
+    if (value > 0)
+        fprintf(to, " %8.1f", value);
+    else
+        fprintf(to, " %8s", "-");
+}
+
 static void print_row(FILE *to, const fnd_profile_row *r, const fnd_profile_totals *t) {
     char name[FND_PROFILE_PATH_BYTES + FND_PROFILE_KERNEL_BYTES + 2];
     snprintf(name, sizeof name, "%s%s%s", r->path, r->path[0] || !r->kernel[0] ? "/" : "", r->kernel);
@@ -25,6 +41,9 @@ static void print_row(FILE *to, const fnd_profile_row *r, const fnd_profile_tota
     double rate = gb_s(bytes, r->total_ns);
     fprintf(to, "%-*s %9llu %12.1f %10.2f %9.2f", NAME_WIDTH, name, (unsigned long long)r->calls, (double)r->total_ns * 1e-3, (double)r->total_ns * 1e-3 / (double)r->calls, rate);
     print_share(to, rate * 1e9, t->bandwidth);
+    print_number(to, bytes ? (double)r->ops / (double)bytes : 0);
+    print_number(to, r->total_ns ? (double)r->ops / (double)r->total_ns : 0);
+    print_number(to, 100 * fnd_profile_of_roof(r, t));
     print_share(to, (double)r->total_ns, (double)t->dispatch_ns);
     fputc('\n', to);
 }
@@ -45,7 +64,7 @@ fnd_status fnd_profile_print(foundry *f, FILE *to, fnd_error *err) {
     if (!rows) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a profile of %zu rows", count);
     count = fnd_min_size(count, fnd_profile_rows(f, rows, count));
     fnd_profile_get_totals(f, &totals);
-    fprintf(to, "%-*s %9s %12s %10s %9s %7s %7s\n", NAME_WIDTH, "kernel (scopes end with /)", "calls", "total us", "us/call", "GB/s", "% bw", "% time");
+    fprintf(to, "%-*s %9s %12s %10s %9s %7s %8s %8s %8s %7s\n", NAME_WIDTH, "kernel (scopes end with /)", "calls", "total us", "us/call", "GB/s", "% bw", "ops/byte", "Gop/s", "% roof", "% time");
     for (size_t i = 0; i < count; i++) print_row(to, &rows[i], &totals);
     fnd_free_memory(rows);
     const fnd_ring *ring = atomic_load(&f->profiler.ring);

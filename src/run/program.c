@@ -148,13 +148,13 @@ static fnd_status check_variables(fnd_program *p, fnd_error *err) {
 }
 
 static void segment_traffic(const fnd_program *p, fnd_segment *s) {
-    s->bytes_read = s->bytes_written = 0;
+    s->traffic = (fnd_traffic){ 0 };
     for (uint32_t i = s->first; i < s->first + s->count; i++) {
-        uint64_t read, written;
         refresh(p, &p->calls[i]);
-        fnd_bound_traffic(&p->calls[i].bound, &read, &written);
-        s->bytes_read += read;
-        s->bytes_written += written;
+        fnd_traffic t = fnd_bound_traffic(&p->calls[i].bound);
+        s->traffic.bytes_read += t.bytes_read;
+        s->traffic.bytes_written += t.bytes_written;
+        s->traffic.ops += t.ops;
     }
 }
 
@@ -190,8 +190,7 @@ fnd_status fnd_program_run(fnd_program *program, fnd_error *err) {
             .warps = p->f->info.warps,
             .own_scratch_bytes = s->own_scratch_bytes,
             .shared_scratch_bytes = s->shared_scratch_bytes,
-            .bytes_read = s->bytes_read,
-            .bytes_written = s->bytes_written,
+            .traffic = s->traffic,
             .buffers = p->buffers + first,
             .buffer_count = end - first,
         };
@@ -204,8 +203,9 @@ void fnd_program_get_info(const fnd_program *p, fnd_program_info *out) {
     *out = (fnd_program_info){ .calls = p->call_count, .barriers = p->barriers, .layers = p->layers, .launches = p->segment_count, .temporary_bytes = p->temporary_bytes, .text = fnd_text_get(&p->text) };
     for (uint32_t i = 0; i < p->segment_count; i++) {
         segment_traffic(p, &p->segments[i]);
-        out->bytes_read += p->segments[i].bytes_read;
-        out->bytes_written += p->segments[i].bytes_written;
+        out->bytes_read += p->segments[i].traffic.bytes_read;
+        out->bytes_written += p->segments[i].traffic.bytes_written;
+        out->ops += p->segments[i].traffic.ops;
     }
 }
 

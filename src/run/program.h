@@ -37,7 +37,7 @@ typedef struct fnd_segment {
     bool     is_program; /* compiled from a program's text, not a kernel's */
     uint32_t at, bytes; /* its part of the table */
     size_t   own_scratch_bytes, shared_scratch_bytes;
-    uint64_t bytes_read, bytes_written;
+    fnd_traffic traffic;
     char     label[FND_NAME_BYTES + 16];
 } fnd_segment;
 

@@ -48,6 +48,7 @@ FND_STAGE(kv_write, KV_WRITE_ARGS, MAIN, NONE, NONE, ALL, "rotate new keys and s
     X(RULE, "pos + tokens <= 16*blocks", "every position has a place in the caches") \
     X(RULE, "q_dim % (kv_heads*head_dim) == 0", "heads share kv heads evenly") \
     X(RULE, "q_dim <= 16*kv_heads*head_dim", "at most 16 heads share a kv head") \
+    X(OPS,  "2*tokens*q_dim*(2*pos+tokens+1)", "scores, then sums of values, of the keys that each token sees") \
     X(IN,    f32, q,        "[tokens, q_dim]",                                                       "queries, not rotated; q_dim = heads*head_dim") \
     X(IN,    f32, inv_freq, "[pairs]",                                                               "radians per position for every pair")          \
     X(IN,    cache, k_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+tokens)*kv_heads*head_dim", "keys of positions 0 .. pos+tokens-1")          \
@@ -68,6 +69,7 @@ FND_STAGE(attention, ATTENTION_ARGS, MAIN, NONE, NONE, ALL, "causal attention of
     X(RULE, "heads % kv_heads == 0", "heads share kv heads evenly") \
     X(RULE, "heads <= 16*kv_heads", "at most 16 heads share a kv head") \
     X(RULE, "splits <= 65536", "positions are numbers of 31 bits") \
+    X(OPS,  "4*heads*head_dim*(pos+1)", "scores, then sums of values") \
     X(IN,    f32, q,        "[1, heads*head_dim]",                                              "queries of the token, not rotated")      \
     X(IN,    f32, k,        "[1, kv_heads*head_dim]",                                           "its keys, not rotated")                  \
     X(IN,    f32, v,        "[1, kv_heads*head_dim]",                                           "its values")                             \
