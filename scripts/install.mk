@@ -10,7 +10,7 @@ ZSHDIR     ?= $(DATADIR)/zsh/site-functions
 
 # The installed shared library: libfoundry.so.0.1.0, which programs ask for as libfoundry.so.0 and the
 # linker finds as libfoundry.so; on macOS the numbers stand before .dylib.
-ifeq ($(shell uname -s),Darwin)
+ifeq ($(SYSTEM),Darwin)
 SO_NAMES := libfoundry.$(VERSION).dylib libfoundry.$(ABI).dylib libfoundry.dylib
 SO_FLAGS  = -Wl,-install_name,$(LIBDIR)/libfoundry.$(ABI).dylib
 else

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what Foundry needs on a Debian machine and is missing; does nothing, quickly, when
-# everything is there. It says what it will install before it does.
+# Installs what Foundry needs on a Debian machine, or with Homebrew on a Mac, and is missing; does nothing,
+# quickly, when everything is there. It says what it will install before it does.
 #
 #   scripts/setup.sh             to build, test and run: compiler, make, five libraries, python3 with pip
 #   scripts/setup.sh --checks    also what `make check` and `make fuzz` need: clang, its runtimes, clang-format, shellcheck, pkg-config, groff
@@ -26,10 +26,16 @@ die() {
 }
 
 has() { command -v "$1" >/dev/null 2>&1; }
+# The compiler of a Mac is there under its name, but may be a program that asks for its installation.
+brew=''
+if [ "$(uname -s)" = Darwin ]; then
+    xcode-select -p >/dev/null 2>&1 || die "install Apple's command line tools first: xcode-select --install"
+    brew=$(brew --prefix 2>/dev/null || true)
+fi
 # The compiler itself says which headers it finds, wherever they were installed, all in one call.
 compiler=$(command -v "${CC:-cc}" || command -v gcc || command -v clang || true)
 headers=$(for h in stdio pcre2 jansson xxhash utf8proc histedit; do printf '#if __has_include(<%s.h>)\nfound:%s\n#endif\n' $h $h; done |
-    { [ -z "$compiler" ] || "$compiler" -E -x c - 2>/dev/null || true; })
+    { [ -z "$compiler" ] || "$compiler" -E -x c ${brew:+"-I$brew/include"} - 2>/dev/null || true; })
 has_header() { case $headers in *"found:$1"*) ;; *) return 1 ;; esac }
 # The runtimes that -fsanitize needs with clang lie beside its builtin headers.
 has_clang_runtime() {
@@ -65,6 +71,30 @@ if $peer; then
     has ninja || want ninja-build
 fi
 [ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(uname -s)" = Darwin ]; then
+    formulas=()
+    for package in "${missing[@]}"; do
+        case $package in
+        libpcre2-dev) formulas+=(pcre2) ;;
+        libjansson-dev) formulas+=(jansson) ;;
+        libxxhash-dev) formulas+=(xxhash) ;;
+        libutf8proc-dev) formulas+=(utf8proc) ;;
+        clang-format | shellcheck | cmake) formulas+=("$package") ;;
+        pkgconf) formulas+=(pkgconf) ;;
+        groff-base) formulas+=(groff) ;;
+        ninja-build) formulas+=(ninja) ;;
+        libclang-rt-dev) ;; # only fuzzing needs it; Apple's clang has the other runtimes
+        *) formulas+=(python3) ;; # the rest is Apple's: xcode-select --install
+        esac
+    done
+    [ ${#formulas[@]} -gt 0 ] || exit 0
+    [ -n "$brew" ] || die "these are missing: ${formulas[*]}; install Homebrew (its web site says how) and run this again"
+    say "installing with Homebrew: ${formulas[*]}"
+    brew install --quiet "${formulas[@]}" || die "Homebrew could not install ${formulas[*]}; its words are above"
+    say "done"
+    exit 0
+fi
 
 # shellcheck disable=SC2207 # names of packages hold no blanks
 missing=($(printf '%s\n' "${missing[@]}" | sort -u))

@@ -4,6 +4,7 @@
 #endif
 #include "program.h"
 #include "base/process.h"
+#include "base/system.h"
 #include "test.h"
 
 #include <errno.h>
@@ -25,10 +26,10 @@ enum { MAX_WORDS = 40,
 static const char *program_path(void) {
     static char path[4096];
     if (path[0]) return path;
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 16);
-    if (n < 0) n = 0;
+    fnd_system_program_path(path, sizeof path - 16);
+    size_t n = strlen(path);
     while (n > 0 && path[n - 1] != '/') n--;
-    snprintf(path + n, sizeof path - (size_t)n, "foundry");
+    snprintf(path + n, sizeof path - n, "foundry");
     return path;
 }
 

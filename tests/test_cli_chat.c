@@ -9,11 +9,17 @@
 #include <jansson.h>
 #include <math.h>
 #include <poll.h>
-#include <pty.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#ifdef __APPLE__
+#include <sys/ioctl.h>
+#include <termios.h>
+int forkpty(int *fd, char *name, struct termios *settings, struct winsize *size); /* of <util.h>, which only Apple's own kit has */
+#else
+#include <pty.h>
+#endif
 
 static const char not_built[] = "the program is not built beside the tests";
 
@@ -208,7 +214,7 @@ static bool terminal_open(terminal *t, const char *const *words) {
     *t = (terminal){ .fd = -1 };
     program_temp("cache");
     fflush(NULL);
-    t->child = forkpty(&t->fd, NULL, NULL, &size);
+    t->child = forkpty(&t->fd, NULL, NULL, (struct winsize *)(uintptr_t)&size);
     if (t->child == 0) {
         setenv("TERM", "dumb", 1);
         program_become(words);

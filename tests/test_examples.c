@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/process.h"
+#include "base/system.h"
 #include "foundry/version.h"
 #include "program.h"
 #include "test.h"
@@ -20,9 +21,10 @@ static bool in_project(void) { return access("examples/fused_kernel.c", R_OK) ==
 /* <folder of this program>/<name> */
 static const char *beside(const char *name) {
     static char path[FND_PROCESS_PATH_BYTES + 64];
-    ssize_t length = readlink("/proc/self/exe", path, FND_PROCESS_PATH_BYTES - 1);
+    fnd_system_program_path(path, FND_PROCESS_PATH_BYTES);
+    size_t length = strlen(path);
     while (length > 0 && path[length - 1] != '/') length--;
-    snprintf(path + (length < 0 ? 0 : length), 64, "%s", name);
+    snprintf(path + length, 64, "%s", name);
     return path;
 }
 

@@ -33,7 +33,7 @@ typedef struct fnd_device_info {
     bool     host_memory;     /* device pointers are host pointers */
     bool     runs_programs;   /* one function per program, groups meeting at fnd_grid_barrier */
     bool     can_build;       /* a compiler is present */
-    char     why_not_build[160];
+    char     why_not_build[256];
 } fnd_device_info;
 
 /* A piece of device memory. `address` is what kernels see. */

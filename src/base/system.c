@@ -24,6 +24,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #elif defined(__APPLE__)
+#include <mach-o/dyld.h>
 #include <sys/qos.h>
 #include <sys/sysctl.h>
 #endif
@@ -246,6 +247,19 @@ size_t fnd_system_memory_free(void) {
 #else
     size_t all = fnd_system_memory();
     return all ? all / 2 : SIZE_MAX; /* what is free means little where memory is compressed */
+#endif
+}
+
+void fnd_system_program_path(char *path, size_t bytes) {
+    path[0] = '\0';
+#if defined(__linux__)
+    ssize_t length = readlink("/proc/self/exe", path, bytes);
+    path[length > 0 && (size_t)length < bytes ? length : 0] = '\0';
+#elif defined(__APPLE__)
+    uint32_t room = (uint32_t)bytes;
+    if (_NSGetExecutablePath(path, &room) != 0) path[0] = '\0';
+#else
+    (void)bytes;
 #endif
 }
 

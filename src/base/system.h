@@ -50,6 +50,9 @@ fnd_system_caches fnd_system_caches_get(void);
 size_t fnd_system_memory(void);
 size_t fnd_system_memory_free(void);
 
+/* The path of the program that runs, as it was started or as the system knows it; "" where that is not known. */
+void fnd_system_program_path(char *path, size_t bytes);
+
 /* ---- files ---- */
 
 struct timespec fnd_system_modified(const struct stat *st);

@@ -59,7 +59,8 @@ static int get_char(EditLine *edit, wchar_t *out) {
 
 static void use_utf8(void) {
     setlocale(LC_CTYPE, "");
-    if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0) setlocale(LC_CTYPE, "C.UTF-8");
+    if (strcmp(nl_langinfo(CODESET), "UTF-8") == 0) return;
+    if (!setlocale(LC_CTYPE, "C.UTF-8")) setlocale(LC_CTYPE, "UTF-8"); /* the second: macOS */
 }
 
 static fnd_status open_terminal(fnd_cli_lines *l, fnd_error *err) {

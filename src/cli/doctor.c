@@ -81,7 +81,7 @@ static void print_compilers(const fnd_desc *desc, fnd_text *out) {
         fnd_text_printf(out, " %s", path);
         found = true;
     }
-    fnd_text_str(out, found ? "\n" : " none: kernels compiled into the program serve\n");
+    fnd_text_str(out, found ? "\n" : " none: only kernels that were built into the program can serve\n");
 }
 
 static void print_folder(const char *what, const char *path, fnd_text *out) {
