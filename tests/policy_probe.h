@@ -81,7 +81,7 @@ static void P_(_probe_multiply)(const policy_product *p) {
         for (unsigned k = 0; k < p->cols; k++) {
 #if defined(PROBE_TILES) && !FND_CAT(POLICY, _FLOATS)
             u64 span = (u64)(m / FND_TOKENS) * FND_TOKENS, i = m % FND_TOKENS;
-            i8 code = x.codes[span * p->cols + (k / 4 * FND_TOKENS + i) * 4 + k % 4];
+            i8 code = x.codes[span * p->cols + (k / FND_X_WIDTH * FND_TOKENS + i) * FND_X_WIDTH + k % FND_X_WIDTH];
             p->seen[m * p->cols + k] = (double)x.scales[span * (p->cols / 32) + k / 32 * FND_TOKENS + i] * code;
 #else
             p->seen[m * p->cols + k] = p->x[m * p->cols + k];

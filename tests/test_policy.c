@@ -92,6 +92,10 @@ static const variant variants[] = {
     { .name = "v3 vnni", .flags = { "-march=x86-64-v3", "-mavxvnni" }, .tiles = true, .tokens = 1, .needs = HAS(avx2) | HAS(fma) | HAS(f16c) | HAS(avx_vnni) },
     { .name = "v4", .flags = { "-march=x86-64-v4" }, .tiles = true, .tokens = 8, .needs = HAS(avx512f) | HAS(avx512bw) | HAS(avx512vl) | HAS(avx512dq) },
     { .name = "v4 vnni", .flags = { "-march=x86-64-v4", "-mavx512vnni" }, .tiles = true, .tokens = 8, .needs = HAS(avx512f) | HAS(avx512bw) | HAS(avx512vl) | HAS(avx512dq) | HAS(avx512vnni) },
+#elif defined(__AARCH64EL__)
+    { .name = "dotprod", .flags = { "-march=armv8.2-a+dotprod" }, .tiles = true, .tokens = 8, .needs = HAS(asimddp) },
+    { .name = "dotprod", .flags = { "-march=armv8.2-a+dotprod" }, .tiles = true, .tokens = 1, .needs = HAS(asimddp) },
+    { .name = "i8mm", .flags = { "-march=armv8.2-a+dotprod+i8mm" }, .tiles = true, .tokens = 8, .needs = HAS(asimddp) | HAS(i8mm) },
 #endif
 };
 #undef HAS

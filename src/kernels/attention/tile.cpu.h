@@ -95,10 +95,9 @@ FND_INLINE void attention_score_codes(const attention_tile *a, u32 r, const u8 *
             vec_u8x4 x = fnd_codes_load_(k0 + part * 512 + j * 64) ^ 128, y = fnd_codes_load_(k1 + part * 512 + j * 64) ^ 128;
             FND_UNROLL
             for (u32 i = 0; i < rows; i++) {
-                i32 four;
-                __builtin_memcpy(&four, a->codes + (r + i) * dim + part * 32 + j * 4, 4);
-                sum[2 * i] = fnd_dot4_wide(sum[2 * i], x, four);
-                sum[2 * i + 1] = fnd_dot4_wide(sum[2 * i + 1], y, four);
+                const i8 *q = a->codes + (r + i) * dim + part * 32;
+                sum[2 * i] = fnd_dot4_wide(sum[2 * i], x, q, j);
+                sum[2 * i + 1] = fnd_dot4_wide(sum[2 * i + 1], y, q, j);
             }
         }
         vec scale_x = fnd_vec_load_f16((const u16 *)(scale0 + part * 32)), scale_y = fnd_vec_load_f16((const u16 *)(scale1 + part * 32));

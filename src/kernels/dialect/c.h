@@ -42,6 +42,10 @@ extern float cosf(float), sinf(float), logf(float), powf(float, float);
   #include <immintrin.h>
   #define FND_F16_TO_F32(h) _cvtsh_ss(h)
   #define FND_F32_TO_F16(v) ((u16)_cvtss_sh(v, 0))
+#elif defined(__AARCH64EL__) && !defined(FND_SIM)
+  #include <arm_neon.h>
+  #define FND_F16_TO_F32(h) vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0)
+  #define FND_F32_TO_F16(v) vget_lane_u16(vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(v))), 0)
 #endif
 
 /* ---- vectors --------------------------------------------------------------------------------- */
@@ -99,6 +103,8 @@ FND_INLINE vec fnd_vec_load_f16(const u16 *p) {
     return (vec)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i_u *)p));
 #elif FND_VEC == 8 && defined(__F16C__)
     return (vec)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i_u *)p));
+#elif FND_VEC == 4 && defined(__AARCH64EL__) && !defined(FND_SIM) && !defined(FND_GENERIC)
+    return (vec)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
 #else
     vec v;
     for (u32 i = 0; i < FND_VEC; i++) {

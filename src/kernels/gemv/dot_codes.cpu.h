@@ -5,7 +5,8 @@
  *     sum w x = scale * xscale * sum u q  +  (min - scale * zero) * xscale * sum q:
  * the products of codes are exact integers, and the rest is two fused multiply-adds. A template:
  * included once for every POLICY; policy/<POLICY>/<POLICY>.cpu.h gives BLOCK, GROUP, FIELD_BYTES,
- * PLANES, unpack, dot4, ZERO, MIN and scales. */
+ * PLANES, unpack, ZERO, MIN and scales. */
+#include "gemv/dots.cpu.h"
 #include "gemv/tile.cpu.h"
 
 #define P_(name) FND_CAT(POLICY, name)
@@ -18,15 +19,13 @@ FND_INLINE void P_(_dot32)(fnd_tile *out, const u8 *codes, const u8 *fields, u32
     vec before = fnd_vec_splat(0.0f);
     FND_UNROLL for (u32 first = 0; first < 8; first += quads, group++) {
         vec_i32 acc[FND_TOKENS];
-        FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) acc[i] = (vec_i32){ 0 };
-        FND_UNROLL for (u32 j = first; j < first + quads; j++) {
-            vec_u8x4 u = P_(_unpack)(codes, j);
-            FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) {
-                i32 four;
-                __builtin_memcpy(&four, x.codes + (j * FND_TOKENS + i) * 4, 4);
-                acc[i] = P_(_dot4)(acc[i], u, four);
-            }
+        fnd_dots sums = { 0 };
+        FND_UNROLL for (u32 j = first; j < first + quads; j += FND_DOT_QUADS) {
+            vec_u8x4 u[FND_DOT_QUADS];
+            FND_UNROLL for (u32 n = 0; n < FND_DOT_QUADS; n++) u[n] = P_(_unpack)(codes, j + n);
+            fnd_dots_add(&sums, u, x.codes, j, P_(_ZERO) == 128);
         }
+        fnd_dots_end(sums, acc);
         vec scale, min = fnd_vec_splat(0.0f);
         P_(_scales)(fields, group, &scale, &min);
         FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++)

@@ -22,11 +22,11 @@ FND_INLINE void fnd_fetch_ahead(const u8 *p, u32 bytes) {
 }
 
 FND_INLINE u64 fnd_tile_bytes(u64 row_bytes) { return (row_bytes * FND_VEC + 63) & ~(u64)63; }
-/* What of a policy's ZERO is left in the sums of its dot4. */
+/* What of a policy's ZERO is left in the sums of its products. */
 #define FND_ZERO_LEFT(zero) ((zero) == 128 ? FND_WIDE_ZERO : (zero))
 
 FND_INLINE vec_u8x4 fnd_nibbles_low_(vec_u8x4 v) { return v & 15; }
-FND_INLINE vec_u8x4 fnd_nibbles_high_(vec_u8x4 v) { return (vec_u8x4)((vec_u16x2_)v >> 4) & 15; }
+FND_INLINE vec_u8x4 fnd_nibbles_high_(vec_u8x4 v) { return v >> 4; }
 
 /* fnd_unpack_<bits>: quad j (0..7) of the 32 columns whose planes start at p. j is a constant after
  * unrolling, so the choices cost nothing. */

@@ -2,7 +2,7 @@
  *
  * For formats with codes: 8-bit activations, one scale per 32, in spans of FND_TOKENS tokens so that
  * the inner loop walks memory once:
- *     codes   [span][cols / 4][FND_TOKENS][4] i8
+ *     codes   [span][cols / FND_X_WIDTH][FND_TOKENS][FND_X_WIDTH] i8
  *     scales  [span][cols / 32][FND_TOKENS]   f32, x = scale * code
  *     sums    [span][cols / 16][FND_TOKENS]   f32, scale * sum of codes: of the first 16 of 32, then of
  *                                             all 32, which is what most formats ask for
@@ -20,6 +20,14 @@
 #ifndef FND_TOKENS
   #define FND_TOKENS 1
 #endif
+
+/* Quads of columns that are multiplied together, and a token's codes for them, side by side. */
+#if defined(FND_DOT_PAIRS) && FND_TOKENS % 2 == 0
+  #define FND_DOT_QUADS 2
+#else
+  #define FND_DOT_QUADS 1
+#endif
+#define FND_X_WIDTH (4 * FND_DOT_QUADS)
 
 typedef struct fnd_x {
     f32 *row;    /* [cols] of this worker, where a prologue writes */
@@ -70,13 +78,13 @@ FND_INLINE f32 *fnd_x_row(fnd_thread t, fnd_x x, u32 m) {
 FND_INLINE void fnd_x_put_codes_(fnd_x x, const f32 *row, u32 m) {
     u32 at = m % FND_TOKENS;
     u64 first = m - at;
-    i8 *codes = x.codes + first * x.cols + 4 * at;
+    i8 *codes = x.codes + first * x.cols + FND_X_WIDTH * at;
     f32 *scales = x.scales + first * (x.cols / 32) + at, *sums = x.sums + first * (x.cols / 16) + at;
     for (u32 g = 0; g < x.cols / 32; g++) {
         f32 total[2];
         i8 q[32];
         f32 scale = fnd_codes_make(row + 32 * g, q, total);
-        for (u32 k = 0; k < 8; k++) __builtin_memcpy(codes + (u64)(8 * g + k) * 4 * FND_TOKENS, q + 4 * k, 4);
+        for (u32 k = 0; k < 32; k += FND_X_WIDTH) __builtin_memcpy(codes + (u64)(32 * g + k) * FND_TOKENS, q + k, FND_X_WIDTH);
         scales[(u64)g * FND_TOKENS] = scale;
         sums[(u64)(2 * g) * FND_TOKENS] = scale * total[0];
         sums[(u64)(2 * g + 1) * FND_TOKENS] = scale * (total[0] + total[1]);

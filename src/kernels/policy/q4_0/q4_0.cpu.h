@@ -7,7 +7,6 @@
 
 #define q4_0_PLANES      FND_PLANES_4
 #define q4_0_unpack      fnd_unpack_4
-#define q4_0_dot4        fnd_dot4
 
 /* Scales of one tile for a group of a block. */
 FND_INLINE void q4_0_scales(const u8 *fields, u32 group, vec *scale, vec *min) {

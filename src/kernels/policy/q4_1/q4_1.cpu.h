@@ -7,7 +7,6 @@
 
 #define q4_1_PLANES      FND_PLANES_4
 #define q4_1_unpack      fnd_unpack_4
-#define q4_1_dot4        fnd_dot4
 
 /* Scales and minima of one tile for a group of a block. */
 FND_INLINE void q4_1_scales(const u8 *fields, u32 group, vec *scale, vec *min) {

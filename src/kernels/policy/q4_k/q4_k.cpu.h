@@ -8,7 +8,6 @@
 
 #define q4_k_PLANES      FND_PLANES_4
 #define q4_k_unpack      fnd_unpack_4
-#define q4_k_dot4        fnd_dot4
 #define q4_k_scales      fnd_k_fields
 
 #endif

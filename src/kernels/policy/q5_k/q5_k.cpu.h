@@ -8,7 +8,6 @@
 
 #define q5_k_PLANES      FND_PLANES_5
 #define q5_k_unpack      fnd_unpack_5
-#define q5_k_dot4        fnd_dot4
 #define q5_k_scales      fnd_k_fields
 
 #endif

@@ -7,7 +7,6 @@
 
 #define q6_k_PLANES      FND_PLANES_6
 #define q6_k_unpack      fnd_unpack_6
-#define q6_k_dot4        fnd_dot4
 
 /* Scales of one tile for a group of a block. */
 FND_INLINE void q6_k_scales(const u8 *fields, u32 group, vec *scale, vec *min) {

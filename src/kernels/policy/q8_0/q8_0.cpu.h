@@ -7,7 +7,6 @@
 
 #define q8_0_PLANES      FND_PLANES_8
 #define q8_0_unpack      fnd_unpack_8
-#define q8_0_dot4        fnd_dot4_wide
 
 FND_INLINE void q8_0_scales(const u8 *fields, u32 group, vec *scale, vec *min) {
     (void)group;
