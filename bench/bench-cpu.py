@@ -3,8 +3,11 @@
 
 Both programs run the same file with the same number of threads, in turns (the order changes every
 round): a prompt of 512 tokens from nothing (prefill), and 64 tokens one by one from an empty
-context (decode), as llama-bench does. The figures are medians over the rounds, in tokens per
-second. The answer to a question is checked before anything is timed.
+context or behind --depth others (decode), as llama-bench does. The figures are medians over the
+rounds, in tokens per second. The answer to a question is checked before anything is timed.
+
+A model is a name that scripts/fetch-model.sh knows, a file, or synth:ARCH:SIZE:FORMAT, which
+foundry synth writes (random weights: their portable and their fast logits are compared instead).
 
 On some small virtual machines the host moves the two CPUs between a near and a far place. The
 hand-off between them is measured around every run of two threads. Where it shows two places, only
@@ -67,7 +70,7 @@ class Ours:
     def measure(self, model, threads):
         a = self.args
         out = json.loads(run(self.program, "bench", "--model", model, "--prompt-tokens", a.prompt_tokens, "--tokens",
-                             a.tokens, "--repeat", 1, "--json", "--threads", threads, *self.options))
+                             a.tokens, "--depth", a.depth, "--repeat", 1, "--json", "--threads", threads, *self.options))
         return {key: out[key] for key in ("prefill_tok_s", "decode_tok_s", "decode_gb_s", "read_gb_s")}
 
 
@@ -77,8 +80,13 @@ class Peer:
 
     def measure(self, model, threads):
         a = self.args
-        out = json.loads(run(self.program, "-m", model, "-p", a.prompt_tokens, "-n", a.tokens, "-t", threads,
-                             "-r", 1, "-o", "json"))
+        def bench(*tests):
+            return json.loads(run(self.program, "-m", model, "-t", threads, "-r", 1, "-o", "json", *tests))
+
+        if a.depth:
+            out = bench("-p", a.prompt_tokens, "-n", 0) + bench("-p", 0, "-n", a.tokens, "-d", a.depth)
+        else:
+            out = bench("-p", a.prompt_tokens, "-n", a.tokens)
         return {"prefill_tok_s": next(r["avg_ts"] for r in out if r["n_prompt"]),
                 "decode_tok_s": next(r["avg_ts"] for r in out if r["n_gen"])}
 
@@ -119,6 +127,40 @@ def alternate(machine, programs, model, threads, rounds):
     return medians, f"{place} {handoff:.0f} ns".strip() if threads > 1 else "-", count
 
 
+def logits(foundry, model, *options):
+    """{id: log-probability} of the likeliest tokens behind a few ids."""
+    out = json.loads(run(foundry, "logits", "--model", model, "--ids", "1,20,300,4", "--top", 256, "--json", *options))
+    return {t["id"]: t["logprob"] for t in out}
+
+
+def check_answer(foundry, name, model):
+    if not name.startswith("synth:"):
+        answer = run(foundry, "run", "--model", model, "--temperature", 0, "--max-tokens", 24,
+                     "--prompt", "Name the capital of France.")
+        if "Paris" not in answer:
+            sys.exit(f"{name} answers wrongly, so its speed means nothing: {answer!r}")
+        return
+    exact, fast = logits(foundry, model, "--isa", "generic"), logits(foundry, model)
+    best = max(exact, key=exact.get)
+    if best not in fast or abs(fast[best] - exact[best]) > 0.25:
+        sys.exit(f"{name}: the likeliest token {best} has {exact[best]:.3f} by the portable texts, {fast.get(best)} otherwise")
+
+
+def file_of(foundry, name):
+    """The model's file; a synthetic one is written once and kept."""
+    if pathlib.Path(name).is_file():
+        return name
+    if not name.startswith("synth:"):
+        return run(ROOT / "scripts/fetch-model.sh", name).strip()
+    _, arch, size, fmt = name.split(":")
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "foundry/synth"
+    cache.mkdir(parents=True, exist_ok=True)
+    file = cache / f"{arch}-{size}-{fmt}.gguf"
+    if not file.is_file():
+        run(foundry, "synth", "--arch", arch, "--size", size, "--format", fmt, "-o", file)
+    return file
+
+
 def ratio(a, b):
     return f"{a / b:.2f} x"
 
@@ -137,6 +179,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompt-tokens", type=int, default=512)
     parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--depth", type=int, default=0, help="tokens in the context before those of decoding")
+    parser.add_argument("--name", default="cpu", help="what the file of results begins with")
     parser.add_argument("--no-generic", action="store_true", help="leave out the rows with --isa generic")
     parser.add_argument("--results", type=pathlib.Path, default=ROOT / "bench/results")
     args = parser.parse_args()
@@ -147,11 +191,8 @@ def main():
     generic = Ours(args.foundry, args, "--isa", "generic")
     rows, shares, bandwidth = [], [], collections.defaultdict(list)
     for name in args.models:
-        model = name if pathlib.Path(name).is_file() else run(ROOT / "scripts/fetch-model.sh", name).strip()
-        answer = run(args.foundry, "run", "--model", model, "--temperature", 0, "--max-tokens", 24,
-                     "--prompt", "Name the capital of France.")
-        if "Paris" not in answer:
-            sys.exit(f"{name} answers wrongly, so its speed means nothing: {answer!r}")
+        model = file_of(args.foundry, name)
+        check_answer(args.foundry, name, model)
         print(name, file=sys.stderr)
         for threads in args.threads:
             m, place, count = alternate(machine, programs, model, threads, args.rounds)
@@ -171,6 +212,9 @@ def main():
     def table(head, body):
         return ["| " + " | ".join(map(str, line)) + " |" for line in [head, ["---"] * len(head), *body]]
 
+    given = " ".join(a for i, a in enumerate(sys.argv[1:], 1) if not {a, sys.argv[i - 1]} & {"--foundry", "--peer"})
+    command = [f'BENCH_ARGS="{given}"'] if given else []
+    where = f"behind {args.depth} others" if args.depth else "from an empty context"
     today = datetime.date.today().isoformat()
     version = re.search(r"llama-cpp-python-([\d.]+)", str(args.peer))
     reads = "; ".join(f"{median(v):.1f} GB/s with {t} thread{'s' * (t > 1)}" for t, v in bandwidth.items())
@@ -178,16 +222,16 @@ def main():
         f"# {machine.model}, {machine.cpus} CPUs, {machine.best}", "",
         f"{today}, commit {commit()}; peer: llama.cpp of llama-cpp-python {version.group(1) if version else '(unknown version)'}.",
         f"Measured read bandwidth: {reads}. Load before the start: {load:.1f} (it should be near 0).",
-        f"Prompt {args.prompt_tokens} tokens, then {args.tokens} tokens from an empty context; tokens per second, medians of",
+        f"Prompt {args.prompt_tokens} tokens, then {args.tokens} tokens {where}; tokens per second, medians of",
         f"{args.rounds} or more alternating rounds; 'hand-off': the time a word needs between the two CPUs.",
-        "Command: `make bench-cpu`.", "",
+        f"Command: `{' '.join(['make bench-cpu', *command])}`.", "",
         *table(["model", "threads", "hand-off", "rounds", "prefill", "llama.cpp", "ratio", "decode", "llama.cpp", "ratio",
                 "decode GB/s", "of read bandwidth"], rows)])
     if shares:
         text += "\n\nThe portable texts alone (`--isa generic`), and their share of the figures above:\n\n"
         text += "\n".join(table(["model", "threads", "prefill", "decode", "share of prefill", "share of decode"], shares))
     args.results.mkdir(parents=True, exist_ok=True)
-    out = args.results / f"cpu-{today}-{machine.kind}.md"
+    out = args.results / f"{args.name}-{today}-{machine.kind}.md"
     out.write_text(text + "\n")
     print(text)
     print(f"kept as {out}", file=sys.stderr)

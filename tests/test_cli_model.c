@@ -365,10 +365,11 @@ TEST(cli_inspect) {
 TEST(cli_bench) {
     NEED(program_there(), not_built);
     program_result r;
-    RUN(&r, "bench", "--model", tiny_model(), "--prompt-tokens", "64", "--tokens", "8", "--repeat", "2", "--json");
+    RUN(&r, "bench", "--model", tiny_model(), "--prompt-tokens", "64", "--tokens", "8", "--depth", "100", "--repeat", "2", "--json");
     CHECK_MSG(r.exit_code == 0, "%s", r.err);
     json_t *all = parsed(&r);
     CHECK(number(all, "prefill_tok_s") > 0 && number(all, "decode_tok_s") > 0 && number(all, "decode_gb_s") > 0 && number(all, "read_gb_s") > 0);
+    CHECK(fabs(number(all, "decode_gb_s") - number(all, "decode_tok_s") * number(all, "bytes_per_token") * 1e-9) < 1e-6);
     CHECK(fabs(number(all, "read_percent") - 100 * number(all, "decode_gb_s") / number(all, "read_gb_s")) < 0.01);
     json_decref(all);
     program_free(&r);

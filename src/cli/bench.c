@@ -9,7 +9,7 @@
 
 typedef struct bench_options {
     const char *model, *roofline;
-    uint32_t prompt_tokens, tokens, repeat;
+    uint32_t prompt_tokens, tokens, depth, repeat;
     bool json;
 } bench_options;
 
@@ -17,7 +17,8 @@ typedef struct bench_options {
 static const fnd_cli_option options_list[] = {
     { "model", FND_CLI_NAME, "F", FIELD(model), "model file", 0, 0 },
     { "prompt-tokens", FND_CLI_U32, "N", FIELD(prompt_tokens), "tokens of the prompt (default: 512)", 1, 1 << 24 },
-    { "tokens", FND_CLI_U32, "N", FIELD(tokens), "tokens evaluated one by one, from an empty context (default: 64)", 1, 1 << 24 },
+    { "tokens", FND_CLI_U32, "N", FIELD(tokens), "tokens evaluated one by one (default: 64)", 1, 1 << 24 },
+    { "depth", FND_CLI_U32, "N", FIELD(depth), "tokens in the context before these (default: none)", 0, 1 << 24 },
     { "repeat", FND_CLI_U32, "N", FIELD(repeat), "rounds, of which the medians count (default: 5)", 1, 1000 },
     { "roofline", FND_CLI_NAME, "OUT", FIELD(roofline), "draw where each kernel lies under this machine's roofs, as SVG", 0, 0 },
     { "json", FND_CLI_FLAG, NULL, FIELD(json), "print one JSON object", 0, 0 },
@@ -57,8 +58,11 @@ static fnd_status prefill(fnd_cli_lm *lm, const uint32_t *ids, uint32_t count, d
     return fnd_cli_check_interrupt(err);
 }
 
-static fnd_status decode(fnd_cli_lm *lm, const uint32_t *ids, uint32_t count, double *tok_s, fnd_error *err) {
+/* Behind the first `depth` of the ids. */
+static fnd_status decode(fnd_cli_lm *lm, const uint32_t *ids, uint32_t depth, uint32_t count, double *tok_s, fnd_error *err) {
     FND_TRY(fnd_session_truncate(lm->s, 0, err));
+    if (depth) FND_TRY(fnd_session_eval(lm->s, ids, depth, err));
+    FND_TRY(fnd_wait(lm->f, err));
     uint64_t start = fnd_now_ns();
     for (uint32_t i = 0; i < count; i++) {
         FND_TRY(fnd_session_eval(lm->s, &ids[i], 1, err));
@@ -73,11 +77,11 @@ static fnd_status decode(fnd_cli_lm *lm, const uint32_t *ids, uint32_t count, do
 static fnd_status rounds(fnd_cli_lm *lm, const bench_options *o, const uint32_t *ids, double *speeds, figures *out, fnd_error *err) {
     double *decodes = speeds + o->repeat, unused;
     FND_TRY(prefill(lm, ids, o->prompt_tokens, &unused, err)); /* pages, caches and clocks get warm */
-    FND_TRY(decode(lm, ids, 1, &unused, err));
+    FND_TRY(decode(lm, ids, 0, 1, &unused, err));
     for (uint32_t i = 0; i < o->repeat; i++) {
         fnd_cli_progress(NULL, "measuring", i, o->repeat);
         FND_TRY(prefill(lm, ids, o->prompt_tokens, &speeds[i], err));
-        FND_TRY(decode(lm, ids, o->tokens, &decodes[i], err));
+        FND_TRY(decode(lm, ids, o->depth, o->tokens, &decodes[i], err));
     }
     fnd_cli_progress_clear();
     out->prefill_tok_s = median(speeds, o->repeat);
@@ -85,7 +89,7 @@ static fnd_status rounds(fnd_cli_lm *lm, const bench_options *o, const uint32_t 
     return FND_OK;
 }
 
-static uint32_t most_tokens(const bench_options *o) { return o->prompt_tokens > o->tokens ? o->prompt_tokens : o->tokens; }
+static uint32_t most_tokens(const bench_options *o) { return o->prompt_tokens > o->depth + o->tokens ? o->prompt_tokens : o->depth + o->tokens; }
 
 static fnd_status check(fnd_cli_lm *lm, void *options, fnd_error *err) {
     uint32_t most = most_tokens(options), limit = fnd_model_get_info(lm->m)->context_length;
@@ -119,11 +123,18 @@ static void json_figure(fnd_text *out, const char *name, double value, bool know
         fnd_text_str(out, "null");
 }
 
+/* Weights, and on an average the keys and values of the tokens before. */
+static double bytes_per_token(const fnd_cli_lm *lm, const bench_options *o) {
+    const fnd_model_info *m = fnd_model_get_info(lm->m);
+    const fnd_format_info *kv = fnd_format_get(lm->kv_type);
+    double row = 2.0 * m->layers * m->kv_heads * m->head_dim * kv->block_bytes / kv->block_weights;
+    return (double)m->bytes_per_token + row * (o->depth + (o->tokens + 1) / 2.0);
+}
+
 static fnd_status print(const fnd_cli_lm *lm, const bench_options *o, const figures *r, fnd_error *err) {
     fnd_context_info device;
     fnd_text out = { 0 };
-    uint64_t bytes = fnd_model_get_info(lm->m)->bytes_per_token;
-    double gb_s = r->decode_tok_s * (double)bytes * 1e-9;
+    double bytes = bytes_per_token(lm, o), gb_s = r->decode_tok_s * bytes * 1e-9;
     bool known = r->read_gb_s > 0;
     double percent = known ? 100 * gb_s / r->read_gb_s : 0;
     FND_TRY(fnd_info(lm->f, &device, err));
@@ -132,7 +143,7 @@ static fnd_status print(const fnd_cli_lm *lm, const bench_options *o, const figu
         fnd_cli_json_string(&out, o->model);
         fnd_text_printf(&out, ", \"backend\": \"%s\", \"device\": ", device.backend);
         fnd_cli_json_string(&out, device.device);
-        fnd_text_printf(&out, ", \"groups\": %u,\n \"prompt_tokens\": %u, \"tokens\": %u, \"repeat\": %u, \"bytes_per_token\": %llu", device.groups, o->prompt_tokens, o->tokens, o->repeat, (unsigned long long)bytes);
+        fnd_text_printf(&out, ", \"groups\": %u,\n \"prompt_tokens\": %u, \"tokens\": %u, \"depth\": %u, \"repeat\": %u, \"bytes_per_token\": %.0f", device.groups, o->prompt_tokens, o->tokens, o->depth, o->repeat, bytes);
         json_figure(&out, "prefill_tok_s", r->prefill_tok_s, true);
         json_figure(&out, "decode_tok_s", r->decode_tok_s, true);
         json_figure(&out, "decode_gb_s", gb_s, true);
@@ -142,7 +153,7 @@ static fnd_status print(const fnd_cli_lm *lm, const bench_options *o, const figu
         fnd_text_str(&out, "}\n");
     } else {
         fnd_text_printf(&out, "%s\n%s\nprefill  %10.1f tok/s  (%u tokens)\n", o->model, device.device, r->prefill_tok_s, o->prompt_tokens);
-        fnd_text_printf(&out, "decode   %10.1f tok/s  (%u tokens), %.1f GB/s", r->decode_tok_s, o->tokens, gb_s);
+        fnd_text_printf(&out, "decode   %10.1f tok/s  (%u tokens behind %u), %.1f GB/s", r->decode_tok_s, o->tokens, o->depth, gb_s);
         if (known) fnd_text_printf(&out, ": %.0f %% of the %.1f GB/s that this machine reads", percent, r->read_gb_s);
         fnd_text_str(&out, "\n");
     }
@@ -210,9 +221,9 @@ static const bench_options defaults = { .prompt_tokens = 512, .tokens = 64, .rep
 const fnd_cli_command fnd_cli_bench = {
     .name = "bench",
     .doc = "how fast a model runs here",
-    .usage = "--model F [--prompt-tokens N] [--tokens N] [--repeat N] [--roofline OUT] [--json]",
-    .more = "Prefill is a prompt from nothing, decode single tokens from an empty context, after one round that\n"
-            "does not count. JSON: prefill_tok_s, decode_tok_s, decode_gb_s, read_gb_s (the measured read\n"
+    .usage = "--model F [--prompt-tokens N] [--tokens N] [--depth N] [--repeat N] [--roofline OUT] [--json]",
+    .more = "Prefill is a prompt from nothing, decode single tokens behind --depth others, after one round that\n"
+            "does not count; its GB/s are those of the weights, keys and values. JSON: prefill_tok_s, decode_tok_s, decode_gb_s, read_gb_s (the measured read\n"
             "bandwidth of this machine with these threads; null where it says nothing), read_percent. --roofline\n"
             "measures the roofs (bandwidth, products) and each kernel by itself, and draws them.",
     .example = "  foundry bench --model model.gguf --threads 1 --json\n"
