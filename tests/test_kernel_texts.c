@@ -289,6 +289,7 @@ static double check_written(scene *s) {
             size_t at = ((s->in.pos + m) * kv_heads + h) * dim, from = (m * kv_heads + h) * dim;
             for (size_t d = 0; d < dim; d++) s->keys[at + d] = (double)s->in.k[from + d], s->values[at + d] = (double)s->in.v[from + d];
             rope_ref(&p, s->keys + at, (long)(s->in.pos + m));
+            if (s->k.format == FND_Q8_0) spread_ref(s->keys + at, dim);
             most = fmax(most, row_off(&s->k, s->c.k, s->in.pos + m, h, s->keys + at));
             most = fmax(most, row_off(&s->v, s->c.v, s->in.pos + m, h, s->values + at));
         }
@@ -304,7 +305,7 @@ static double check_written(scene *s) {
 static double check_attention(const scene *s, const float *y, bool codes) {
     size_t count = (size_t)s->in.tokens * s->in.heads * s->c.head_dim;
     double *want = doubles(count), *weight = doubles(count), *slack = doubles(count), error = 0;
-    attention_ref_desc d = { .q = s->in.q, .keys = s->keys, .values = s->values, .tokens = s->in.tokens, .heads = s->in.heads, .kv_heads = s->c.kv_heads, .head_dim = s->c.head_dim, .pos = s->in.pos, .scale = (double)s->in.scale, .rope = { s->r.inv_freq, s->r.pairs, s->r.pairing, (double)s->r.mscale }, .codes = codes && s->k.format == FND_Q8_0, .slack = slack };
+    attention_ref_desc d = { .q = s->in.q, .keys = s->keys, .values = s->values, .tokens = s->in.tokens, .heads = s->in.heads, .kv_heads = s->c.kv_heads, .head_dim = s->c.head_dim, .pos = s->in.pos, .scale = (double)s->in.scale, .rope = { s->r.inv_freq, s->r.pairs, s->r.pairing, (double)s->r.mscale }, .spread = s->k.format == FND_Q8_0, .codes = codes && s->k.format == FND_Q8_0, .slack = slack };
     attention_ref(&d, want, weight);
     for (size_t i = 0; i < count; i++) {
         double off = (fabs((double)y[i] - want[i]) - slack[i]) / (weight[i] + 1e-6);
@@ -392,7 +393,9 @@ static void shift_case(const texts *t, fnd_format format, shape a, uint32_t pos,
         for (size_t h = 0; h < a.kv_heads; h++) {
             size_t at = (from * a.kv_heads + h) * a.head_dim;
             memcpy(head, s.keys + at, a.head_dim * sizeof *head);
+            if (format == FND_Q8_0) spread_ref(head, a.head_dim);
             if (from != i) rope_ref(&p, head, -(long)drop);
+            if (format == FND_Q8_0) spread_ref(head, a.head_dim);
             worst_key = fmax(worst_key, row_off(&s.k, s.c.k, i, h, head));
             for (size_t d = 0; d < a.head_dim; d++) wrong += kv_cache_get(&s.v, s.c.v, i, h, d) != s.values[at + d];
         }

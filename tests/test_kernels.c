@@ -482,6 +482,7 @@ static void check_cache(kernel_bench *b, const scene *s, const bench_tensor *cac
             const double *now = all + row_at(s, p, h), *was = before + row_at(s, p, h);
             for (size_t d = 0; is_new && d < s->head_dim; d++) head[d] = x[row_at(s, p - s->pos, h) + d];
             if (is_new && keys) rope_ref(&rope, head, (long)p);
+            if (is_new && keys && s->format == FND_Q8_0) spread_ref(head, s->head_dim);
             wrong += is_new && !row_fits(s, now, head);
             for (size_t d = 0; !is_new && d < s->head_dim; d++) changed += !(now[d] == was[d] || (isnan(now[d]) && isnan(was[d])));
         }
@@ -497,7 +498,7 @@ static void check_attention(kernel_bench *b, const scene *s, const bench_tensor 
     double *keys = gather(b, s, k_cache, true), *values = gather(b, s, v_cache, false);
     float *query = zeroed(count, sizeof *query);
     for (size_t i = 0; i < count; i++) query[i] = (float)q->v[i];
-    attention_ref_desc d = { .q = query, .keys = keys, .values = values, .tokens = s->tokens, .heads = s->heads, .kv_heads = s->kv_heads, .head_dim = s->head_dim, .pos = s->pos, .scale = 0.125, .rope = rope_of(s), .codes = b->query_codes && s->format == FND_Q8_0, .slack = slack };
+    attention_ref_desc d = { .q = query, .keys = keys, .values = values, .tokens = s->tokens, .heads = s->heads, .kv_heads = s->kv_heads, .head_dim = s->head_dim, .pos = s->pos, .scale = 0.125, .rope = rope_of(s), .spread = s->format == FND_Q8_0, .codes = b->query_codes && s->format == FND_Q8_0, .slack = slack };
     attention_ref(&d, want, weight);
     for (size_t i = count; i-- > 0;) {
         if (!(fabs(y[i].v - want[i]) <= 1e-5 * weight[i] + y[i].e + slack[i])) wrong = i;
@@ -591,7 +592,9 @@ static void check_kv_shift(kernel_bench *b, size_t n, fnd_format format) {
         size_t from = p >= keep && p < pos - drop ? p + drop : p;
         for (size_t h = 0; h < s.kv_heads; h++) {
             memcpy(head, k_before + row_at(&s, from, h), s.head_dim * sizeof *head);
+            if (s.format == FND_Q8_0) spread_ref(head, s.head_dim);
             if (from != p) rope_ref(&rope, head, -(long)drop);
+            if (s.format == FND_Q8_0) spread_ref(head, s.head_dim);
             wrong += !row_fits(&s, keys + row_at(&s, p, h), head);
             changed += memcmp(values + row_at(&s, p, h), v_before + row_at(&s, from, h), s.head_dim * sizeof *values) != 0;
         }

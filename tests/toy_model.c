@@ -2,6 +2,7 @@
 #include "toy_model.h"
 #include "gguf_writer.h"
 #include "kernel_bench.h"
+#include "kernels/attention/attention_ref.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -275,6 +276,10 @@ static void run_layer(pass *p, uint32_t i, size_t position) {
     multiply(p, &l->v, l->v_bias, p->h, kv_dim, dim, v);
     turn_heads(p, p->q, d->heads, l->q_norm, position);
     turn_heads(p, k, d->kv_heads, l->k_norm, position);
+    if (d->kv == FND_Q8_0) {
+        spread_ref(k, kv_dim);
+        spread_ref(p->q, q_dim);
+    }
     keep(p, k, kv_dim);
     keep(p, v, kv_dim);
     if (d->kv == FND_Q8_0 && p->codes) {

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define FND_SESSION_MAGIC "FNDSESSN"
-enum { FND_SESSION_VERSION = 1 };
+enum { FND_SESSION_VERSION = 2 };
 
 typedef struct fnd_session_header {
     char        magic[8];

@@ -13,7 +13,8 @@
  *           V codes   [head_dim / 32][16][32] i8: rows
  *           scales    [head_dim / 32][16] f16
  *
- * Places not yet written may hold anything, NaN included: they are never used. Keys are stored rotated.
+ * Places not yet written may hold anything, NaN included: they are never used. Keys are stored rotated,
+ * those of codes then spread (spread.h).
  *
  * Prefill: kv_write for all tokens, then (all groups done) attention. Decode: attention_decode writes
  * the new token's key and value itself and leaves partial results per split of the keys; the next

@@ -32,6 +32,16 @@ static void one_head(const attention_ref_desc *d, const double *q, size_t kv_hea
     free(p);
 }
 
+void spread_ref(double *x, size_t count) {
+    for (size_t from = 0; from < count; from += 32) {
+        double y[32] = { 0 };
+        for (unsigned i = 0; i < 32; i++) {
+            for (unsigned k = 0; k < 32; k++) y[i] += __builtin_popcount(i & k) % 2 ? -x[from + k] : x[from + k];
+        }
+        for (unsigned i = 0; i < 32; i++) x[from + i] = y[i] / sqrt(32);
+    }
+}
+
 /* To codes; behind the values, how much each may be off because it lies between two. */
 static void to_codes(double *q, size_t dim) {
     for (size_t from = 0; from < dim; from += 32) {
@@ -53,6 +63,7 @@ void attention_ref(const attention_ref_desc *d, double *y, double *weight) {
             size_t at = (m * d->heads + h) * d->head_dim;
             for (size_t i = 0; i < d->head_dim; i++) q[i] = (double)d->q[at + i];
             rope_ref(&d->rope, q, (long)(d->pos + m));
+            if (d->spread) spread_ref(q, d->head_dim);
             if (d->codes) to_codes(q, d->head_dim);
             one_head(d, q, h / (d->heads / d->kv_heads), d->pos + m, y + at, weight + at, d->slack ? d->slack + at : NULL);
         }

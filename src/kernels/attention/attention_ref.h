@@ -12,9 +12,13 @@ typedef struct attention_ref_desc {
     size_t pos;                   /* of the first token */
     double scale;
     rope_ref_params rope;
+    bool spread;                  /* keys are spread over 32 dimensions (spread_ref); queries become so */
     bool codes;                   /* rotated queries become codes of 8 bits, with a scale per 32 */
     double *slack;                /* [tokens, heads, head_dim], may be NULL: what queries between two codes may change */
 } attention_ref_desc;
+
+/* `count` values, each 32 of them times the Walsh-Hadamard matrix of order 32 over sqrt(32). */
+void spread_ref(double *x, size_t count);
 
 /* y [tokens, heads, head_dim]; weight: the same with |values|, which errors are measured against. */
 void attention_ref(const attention_ref_desc *d, double *y, double *weight);

@@ -5,6 +5,7 @@
 #ifndef ATTENTION_KV_SHIFT_H
 #define ATTENTION_KV_SHIFT_H
 #include "attention/args.h"
+#include "attention/spread.h"
 #include "elementwise/put.h"
 #include "rope/angle.h"
 
@@ -71,6 +72,7 @@ FND_INLINE void kv_shift_codes(fnd_act cache, attention_head h, rope_params p, u
             f32 scale = fnd_f16_to_f32(((const FND_GPU u16 *)(cache.p + attention_scale_at(h, position + drop, d)))[0]);
             row[d] = scale * (f32)(i8)cache.p[attention_k_code(h, position + drop, d)];
         }
+        for (u32 from = 0; from < h.head_dim; from += 32) attention_spread(row + from); /* back to the dimensions that turn */
         for (u32 i = 0; i < p.pairs; i++) {
             f32 a = row[rope_first(p, i)], b = row[rope_second(p, i)];
             row[rope_first(p, i)] = a * cos[i] - b * sin[i];
@@ -78,6 +80,7 @@ FND_INLINE void kv_shift_codes(fnd_act cache, attention_head h, rope_params p, u
         }
         for (u32 from = 0; from < h.head_dim; from += 32) {
             f32 most = 0.0f;
+            attention_spread(row + from);
             for (u32 d = from; d < from + 32; d++) most = fnd_fmax(most, fnd_fabs(row[d]));
             f32 inverse = most > 0.0f ? 127.0f / most : 0.0f;
             for (u32 d = from; d < from + 32; d++) cache.p[attention_k_code(h, position, d)] = (u8)(i8)(i32)fnd_round(row[d] * inverse);

@@ -3,6 +3,7 @@
 #ifndef ATTENTION_KV_WRITE_H
 #define ATTENTION_KV_WRITE_H
 #include "attention/args.h"
+#include "attention/spread.h"
 #include "codes.cpu.h"
 #include "rope/table.cpu.h"
 
@@ -22,6 +23,7 @@ FND_INLINE void attention_put(attention_head h, u32 position, const f32 *k, cons
     rope_row(row, k, p, table, h.head_dim, 1.0f);
     if (k_cache.format == FND_ACT_Q8_0) {
         for (u32 d = 0; d < h.head_dim; d += 32) {
+            attention_spread(row + d);
             attention_put_codes(row + d, k_cache.p + attention_k_code(h, position, d), 64, k_cache.p + attention_scale_at(h, position, d));
         }
     } else {

@@ -3,6 +3,7 @@
 #ifndef ATTENTION_KV_WRITE_H
 #define ATTENTION_KV_WRITE_H
 #include "attention/args.h"
+#include "attention/spread.h"
 #include "rope/angle.h"
 
 /* Tokens of one block: rows of `pitch` floats from k and v on, stored at position `position` ...
@@ -12,7 +13,7 @@ typedef struct attention_new {
     u32 pitch, position, count;
 } attention_new;
 
-/* 32 values of one position, by one warp: key (rotated) or value. */
+/* 32 values of one position, by one warp: key (rotated, then spread) or value. */
 FND_INLINE void attention_put_codes(fnd_thread t, attention_new n, attention_head h, rope_params p, u32 c, u32 from, u32 is_key, fnd_act cache) {
     const FND_GPU f32 *row = (is_key ? n.k : n.v) + (u64)c * n.pitch;
     u32 position = n.position + c;
@@ -20,8 +21,9 @@ FND_INLINE void attention_put_codes(fnd_thread t, attention_new n, attention_hea
     for (u32 i = 0; i < 32 / FND_LANES; i++) {
         u32 d = from + i * FND_LANES + t.lane;
         v[i] = is_key ? rope_value(p, row, (i32)position, d) : row[d];
-        most = fnd_fmax(most, fnd_fabs(v[i]));
     }
+    if (is_key) attention_spread_lanes(t, v);
+    for (u32 i = 0; i < 32 / FND_LANES; i++) most = fnd_fmax(most, fnd_fabs(v[i]));
     most = fnd_lane_max(most);
     f32 inverse = most > 0.0f ? 127.0f / most : 0.0f;
     for (u32 i = 0; i < 32 / FND_LANES; i++) {

@@ -4,11 +4,12 @@
  * that a key is read and widened once per block of rows; weights; then values, in tiles of as many
  * rows x 2 vectors of dimensions. Online softmax: older sums shrink when they are next loaded.
  *
- * Against keys of 8-bit codes queries become codes too, with a scale per 32, and scores are dot products
+ * Against keys of 8-bit codes queries are spread as those are (spread.h) and become codes too, with a scale per 32, and scores are dot products
  * of codes; the scales of values go into the weights, once per 32 dimensions. */
 #ifndef ATTENTION_TILE_H
 #define ATTENTION_TILE_H
 #include "attention/args.h"
+#include "attention/spread.h"
 #include "codes.cpu.h"
 #include "rope/table.cpu.h"
 
@@ -75,6 +76,7 @@ FND_INLINE void attention_make_codes(attention_tile *a) {
     u32 parts = a->rows * a->head.head_dim / 32;
     for (u32 i = 0; i < parts; i++) {
         f32 total[2];
+        attention_spread(a->q + 32 * i);
         a->code_scale[i] = fnd_codes_make(a->q + 32 * i, a->codes + 32 * i, total);
         a->code_start[i] = -(i32)FND_WIDE_ZERO * (i32)(total[0] + total[1]);
     }

@@ -8,6 +8,7 @@
 #ifndef ATTENTION_TILE_H
 #define ATTENTION_TILE_H
 #include "attention/args.h"
+#include "attention/spread.h"
 #include "rope/angle.h"
 
 #define ATTENTION_ROWS 16u
@@ -84,6 +85,18 @@ typedef struct attention_tile {
     u32 position;    /* of row 0's token */
 } attention_tile;
 
+/* Queries for keys of codes: spread as those are, by warps. */
+FND_INLINE void attention_spread_queries(fnd_thread t, attention_tile a) {
+    for (u32 part = t.warp; part < a.rows * a.head.head_dim / 32; part += FND_WARPS) {
+        FND_GROUP f32 *q = a.q + part * 32;
+        f32 v[32 / FND_LANES];
+        for (u32 i = 0; i < 32 / FND_LANES; i++) v[i] = q[i * FND_LANES + t.lane];
+        attention_spread_lanes(t, v);
+        for (u32 i = 0; i < 32 / FND_LANES; i++) q[i * FND_LANES + t.lane] = v[i];
+    }
+    fnd_group_barrier(t);
+}
+
 /* Rotate and scale the queries of the tile's rows: x has row r at (r / group) * pitch + r % group *
  * head_dim. Ends with a barrier. */
 FND_INLINE void attention_load(fnd_thread t, attention_tile a, const FND_GPU f32 *x, u32 pitch, rope_params p, f32 scale) {
@@ -108,6 +121,7 @@ FND_INLINE void attention_load(fnd_thread t, attention_tile a, const FND_GPU f32
         a.stats[ATTENTION_ROWS + r] = 0.0f;
     }
     fnd_group_barrier(t);
+    if (a.k_cache.format == FND_ACT_Q8_0) attention_spread_queries(t, a);
 }
 
 FND_INLINE void attention_score(fnd_thread t, attention_tile a, u32 first, u32 count) {
