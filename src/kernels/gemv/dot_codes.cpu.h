@@ -6,7 +6,6 @@
  * the products of codes are exact integers, and the rest is two fused multiply-adds. A template:
  * included once for every POLICY; policy/<POLICY>/<POLICY>.cpu.h gives BLOCK, GROUP, FIELD_BYTES,
  * PLANES, unpack, ZERO, MIN and scales. */
-#include "gemv/dots.cpu.h"
 #include "gemv/tile.cpu.h"
 
 #define P_(name) FND_CAT(POLICY, name)

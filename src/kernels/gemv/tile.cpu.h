@@ -12,7 +12,7 @@
  * Formats of floats: [col][row]. Rows past the last of the matrix are zero. */
 #ifndef GEMV_TILE_CPU_H
 #define GEMV_TILE_CPU_H
-#include "gemv/x.cpu.h"
+#include "gemv/dots.cpu.h"
 
 /* One token reads every weight once: the stream of codes is fetched this far ahead, across the ends of
  * tiles, so that memory never waits for arithmetic. Fetching past the end does no harm. */
