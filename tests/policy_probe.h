@@ -89,7 +89,7 @@ static void P_(_probe_multiply)(const policy_product *p) {
         }
     }
     FND_EACH_TILE(r, t, p->rows) {
-        FND_EACH_SPAN(s, x) {
+        FND_EACH_SPAN(s, r, x) {
             fnd_tile y = P_(_dot)(t, w, r, s, x);
             FND_EACH_PLACE(at, i, t, r, s) {
                 fnd_val_store(fnd_out((u8 *)p->y, FND_ACT_F32), (u64)at.token * p->rows + at.row, y.of[i], at);

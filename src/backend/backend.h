@@ -29,6 +29,7 @@ typedef struct fnd_device_info {
     uint32_t max_threads;     /* of a group */
     uint32_t tile_rows;       /* rows of a weight tile; 0 = weights stay as the file has them */
     uint32_t tile_tokens;     /* tokens that matrix kernels compute together in prefill */
+    uint64_t panel_bytes, panel_token_bytes; /* scratch of each group that matrix kernels of many tokens ask for: once, and per token */
     uint64_t group_bytes;     /* group memory at most */
     bool     host_memory;     /* device pointers are host pointers */
     bool     runs_programs;   /* one function per program, groups meeting at fnd_grid_barrier */

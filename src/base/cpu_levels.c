@@ -1,7 +1,9 @@
 /* cpu_levels.c - the levels of instructions that kernels are compiled for. */
 #include "base/base.h"
 #include "base/cpuinfo.h"
+#include "base/system.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 #define HAS_(id) | UINT64_C(1) << FND_CPU_##id
@@ -17,6 +19,11 @@ static const fnd_cpu_level x86_64[] = {
     { .name = "v3_vnni", .flags = { "-march=x86-64-v3", "-mavxvnni" }, .needs = 0 V3_ HAS_(avx_vnni), .vec = 8, .unbaked = true, .doc = "AVX2 with 8-bit dot products" },
     { .name = "v4", .flags = { "-march=x86-64-v4" }, .needs = 0 V4_, .vec = 16, .doc = "AVX-512 F, BW, CD, DQ, VL" },
     { .name = "v4_vnni", .flags = { "-march=x86-64-v4", "-mavx512vnni" }, .needs = 0 V4_ HAS_(avx512vnni), .vec = 16, .doc = "AVX-512 with 8-bit dot products" },
+    { .name = "amx",
+      .flags = { "-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16", "-mamx-tile", "-mamx-bf16" },
+      .needs = 0 V4_ HAS_(avx512vnni) HAS_(avx512bf16) HAS_(amx_tile) HAS_(amx_bf16),
+      .vec = 16,
+      .doc = "and AMX: bf16 matrix products for prompts" },
 };
 static const fnd_cpu_level arm64[] = {
     GENERIC_,
@@ -32,7 +39,19 @@ const fnd_cpu_level *fnd_cpu_levels_of(fnd_cpu_arch arch, size_t *count) {
                                                                              : none;
 }
 
-static bool runs_here(const fnd_cpu_level *level) { return (fnd_cpuinfo_get()->has & level->needs) == level->needs; }
+/* The system is asked for tile registers once, and not before a level needs them. */
+static pthread_once_t tiles_once = PTHREAD_ONCE_INIT;
+static int tiles_refused;
+static void ask_for_tiles(void) { tiles_refused = fnd_system_ask_for_tiles(); }
+
+static bool refuses_tiles(const fnd_cpu_level *level) {
+    if (!(level->needs >> FND_CPU_amx_tile & 1)) return false;
+    pthread_once(&tiles_once, ask_for_tiles);
+    return tiles_refused != 0;
+}
+
+static bool has_instructions(const fnd_cpu_level *level) { return (fnd_cpuinfo_get()->has & level->needs) == level->needs; }
+static bool runs_here(const fnd_cpu_level *level) { return has_instructions(level) && !refuses_tiles(level); }
 
 const fnd_cpu_level *fnd_cpu_level_best(void) {
     size_t count;
@@ -59,6 +78,7 @@ fnd_status fnd_cpu_level_find(const char *name, const fnd_cpu_level **out, fnd_e
         if (strcmp(levels[i].name, name) == 0) {
             *out = &levels[i];
             if (runs_here(&levels[i])) return FND_OK;
+            if (has_instructions(&levels[i])) return fnd_fail(err, FND_ERR_UNSUPPORTED, "the system refuses this process the tile registers that \"%s\" needs: arch_prctl: %s", name, strerror(tiles_refused));
             return fnd_fail(err, FND_ERR_UNSUPPORTED, "this processor (%s) cannot run the instructions of \"%s\": it lacks %s", fnd_cpuinfo_get()->name, name, missing(&levels[i]));
         }
         size_t used = strlen(known);

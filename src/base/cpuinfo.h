@@ -74,7 +74,7 @@ typedef enum fnd_cpu_arch {
 /* A level of instructions that kernels are compiled for: a word of --isa. */
 typedef struct fnd_cpu_level {
     const char *name;     /* "v4_vnni" */
-    const char *flags[3]; /* for gcc and clang; NULL after the last */
+    const char *flags[8]; /* for gcc and clang; NULL after the last */
     uint64_t    needs;    /* bits of fnd_cpu_feature */
     uint32_t    vec;      /* floats of a vector, and rows of a weight tile; 0: portable texts only */
     bool        unbaked;  /* the library holds no kernels for it: those of a weaker level serve */

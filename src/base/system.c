@@ -195,6 +195,16 @@ bool fnd_system_processor_has(uint32_t word, uint32_t bit, const char *name) {
 #endif
 }
 
+int fnd_system_ask_for_tiles(void) {
+#if defined(__linux__) && defined(__x86_64__)
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, /* asm/prctl.h of Linux 5.16 */
+           XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 ? 0 : errno;
+#else
+    return ENOSYS;
+#endif
+}
+
 #if defined(_SC_LEVEL1_DCACHE_SIZE)
 static size_t cache_bytes(int name) {
     long bytes = sysconf(name);

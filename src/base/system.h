@@ -43,6 +43,9 @@ bool fnd_system_processor_name(char *name, size_t bytes);
 /* Has an arm64 processor a feature? Linux tells by a bit of AT_HWCAP (word 1) or AT_HWCAP2 (2), macOS by
  * hw.optional.arm.<name>. */
 bool fnd_system_processor_has(uint32_t word, uint32_t bit, const char *name);
+/* Ask for the registers of the matrix unit (AMX), which Linux gives to processes that ask, for all their
+ * threads. Zero, or errno: a filter of system calls, or a signal stack that has no room for them. */
+int fnd_system_ask_for_tiles(void);
 /* Bytes of the data caches; 0 where that is not known. */
 typedef struct fnd_system_caches { size_t l1, l2, llc; } fnd_system_caches;
 fnd_system_caches fnd_system_caches_get(void);

@@ -368,7 +368,7 @@ static uint32_t print_head_loop(const fnd_variant *v, uint32_t i, fnd_text *out)
     const char *head = steps[i].head[0] ? steps[i].head : "y";
     fnd_text_str(out, "    FND_EACH_TILE(r, t, ");
     print_expr(v, weight->shape.dim[0], out);
-    fnd_text_str(out, ") {\n        FND_EACH_SPAN(s, x) {\n");
+    fnd_text_str(out, ") {\n        FND_EACH_SPAN(s, r, x) {\n");
     print_tile(v, &steps[i], head, out);
     uint32_t first = i + 1, second = 0;
     for (uint32_t k = first; k < v->kernel->step_count && !ends_head(&steps[k]) && !second; k++) {

@@ -260,8 +260,10 @@ void fnd_bound_scratch(const fnd_bound *b, size_t *own_bytes, size_t *shared_byt
     /* What gemv/x.cpu.h asks for at most: f32 rows, 8-bit codes, scales and sums; a row of its own.
      * The portable form needs the f32 rows. */
     uint64_t padded = tokens > 1 ? fnd_round_up(tokens, 32) : 1, blocks = (cols + 31) / 32;
-    uint64_t rows = c->form == FND_FORM_LINEAR ? padded * (cols * 4 + blocks * 32 + blocks * 12) : 0;
-    *own_bytes = (size_t)(rows + cols * 4 + 1024);
+    uint64_t rows = c->form == FND_FORM_LINEAR ? padded * (blocks * 128 + blocks * 32 + blocks * 12) : 0;
+    const fnd_device_info *info = &b->kernel->f->info;
+    uint64_t panels = c->form == FND_FORM_LINEAR && tokens > 1 ? info->panel_bytes + padded * info->panel_token_bytes : 0;
+    *own_bytes = (size_t)(rows + blocks * 128 + panels + 1024);
     *shared_bytes = (size_t)(rows + 1024);
 }
 

@@ -87,7 +87,7 @@ FND_KERNEL(norm_gemv, GEMV_TENSORS, GEMV_VALUES, 56) {
     fnd_x_put(t, x, 0);
     fnd_x_end(t, x);
     FND_EACH_TILE(r, t, a.rows) {
-        FND_EACH_SPAN(s, x) {
+        FND_EACH_SPAN(s, r, x) {
             fnd_tile v = q4_1_dot(t, a.w, r, s, x);
             FND_EACH_PLACE(at, i, t, r, s) if (at.writes) a.y[at.row] = v.of[i];
         }

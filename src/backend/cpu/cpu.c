@@ -12,6 +12,7 @@ enum {
 
 static void describe(const fnd_cpu *cpu, fnd_device_info *info) {
     const fnd_cpu_level *level = cpu->level;
+    bool tiles = level->needs >> FND_CPU_amx_tile & 1;
     *info = (fnd_device_info){
         .suffix = fnd_cpu_suffix(level),
         .groups = cpu->threads,
@@ -20,6 +21,8 @@ static void describe(const fnd_cpu *cpu, fnd_device_info *info) {
         .max_threads = 1,
         .tile_rows = level->vec,
         .tile_tokens = FND_CPU_TILE_TOKENS,
+        .panel_bytes = tiles ? FND_CPU_PANEL_BYTES : 0,
+        .panel_token_bytes = tiles ? FND_CPU_PANEL_TOKEN_BYTES : 0,
         .group_bytes = GROUP_BYTES,
         .host_memory = true,
         .runs_programs = true,

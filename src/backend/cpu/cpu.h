@@ -19,6 +19,10 @@ struct fnd_thread;
  * registers. */
 enum { FND_CPU_TILE_TOKENS = 8 };
 
+/* What kernels/gemv/panel.cpu.h keeps in scratch: a panel of weights and its sums, and a page for the rest. */
+enum { FND_CPU_PANEL_BYTES = 8 * 16 * 512 * 2 + 4096,
+       FND_CPU_PANEL_TOKEN_BYTES = 2 * 8 * 16 * 4 };
+
 /* Which texts fit a level. */
 static inline const char *fnd_cpu_suffix(const fnd_cpu_level *level) { return level->vec ? ".cpu" : ""; }
 

@@ -44,8 +44,46 @@ FND_INLINE void P_(_dot32)(fnd_tile *out, const u8 *codes, const u8 *fields, u32
     }
 }
 
+#ifdef FND_PANELS
+FND_INLINE void P_(_panel)(u16 *to, const u8 *tile, u32 cols, u32 first, u32 steps, const u32 rest) {
+    const u32 quads = P_(_GROUP) / 4;
+    const u8 *codes = tile + (u64)(first / 32) * P_(_PLANES);
+    const u8 *fields = tile + (u64)(cols / 32) * P_(_PLANES) + (u64)(first / P_(_BLOCK)) * P_(_FIELD_BYTES) * FND_VEC;
+    (void)rest;
+    for (u32 block = 0; block < steps / (P_(_BLOCK) / 32); block++, fields += P_(_FIELD_BYTES) * FND_VEC) {
+        for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++, codes += P_(_PLANES), to += 512) {
+            vec scale, min = fnd_vec_splat(0.0f), offset = min;
+            FND_UNROLL for (u32 j = 0; j < 8; j++) {
+                if (j % quads == 0) {
+                    P_(_scales)(fields, chunk * (32 / P_(_GROUP)) + j / quads, &scale, &min);
+                    offset = min - scale * (256.0f + P_(_ZERO));
+                }
+                /* A code in the fraction of 256.0f, where 2^15 counts one, makes that 256 + code. */
+                vec_u32x1_ u = (vec_u32x1_)P_(_unpack)(codes, j);
+                vec w0 = (vec)((u << 15 & 0x7f8000u) | 0x43800000u), w1 = (vec)((u << 7 & 0x7f8000u) | 0x43800000u);
+                vec w2 = (vec)((u >> 1 & 0x7f8000u) | 0x43800000u), w3 = (vec)((u >> 9 & 0x7f8000u) | 0x43800000u);
+                fnd_panel_put(to + 64 * j, w0 * scale + offset, w1 * scale + offset);
+                fnd_panel_put(to + 64 * j + 32, w2 * scale + offset, w3 * scale + offset);
+            }
+        }
+    }
+}
+FND_INLINE void P_(_panel_ahead)(const u8 *tile, u32 cols, u32 first) {
+    fnd_fetch_ahead(tile + (u64)(first / 32) * P_(_PLANES), P_(_PLANES));
+    if (first % P_(_BLOCK) == 0) fnd_fetch_ahead(tile + (u64)(cols / 32) * P_(_PLANES) + (u64)(first / P_(_BLOCK)) * P_(_FIELD_BYTES) * FND_VEC, P_(_FIELD_BYTES) * FND_VEC);
+}
+#undef P_
+#define FND_PANEL_PARTS 1
+#include "gemv/panel_dot.cpu.h"
+#undef FND_PANEL_PARTS
+#define P_(name) FND_CAT(POLICY, name)
+#endif
+
 FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
     (void)t;
+#ifdef FND_PANELS
+    if (x.panels) return P_(_panel_dot)(w, r, s, x);
+#endif
     const u8 *codes = w.data + (r.row / FND_VEC) * fnd_tile_bytes(P_(_row_bytes)(x.cols));
     const u8 *fields = codes + (u64)(x.cols / 32) * P_(_PLANES);
     const u64 ahead = fnd_tile_bytes(P_(_row_bytes)(x.cols)); /* the next tile's fields are wanted at its start */

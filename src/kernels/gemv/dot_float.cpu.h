@@ -27,8 +27,32 @@ FND_INLINE void P_(_dot_columns)(fnd_tile *out, const u8 *tile, const f32 *x, u3
         FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) out->of[i] += sum[n][i];
 }
 
+#ifdef FND_PANELS
+FND_INLINE vec P_(_panel_column)(const u8 *tile, u32 cols, u32 k, const u32 rest) {
+    if (k >= cols) return fnd_vec_splat(0.0f);
+    vec v = P_(_load)(tile, k);
+    return rest ? v - fnd_panel_round_(v) : v;
+}
+FND_INLINE void P_(_panel)(u16 *to, const u8 *tile, u32 cols, u32 first, u32 steps, const u32 rest) {
+    for (u32 k = first; k < first + 32 * steps; k += 2, to += 32)
+        fnd_panel_put(to, P_(_panel_column)(tile, cols, k, rest), P_(_panel_column)(tile, cols, k + 1, rest));
+}
+FND_INLINE void P_(_panel_ahead)(const u8 *tile, u32 cols, u32 first) {
+    (void)cols;
+    fnd_fetch_ahead(tile + first * P_(_row_bytes)(FND_VEC), (u32)P_(_row_bytes)(FND_VEC) * 32);
+}
+#undef P_
+#define FND_PANEL_PARTS FND_CAT(POLICY, _PARTS)
+#include "gemv/panel_dot.cpu.h"
+#undef FND_PANEL_PARTS
+#define P_(name) FND_CAT(POLICY, name)
+#endif
+
 FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
     (void)t;
+#ifdef FND_PANELS
+    if (x.panels) return P_(_panel_dot)(w, r, s, x);
+#endif
     const u8 *tile = w.data + (r.row / FND_VEC) * fnd_tile_bytes(P_(_row_bytes)(x.cols));
     const f32 *floats = x.floats + (u64)s.first * x.cols;
     fnd_tile out;

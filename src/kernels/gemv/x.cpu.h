@@ -9,6 +9,7 @@
  * For formats of floats (FND_X_FLOATS), in the same spans:
  *     floats  [span][cols][FND_TOKENS]        f32
  * Zeros fill up the last span: what memory holds there could be slow to multiply (subnormals).
+ * With a matrix unit and many tokens: halves instead of all that (gemv/panel.cpu.h).
  *
  * With few tokens every worker prepares its own copy; with many the team splits the tokens and
  * shares the result, between two team barriers. */
@@ -20,6 +21,7 @@
 #ifndef FND_TOKENS
   #define FND_TOKENS 1
 #endif
+#include "gemv/panel.cpu.h"
 
 /* Quads of columns that are multiplied together, and a token's codes for them, side by side. */
 #if defined(FND_DOT_PAIRS) && FND_TOKENS % 2 == 0
@@ -35,11 +37,37 @@ typedef struct fnd_x {
     f32 *scales, *sums, *floats;
     u32  cols, tokens;
     u32  first, step; /* this worker's tokens */
+#ifdef FND_PANELS
+    fnd_panels *panels; /* NULL: the matrix unit is not used */
+    u16 *halves, *rest;
+#endif
 } fnd_x;
 
 #define FND_X_ALIGN_(bytes) (((u64)(bytes) + 63) & ~(u64)63)
 
 FND_INLINE u32 fnd_x_padded_(u32 tokens) { return (tokens + FND_TOKENS - 1) / FND_TOKENS * FND_TOKENS; }
+
+#ifdef FND_PANELS
+FND_INLINE void fnd_x_begin_panels_(fnd_x *x, u8 *at, u8 *own) {
+    u64 padded = (x->tokens + 15) / 16 * 16, bytes = FND_X_ALIGN_(padded * ((x->cols + 31) & ~31u) * 2);
+    x->halves = (u16 *)at;
+    at += bytes;
+    x->rest = (u16 *)0;
+#ifdef FND_X_FLOATS
+    x->rest = (u16 *)at;
+    at += bytes;
+#endif
+    x->row = (f32 *)(own ? own : at);
+    at = (u8 *)x->row + FND_X_ALIGN_((u64)((x->cols + 31) & ~31u) * 4);
+    x->panels = (fnd_panels *)at;
+    at += FND_X_ALIGN_(sizeof(fnd_panels));
+    __builtin_memset(x->panels, 0, sizeof(fnd_panels));
+    x->panels->panel = (u16 *)at;
+    at += FND_PANEL_TILES * FND_PANEL_COLS * FND_VEC * 2;
+    x->panels->sums[0] = (f32 *)at;
+    x->panels->sums[1] = (f32 *)(at + FND_PANEL_TILES * FND_VEC * padded * 4);
+}
+#endif
 
 FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
     u32 padded = fnd_x_padded_(tokens), shared = t.groups > 1 && tokens >= 8;
@@ -50,6 +78,15 @@ FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
     x.tokens = tokens;
     x.first = shared ? t.group : 0;
     x.step = shared ? t.groups : 1;
+#ifdef FND_PANELS
+    x.panels = (fnd_panels *)0;
+    if (tokens >= FND_PANELS_FROM) {
+        x.codes = (i8 *)0;
+        x.scales = x.sums = x.floats = (f32 *)0;
+        fnd_x_begin_panels_(&x, at, shared ? t.scratch : (u8 *)0);
+        return x;
+    }
+#endif
     x.codes = (i8 *)at;
     at += FND_X_ALIGN_((u64)padded * ((cols + 31) & ~31u));
     x.scales = (f32 *)at;
@@ -94,8 +131,25 @@ FND_INLINE void fnd_x_put_floats_(fnd_x x, const f32 *row, u32 m) {
     f32 *floats = x.floats + (u64)(m - m % FND_TOKENS) * x.cols + m % FND_TOKENS;
     for (u32 k = 0; k < x.cols; k++) floats[(u64)k * FND_TOKENS] = row[k];
 }
+#ifdef FND_PANELS
+FND_INLINE void fnd_x_put_halves_(fnd_x x, f32 *row, u32 m) {
+    u32 steps = (x.cols + 31) / 32;
+    u64 at = (u64)(m / 16) * steps * 512 + m % 16 * 32;
+    for (u32 k = x.cols; k < steps * 32; k++) row[k] = 0.0f;
+    for (u32 k = 0; k < steps; k++, at += 512) fnd_panel_put_halves(x.halves + at, x.rest ? x.rest + at : x.rest, row + 32 * k);
+}
+#endif
 FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
     f32 *row = fnd_x_row(t, x, m);
+#ifdef FND_PANELS
+    if (x.panels) {
+        fnd_x_put_halves_(x, row, m);
+        if (m + 1 < x.tokens) return;
+        __builtin_memset(row, 0, 4 * (u64)x.cols);
+        for (u32 at = m + 1; at % 16; at++) fnd_x_put_halves_(x, row, at);
+        return;
+    }
+#endif
     for (u32 at = m; at < (m + 1 == x.tokens ? fnd_x_padded_(x.tokens) : m + 1); at++) {
         if (at > m) __builtin_memset(row, 0, 4 * (u64)x.cols);
 #ifdef FND_X_CODES
@@ -112,12 +166,13 @@ FND_INLINE void fnd_x_end(fnd_thread t, fnd_x x) {
 
 typedef struct fnd_span { u32 first, count; } fnd_span;
 typedef struct fnd_tile { fnd_val of[FND_TOKENS]; } fnd_tile;
-typedef struct fnd_rows { u32 row, count; } fnd_rows;
+typedef struct fnd_rows { u32 row, count, first, end; } fnd_rows; /* first .. end - 1: of one run */
 
-FND_INLINE fnd_rows fnd_rows_of(u32 tile, u32 total) {
+FND_INLINE fnd_rows fnd_rows_of(u32 tile, u32 last_tile, u32 total) {
     fnd_rows r;
-    r.row = tile * FND_VEC;
+    r.first = r.row = tile * FND_VEC;
     r.count = fnd_min(FND_VEC, total - r.row);
+    r.end = fnd_min(last_tile * FND_VEC, total);
     return r;
 }
 FND_INLINE fnd_span fnd_span_of(fnd_x x, u32 first) {
@@ -139,11 +194,29 @@ FND_INLINE fnd_at fnd_at_of(fnd_rows r, fnd_span s, u32 i) {
 #define FND_TILES_(total) (((total) + FND_VEC - 1) / FND_VEC)
 #define FND_EACH_TILE(r, t, total)                                                                             \
     for (u32 r##_i = (u32)((u64)FND_TILES_(total) * (t).group / (t).groups),                                  \
-             r##_end = (u32)((u64)FND_TILES_(total) * ((t).group + 1) / (t).groups); r##_i < r##_end; r##_i++) \
-        for (fnd_rows r = fnd_rows_of(r##_i, total); r.count; r.count = 0)
-#define FND_EACH_SPAN(s, x)                                             \
-    for (u32 s##_i = 0; s##_i < (x).tokens; s##_i += FND_TOKENS)        \
+             r##_end = (u32)((u64)FND_TILES_(total) * ((t).group + 1) / (t).groups); r##_i < r##_end; r##_i += FND_RUN_) \
+        for (fnd_rows r = fnd_rows_of(r##_i, fnd_min(r##_i + FND_RUN_, r##_end), total); r.count; r.count = 0)
+#ifdef FND_PANELS
+/* Where panels are computed, a run is one, and all its tiles take a span before the next: what epilogues
+ * write for a token is then one stretch. */
+  #define FND_RUN_ FND_PANEL_TILES
+  #define FND_EACH_SPAN(s, r, x)                                                                              \
+    for (u32 s##_n = 0, s##_count = fnd_tiles_in_(r) * fnd_spans_in_(x); s##_n < s##_count; s##_n++)           \
+        for (fnd_span s = fnd_step_to_(&r, x, s##_n); s.count; s.count = 0)
+FND_INLINE u32 fnd_tiles_in_(fnd_rows r) { return FND_TILES_(r.end - r.first); }
+FND_INLINE u32 fnd_spans_in_(fnd_x x) { return (x.tokens + FND_TOKENS - 1) / FND_TOKENS; }
+FND_INLINE fnd_span fnd_step_to_(fnd_rows *r, fnd_x x, u32 n) {
+    u32 tiles = fnd_tiles_in_(*r), spans = fnd_spans_in_(x);
+    r->row = r->first + (x.panels ? n % tiles : n / spans) * FND_VEC;
+    r->count = fnd_min(FND_VEC, r->end - r->row);
+    return fnd_span_of(x, (x.panels ? n / tiles : n % spans) * FND_TOKENS);
+}
+#else
+  #define FND_RUN_ 1
+  #define FND_EACH_SPAN(s, r, x)                                            \
+    for (u32 s##_i = 0; s##_i < (x).tokens; s##_i += FND_TOKENS)          \
         for (fnd_span s = fnd_span_of(x, s##_i); s.count; s.count = 0)
+#endif
 #define FND_EACH_PLACE(at, i, t, r, s)       \
     for (u32 i = 0; i < (s).count; i++)      \
         for (fnd_at at = fnd_at_of(r, s, i); at.count; at.count = 0)
