@@ -110,6 +110,7 @@ bool bench_open(kernel_bench *b, const bench_device *device) {
     b->tile_rows = info.tile_rows;
     b->codes = info.tile_rows > 0;
     b->query_codes = b->codes && info.lanes == 1;
+    b->panels = strstr(info.device, ", amx)") != NULL;
     b->groups = info.groups;
     must(fnd_pool_create(b->f, POOL_BYTES, "bench", &b->pool, &b->err), &b->err);
     return true;
@@ -298,6 +299,16 @@ void ref_codes(ref_val *x, size_t cols) {
             bool near_tie = fabs(fabs(code - rounded) - 0.5) < slack;
             x[k] = (ref_val){ rounded * scale, off + (near_tie ? scale : 0.0) };
         }
+    }
+}
+
+void ref_halves(ref_val *x, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        int exponent;
+        frexp(x[i].v, &exponent);
+        double step = ldexp(1.0, exponent - 8), units = x[i].v / step, rounded = nearbyint(units);
+        bool near_tie = fabs(fabs(units - rounded) - 0.5) < x[i].e / step + 1e-2;
+        x[i] = (ref_val){ rounded * step, x[i].e + (near_tie ? step : 0.0) };
     }
 }
 

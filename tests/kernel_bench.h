@@ -42,6 +42,7 @@ typedef struct kernel_bench {
     uint32_t tile_rows, groups;
     bool codes;            /* formats with codes multiply 8-bit activations here */
     bool query_codes;      /* and so does attention over a cache of 8 bits */
+    bool panels;           /* 32 tokens or more are multiplied as bf16, for most formats */
     bench_tensor tensors[BENCH_TENSORS];
     size_t tensor_count;
     fnd_binding numbers[BENCH_NUMBERS];
@@ -114,6 +115,8 @@ ref_val ref_relu(ref_val a);
 /* What a strategy multiplies: rows of x as they are, or as 8-bit codes of 32; e says how far a value
  * may be off because its code lies between two. */
 void ref_codes(ref_val *x, size_t cols);
+/* Values as bf16; e says how far one may be off because it lies between two. */
+void ref_halves(ref_val *x, size_t count);
 /* sum of w[k] x[k]; e holds 1e-5 of sum |w||x|. */
 ref_val ref_dot(const double *w, const ref_val *x, size_t cols);
 /* What the kernel wrote is `want`, rounded once to the format of the tensor. */

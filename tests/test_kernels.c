@@ -1,6 +1,7 @@
 /* test_kernels.c - every shipped kernel, with every weight format, on every backend, at ragged shapes,
  * against f64 references on dequantised weights. Outputs are poisoned with NaN; guards lie round
  * every tensor. Matrix kernels: linear_case below; the others one test each. */
+#include "base/cpuinfo.h"
 #include "compose/shipped.h"
 #include "kernel_bench.h"
 #include "kernels/attention/attention_ref.h"
@@ -139,17 +140,49 @@ static ref_val *prepare_rows(kernel_bench *b, const linear_case *c) {
     return rmsnorm_ref(x->v, gamma->v, (double)1e-5f, c->tokens, c->cols);
 }
 
+typedef struct format_rows {
+    fnd_format format;
+    uint64_t rows, cols;
+} format_rows;
+
+/* Products with many tokens where both sides are bf16. F32 weights keep twice the digits. */
+static void panel_ref(const double *w, format_rows shape, const ref_val *rows, uint64_t tokens, ref_val *out) {
+    size_t count = shape.rows * shape.cols;
+    ref_val *x = vals(tokens * shape.cols), *weights = vals(count);
+    memcpy(x, rows, tokens * shape.cols * sizeof *x);
+    for (size_t i = 0; i < count; i++) weights[i] = (ref_val){ w[i], 1e-6 * fabs(w[i]) };
+    if (shape.format != FND_F32) {
+        ref_halves(x, tokens * shape.cols);
+        ref_halves(weights, count);
+    }
+    for (size_t m = 0; m < tokens; m++) {
+        for (size_t r = 0; r < shape.rows; r++) {
+            ref_val sum = { 0, 0 };
+            for (size_t k = 0; k < shape.cols; k++) {
+                ref_val a = weights[r * shape.cols + k], b = x[m * shape.cols + k];
+                sum.v += a.v * b.v;
+                sum.e += fabs(a.v) * b.e + fabs(b.v) * a.e + a.e * b.e + 2e-5 * fabs(a.v * b.v);
+            }
+            out[m * shape.rows + r] = sum;
+        }
+    }
+    free(x);
+    free(weights);
+}
+
 /* Products of one head, with its bias. */
 static ref_val *head_ref(kernel_bench *b, const linear_case *c, uint32_t h, const ref_val *rows) {
     char name[64];
     const double *w = bench_weight(b, arg_name(name, "w", c->heads[h]), c->formats[h], c->rows[h], c->cols)->v;
     const double *bias = c->bias ? bench_in(b, arg_name(name, "bias", c->heads[h]), FND_F32, fnd_shape1(c->rows[h]))->v : NULL;
     ref_val *seen = vals(c->tokens * c->cols), *out = vals(c->tokens * c->rows[h]);
+    bool panels = b->panels && c->tokens >= 32;
     memcpy(seen, rows, c->tokens * c->cols * sizeof *seen);
+    if (panels) panel_ref(w, (format_rows){ c->formats[h], c->rows[h], c->cols }, rows, c->tokens, out);
     for (size_t m = 0; m < c->tokens; m++) {
-        if (b->codes && has_codes(c->formats[h])) ref_codes(seen + m * c->cols, c->cols);
+        if (!panels && b->codes && has_codes(c->formats[h])) ref_codes(seen + m * c->cols, c->cols);
         for (size_t r = 0; r < c->rows[h]; r++) {
-            ref_val v = ref_dot(w + r * c->cols, seen + m * c->cols, c->cols);
+            ref_val v = panels ? out[m * c->rows[h] + r] : ref_dot(w + r * c->cols, seen + m * c->cols, c->cols);
             out[m * c->rows[h] + r] = bias ? ref_add(v, ref_exact(bias[r])) : v;
         }
     }
@@ -222,6 +255,37 @@ TEST(kernels_linear_in_every_format) {
             check_linear_at(&b, 0, f, 2, 3);
             check_linear_at(&b, 0, f, 3, 1);
         }
+    }
+}
+
+/* Prompts: panels of rows, and blocks of tokens, whole and ragged, with more columns than a panel has. */
+static void check_many(kernel_bench *b, size_t step) {
+    static const uint64_t tokens[] = { 33, 48, 31, 65 }, rows[] = { 100, 290, 33, 31 };
+    for (size_t f = 0; f < FORMATS; f += step) {
+        linear_case c = { .kernel = "linear_residual", .prologue = "rows", .heads = { "" }, .residual = true, .head_count = 1, .formats = { format_at(f) }, .x_format = FND_F32, .y_format = FND_F32 };
+        c.rows[0] = rows[f % 4];
+        c.tokens = tokens[(f + f / 4) % 4];
+        c.cols = f % 3 ? fnd_format_get(format_at(f))->block_weights : fnd_format_get(format_at(f))->block_weights == 1 ? 531
+                                                                                                                        : 768;
+        check_linear(b, &c);
+    }
+    for (size_t kernel = 3; kernel < 6 && step == 1; kernel++) check_linear_at(b, kernel, kernel, kernel, 40);
+    linear_case long_prompt = { .kernel = "linear", .prologue = "rows", .heads = { "" }, .head_count = 1, .formats = { FND_Q4_1 }, .x_format = FND_F32, .y_format = FND_F32, .rows = { 47 }, .cols = 64, .tokens = 290 };
+    check_linear(b, &long_prompt);
+}
+
+/* Of levels that are not the best here, some formats. */
+TEST(kernels_linear_with_many_tokens) {
+    size_t count;
+    const fnd_cpu_level *levels = fnd_cpu_levels(&count), *level;
+    for (size_t i = 1; i <= count && !getenv("FOUNDRY_TEST_GPU"); i++) {
+        kernel_bench b;
+        bool baked = i == count, best = baked || levels[i].name == fnd_cpu_level_best()->name;
+        fnd_error why = { 0 };
+        if (!best && fnd_cpu_level_find(levels[i].name, &level, &why) != FND_OK) continue;
+        if (!bench_open(&b, &(bench_device){ "cpu", baked ? NULL : levels[i].name, baked })) continue;
+        check_many(&b, best ? 1 : 5);
+        bench_close(&b);
     }
 }
 
