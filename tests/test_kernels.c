@@ -123,6 +123,18 @@ static ref_val *merge_ref(const float *part, merge_shape s) {
     return rows;
 }
 
+static void check_merge(kernel_bench *b) {
+    merge_shape s = { .tokens = 3, .heads = 4, .splits = 3, .head_dim = 16 };
+    float *part = make_parts(s);
+    ref_val *want = merge_ref(part, s);
+    bench_in_copy(b, "part", FND_F32, fnd_shape4(s.tokens, s.heads, s.splits, s.head_dim + 2), part);
+    bench_tensor *y = bench_out(b, "y", FND_F32, fnd_shape2(s.tokens, s.heads * s.head_dim));
+    if (bench_run(b, "merge")) bench_compare(b, y, want, "merge");
+    free(part);
+    free(want);
+    bench_clear(b);
+}
+
 static ref_val *prepare_rows(kernel_bench *b, const linear_case *c) {
     if (strcmp(c->prologue, "attention_merge") == 0) {
         merge_shape s = { .tokens = c->tokens, .head_dim = c->cols % 64 == 0 ? 64 : 16, .splits = 1 + bench_below(4) };
@@ -513,13 +525,16 @@ static bench_tensor *bench_cache(kernel_bench *b, const scene *s, size_t filled,
     return x;
 }
 
+/* The block at which `gather` begins: a cache may be part of a pool. */
+static size_t range_of_pool;
+
 /* All values that a cache has now: [16 * blocks, kv_heads, head_dim]. */
 static double *gather(kernel_bench *b, const scene *s, const bench_tensor *x, bool keys) {
     kv_cache_layout c = layout_of(s, keys);
     size_t bytes = kv_cache_bytes(&c), rows = 16 * s->blocks * s->kv_heads;
     double *out = zeroed(rows * s->head_dim, sizeof *out);
     unsigned char *cache = zeroed(bytes, 1);
-    CHECK_OK(fnd_tensor_read(b->f, &x->t, 0, cache, bytes, &b->err), &b->err);
+    CHECK_OK(fnd_tensor_read(b->f, &x->t, range_of_pool * (bytes / s->blocks), cache, bytes, &b->err), &b->err);
     for (size_t i = 0; i < rows; i++) {
         for (size_t d = 0; d < s->head_dim; d++) out[i * s->head_dim + d] = kv_cache_get(&c, cache, i / s->kv_heads, i % s->kv_heads, d);
     }
@@ -634,6 +649,48 @@ static void check_decode(kernel_bench *b, size_t n, fnd_format format) {
     bench_clear(b);
 }
 
+/* Three tokens of three sequences, whose caches are ranges of one pool in another order: each as attention_ref
+ * says of its range alone, and nothing else is written. */
+static void check_batch(kernel_bench *b, size_t n, fnd_format format) {
+    enum { SEQUENCES = 3 };
+    static const uint32_t positions[][SEQUENCES] = { { 0, 5, 16 }, { 15, 70, 0 }, { 130, 31, 64 }, { 3, 129, 200 } };
+    scene all = make_scene(n, format, true), s = all;
+    size_t splits = 1 + n % 3 * 2, each = 16, width = s.head_dim + 2;
+    const uint32_t firsts[SEQUENCES] = { 16, 32, 0 };
+    all.blocks = SEQUENCES * each;
+    s.blocks = each;
+    bench_tensor *k_cache = bench_cache(b, &all, 16 * all.blocks, true, true), *v_cache = bench_cache(b, &all, 16 * all.blocks, false, true);
+    double *k_before = gather(b, &all, k_cache, true), *v_before = gather(b, &all, v_cache, false);
+    const bench_tensor *q = bench_in(b, "q", FND_F32, fnd_shape2(SEQUENCES, s.heads * s.head_dim));
+    const bench_tensor *k = bench_in(b, "k", FND_F32, fnd_shape2(SEQUENCES, s.kv_heads * s.head_dim)), *v = bench_in(b, "v", FND_F32, fnd_shape2(SEQUENCES, s.kv_heads * s.head_dim));
+    const bench_tensor *part = bench_out(b, "part", FND_F32, fnd_shape4(SEQUENCES, s.heads, splits, width));
+    bench_in_copy(b, "positions", FND_U32, fnd_shape1(SEQUENCES), positions[n % 4]);
+    bench_in_copy(b, "firsts", FND_U32, fnd_shape1(SEQUENCES), firsts);
+    bench_rope(b, &s);
+    bench_u32(b, "keys", 1);
+    bench_f32(b, "scale", 0.125f);
+    bool ran = bench_run(b, "attention_batch");
+    for (size_t i = 0; ran && i < SEQUENCES; i++) {
+        size_t at = row_at(&s, 16 * firsts[i], 0), parts_count = s.heads * splits * width;
+        float *parts = zeroed(parts_count, sizeof *parts);
+        for (size_t e = 0; e < parts_count; e++) parts[e] = (float)part->v[i * parts_count + e];
+        ref_val *y = merge_ref(parts, (merge_shape){ 1, s.heads, splits, s.head_dim });
+        s.pos = positions[n % 4][i];
+        range_of_pool = firsts[i];
+        check_cache(b, &s, k_cache, k_before + at, k->v + i * s.kv_heads * s.head_dim, true, "attention_batch");
+        check_cache(b, &s, v_cache, v_before + at, v->v + i * s.kv_heads * s.head_dim, false, "attention_batch");
+        bench_tensor query = *q;
+        query.v += i * s.heads * s.head_dim;
+        check_attention(b, &s, &query, k_cache, v_cache, y, "attention_batch");
+        free(parts);
+        free(y);
+    }
+    range_of_pool = 0;
+    free(k_before);
+    free(v_before);
+    bench_clear(b);
+}
+
 /* Later positions move down, their keys turned back; the rest of the cache stays. */
 static void check_kv_shift(kernel_bench *b, size_t n, fnd_format format) {
     static const size_t drops[][3] = { { 64, 0, 16 }, { 75, 3, 32 }, { 100, 17, 48 }, { 33, 16, 16 } }; /* pos, keep, drop */
@@ -673,6 +730,7 @@ static void check_kv_shift(kernel_bench *b, size_t n, fnd_format format) {
 
 TEST(kernels_attention) {
     ON_EVERY_DEVICE(b) {
+        check_merge(&b);
         for (size_t i = 0; i < 12; i++) {
             static const fnd_format formats[] = { FND_F16, FND_F32, FND_Q8_0 };
             size_t n = i / 3;
@@ -680,6 +738,7 @@ TEST(kernels_attention) {
             check_kv_write(&b, n, formats[i % 3]);
             check_prefill(&b, n, formats[i % 3]);
             check_decode(&b, n, formats[i % 3]);
+            check_batch(&b, n, formats[i % 3]);
         }
     }
 }
@@ -803,7 +862,7 @@ TEST(kernels_refuse_single_values_in_blocks) {
 /* ---- nothing is forgotten ---- */
 
 TEST(kernels_all_shipped_are_tested) {
-    static const char *const others[] = { "rmsnorm", "head_norm", "copy", "softmax", "silu", "gelu", "add", "swiglu", "embed", "repack", "kv_write", "attention", "attention_decode", "rope", "argmax_partial", "argmax_pick",
+    static const char *const others[] = { "rmsnorm", "head_norm", "copy", "softmax", "silu", "gelu", "add", "swiglu", "embed", "repack", "kv_write", "attention", "attention_decode", "attention_batch", "merge", "rope", "argmax_partial", "argmax_pick",
                                           /* test_kernels_create.c */ "arange", "arange_i32", "fill", "ones", "random_uniform", "kv_rearrange", "sample_partial", "sample_pick", "sample_penalize", "sample_typical", "kv_shift" };
     for (size_t i = 0; i < fnd_shipped_count(); i++) {
         bool tested = false;

@@ -1,7 +1,7 @@
 /* test_models.c - toy models of every architecture, with every scaling of RoPE, fused, unfused, portable and
  * simulated, against a forward pass in f64 (toy_model.c). */
 #include "base/process.h"
-#include "foundry/model.h"
+#include "foundry/batch.h"
 #include "kernel_bench.h"
 #include "test.h"
 #include "toy_model.h"
@@ -167,6 +167,54 @@ static void check_logits(const toy *t, const way *w, size_t many, size_t ones) {
     runner_close(&r);
 }
 
+/* Sequences of one batch, each the same ids from another place on, by steps of all that have some left, in
+ * changing order: every row against the reference. */
+static void check_batch(const toy *t, const way *w, size_t sequences, size_t longest) {
+    runner r;
+    fnd_batch *b;
+    judge j[FND_BATCH_SEQUENCES];
+    float logits[TOY_VOCAB];
+    size_t left = sequences;
+    if (!runner_open(&r, w, t->path, NULL)) return;
+    bool codes = (r.codes && t->m.layers[0].q.codes) || t->m.d.kv == FND_Q8_0;
+    fnd_batch_desc desc = { .sequences = (uint32_t)sequences, .session = { .batch = 16, .context = t->m.d.session, .kv_type = t->m.d.kv } };
+    fnd_status status = fnd_batch_open(r.m, &desc, &b, &r.err);
+    CHECK_MSG(status == FND_OK, "%s: %s", r.label, r.err.text);
+    if (status != FND_OK) {
+        runner_close(&r);
+        return;
+    }
+    for (size_t i = 0; i < sequences; i++) {
+        j[i] = (judge){ .t = t, .codes = codes ? toy_follow(&t->m, IDS, r.codes) : NULL };
+        status = fnd_session_eval_each(fnd_batch_session(b, (uint32_t)i), t->ids, longest * (i + 1) / (sequences + 1) + 1, look, &j[i], &r.err);
+        CHECK_MSG(status == FND_OK, "%s: %s", r.label, r.err.text);
+    }
+    for (size_t step = 0; left && status == FND_OK; step++) {
+        fnd_batch_token tokens[FND_BATCH_SEQUENCES];
+        size_t count = 0;
+        for (size_t k = 0; k < sequences; k++) {
+            uint32_t n = (uint32_t)(sequences - 1 - (k + step) % sequences);
+            bool waits = step % 4 == 3 && k == 0; /* one row fewer */
+            if (j[n].count < longest && !waits) tokens[count++] = (fnd_batch_token){ n, t->ids[j[n].count] };
+        }
+        if (!count) continue;
+        status = fnd_batch_eval(b, tokens, count, &r.err);
+        for (size_t i = 0; i < count && status == FND_OK; i++) {
+            judge *of = &j[tokens[i].sequence];
+            status = fnd_session_logits(fnd_batch_session(b, tokens[i].sequence), logits, &r.err);
+            judge_logits(of, logits);
+            left -= of->count == longest;
+        }
+        CHECK_MSG(status == FND_OK, "%s: %s", r.label, r.err.text);
+    }
+    for (size_t i = 0; i < sequences; i++) {
+        CHECK_MSG(j[i].worst <= (codes ? SAME_CODES : ROUNDING) && j[i].others <= j[i].count, "%s %s: logits of sequence %zu of %zu are off by up to %g of the largest, with %zu other codes", r.label, t->m.d.architecture, i, sequences, j[i].worst, j[i].others);
+        if (codes) toy_follow_end(j[i].codes);
+    }
+    fnd_batch_close(b);
+    runner_close(&r);
+}
+
 static const way cpu_ways[] = {
     { .backend = "cpu" },
     { .backend = "cpu", .no_fuse = true },
@@ -198,6 +246,25 @@ TEST(models_of_other_architectures_match_the_reference) {
         if (i != 1) check_logits(&t, &baked, 33, IDS - 33);
         if (i != 2) check_logits(&t, &plain, 33, IDS - 33);
         if (i != 2) check_logits(&t, &sim, 5, 2);
+        toy_close(&t);
+    }
+}
+
+/* Several sequences in one step: every architecture, every way, and caches of every format. */
+TEST(models_batches_match_the_reference) {
+    static const way ways[] = { { .backend = "cpu" }, { .backend = "cpu", .isa = "generic" }, { .backend = "cpu", .baked = true } }, sim = { .backend = "sim" };
+    static const way unfused = { .backend = "cpu", .isa = "generic", .no_fuse = true };
+    for (size_t i = 0; i < MODELS + OTHERS; i++) {
+        toy t;
+        toy_desc desc = i < MODELS ? models[i] : other_models[i - MODELS];
+        if (i == 1 || i == MODELS) desc.kv = i == 1 ? FND_Q8_0 : FND_F32;
+        if (!toy_open(&t, &desc, (uint32_t)i + 1)) return;
+        check_batch(&t, &ways[i % 2], i % 3 == 0 ? 3 : i % 3 == 1 ? 9
+                                                                  : 2,
+                    IDS - 5);
+        if (i == 2 || i == MODELS) check_batch(&t, &ways[2], 3, IDS - 20);
+        if (i == 0 || i == MODELS) check_batch(&t, &unfused, 3, IDS - 20);
+        if (i == 1 || i == MODELS) check_batch(&t, &sim, 3, 8);
         toy_close(&t);
     }
 }
@@ -280,6 +347,7 @@ TEST(models_match_the_reference_on_gpu) {
         if (!toy_open(&t, i < MODELS ? &models[i] : &other_models[i - MODELS], (uint32_t)i + 1)) return;
         check_logits(&t, &(way){ .backend = gpu }, 33, IDS - 33);
         check_logits(&t, &(way){ .backend = gpu, .no_fuse = true }, 33, IDS - 33);
+        check_batch(&t, &(way){ .backend = gpu }, 5, IDS - 5);
         toy_close(&t);
     }
 }

@@ -8,11 +8,13 @@
  *   chat.h       chat templates                  model.h     models and sessions
  *   generate.h   text from a session             conversation.h  messages to and fro
  *   gguf_write.h writing model files             quantize.h  weights from one format into another
- *   synth.h      models with random weights      version.h   which Foundry this is
+ *   synth.h      models with random weights      batch.h     several sequences decoded together
+ *   version.h    which Foundry this is
  */
 #ifndef FOUNDRY_FOUNDRY_H
 #define FOUNDRY_FOUNDRY_H
 
+#include "foundry/batch.h"
 #include "foundry/chat.h"
 #include "foundry/context.h"
 #include "foundry/conversation.h"

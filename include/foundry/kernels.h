@@ -30,6 +30,7 @@ extern "C" {
     X(merge_residual) \
     X(rmsnorm) \
     X(copy) \
+    X(merge) \
     X(softmax) \
     X(silu) \
     X(gelu) \
@@ -40,6 +41,7 @@ extern "C" {
     X(kv_shift) \
     X(attention) \
     X(attention_decode) \
+    X(attention_batch) \
     X(head_norm) \
     X(repack) \
     X(argmax_partial) \

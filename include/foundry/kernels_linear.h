@@ -80,7 +80,7 @@ typedef struct fnd_norm_head_bind {
  *     dim % heads == 0
  *     dim / heads % 16 == 0 */
 typedef struct fnd_merge_residual_bind {
-    const fnd_tensor *part;     /* [tokens, heads, splits, dim/heads + 2] f32: what attention_decode left; dim = heads*head_dim */
+    const fnd_tensor *part;     /* [tokens, heads, splits, dim/heads + 2] f32: what attention_decode or attention_batch left; dim = heads*head_dim */
     const fnd_weight_tensor *w; /* [rows, dim] weight: weight matrix */
     const fnd_tensor *residual; /* [tokens, rows] act: added to the result */
     fnd_tensor *y;              /* [tokens, rows] act: result; not Q8_0 */

@@ -19,6 +19,14 @@ typedef struct fnd_copy_bind {
     fnd_tensor *y;       /* [tokens, dim] act: the rows; Q8_0 needs a multiple of 32 columns */
 } fnd_copy_bind;
 
+/* join the splits of attention_decode or attention_batch. Must hold:
+ *     dim % heads == 0
+ *     dim / heads % 16 == 0 */
+typedef struct fnd_merge_bind {
+    const fnd_tensor *part; /* [tokens, heads, splits, dim/heads + 2] f32: what attention_decode or attention_batch left; dim = heads*head_dim */
+    fnd_tensor *y;          /* [tokens, dim] act: the rows; Q8_0 needs a multiple of 32 columns */
+} fnd_merge_bind;
+
 /* softmax of rows */
 typedef struct fnd_softmax_bind {
     const fnd_tensor *x; /* [tokens, dim] act: rows to multiply */

@@ -95,6 +95,32 @@ typedef struct fnd_attention_decode_bind {
     float mscale;               /* RoPE: multiplies sine and cosine */
 } fnd_attention_decode_bind;
 
+/* one token each of several sequences, as attention_decode. Must hold:
+ *     2*pairs <= head_dim
+ *     pairing <= 1
+ *     head_dim % 16 == 0
+ *     head_dim <= 256
+ *     blocks <= 134217728
+ *     heads % kv_heads == 0
+ *     heads <= 16*kv_heads
+ *     splits <= 65536
+ *     tokens*kv_heads*splits <= 2147483648 */
+typedef struct fnd_attention_batch_bind {
+    const fnd_query *q;          /* [tokens, heads*head_dim] f32: queries, not rotated; each token of another sequence */
+    const fnd_key *k;            /* [tokens, kv_heads*head_dim] f32: their keys, not rotated */
+    const fnd_value *v;          /* [tokens, kv_heads*head_dim] f32: their values */
+    const fnd_tensor *inv_freq;  /* [pairs] f32: radians per position for every pair */
+    const fnd_tensor *positions; /* [tokens] u32: position of each token in its sequence */
+    const fnd_tensor *firsts;    /* [tokens] u32: the block where the sequence begins; no two ranges overlap */
+    fnd_key *k_cache;            /* [blocks, kv_heads, 16, head_dim] cache: keys of all sequences; those of the tokens are written */
+    fnd_value *v_cache;          /* [blocks, kv_heads, 16, head_dim] cache: values of all sequences; those of the tokens are written */
+    fnd_tensor *part;            /* [tokens, heads, splits, head_dim+2] f32: sum of values, maximum, sum of weights */
+    uint32_t keys;               /* positions that the tokens see together: what is moved */
+    float scale;                 /* of the scores; mostly 1/sqrt(head_dim) */
+    uint32_t pairing;            /* RoPE: 0 (2i, 2i+1), 1 (i, i+pairs) */
+    float mscale;                /* RoPE: multiplies sine and cosine */
+} fnd_attention_batch_bind;
+
 /* normalise heads, in place. Must hold:
  *     tokens*heads <= 2147483648 */
 typedef struct fnd_head_norm_bind {

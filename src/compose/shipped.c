@@ -21,6 +21,7 @@ static const shipped list[] = {
     /* rows */
     { "normalise rows, any activation type to any", { 0 }, { .name = "rmsnorm", .stages = { { "rmsnorm", NULL }, { "put_rows", NULL } } } },
     { "copy rows, any activation type to any", { 0 }, { .name = "copy", .stages = { { "rows", NULL }, { "put_rows", NULL } } } },
+    { "join the splits of attention_decode or attention_batch", { 0 }, { .name = "merge", .stages = { { "attention_merge", NULL }, { "put_rows", NULL } } } },
     { "softmax of rows", { 0 }, { .name = "softmax", .stages = { { "rows", NULL }, { "softmax", NULL }, { "put_rows", NULL } } } },
     /* elementwise */
     { "silu(x)", { 0 }, { .name = "silu", .stages = { { "take", NULL }, { "silu", NULL }, { "store", NULL } } } },
@@ -33,6 +34,7 @@ static const shipped list[] = {
     { "drop positions from the cache and move later ones down", { 0 }, { .name = "kv_shift", .stages = { { "kv_shift", NULL } } } },
     { "attention of many tokens over the cache", { 0 }, { .name = "attention", .stages = { { "attention", NULL } } } },
     { "one token: rotate, write to the cache, attend, split over keys", { 0 }, { .name = "attention_decode", .stages = { { "attention_decode", NULL } } } },
+    { "one token each of several sequences, as attention_decode", { 0 }, { .name = "attention_batch", .stages = { { "attention_batch", NULL } } } },
     { "normalise heads, in place", { 0 }, { .name = "head_norm", .stages = { { "head_norm", NULL } } } },
     { "weights into the layout of this device's matrix kernels", { 0 }, { .name = "repack", .stages = { { "repack", NULL } } } },
     { "the best of every slice of the logits", { 0 }, { .name = "argmax_partial", .stages = { { "argmax_partial", NULL } } } },

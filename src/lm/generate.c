@@ -110,44 +110,54 @@ static fnd_status make_room(fnd_session *s, fnd_generator *g, fnd_error *err) {
     return FND_OK;
 }
 
-static fnd_status step(fnd_session *s, fnd_generator *g, fnd_logprob *all, fnd_error *err) {
-    uint32_t id;
-    FND_TRY(fnd_session_sample(s, &g->desc->sampling, &id, err));
+fnd_status fnd_answer_begin(fnd_answer *a, fnd_session *s, const fnd_generate_desc *desc, fnd_error *err) {
+    *a = (fnd_answer){ .s = s };
+    FND_TRY(fnd_generator_open(&a->g, fnd_model_tokenizer(fnd_session_model(s)), desc, err));
+    uint32_t position = fnd_session_position(s);
+    if (position) (void)fnd_decoder_push(a->g.decoder, fnd_session_tokens(s)[position - 1]); /* the answer follows it */
+    a->g.start_ns = fnd_now_ns();
+    if (!desc->logprobs) return FND_OK;
+    a->all = fnd_alloc_zeroed((size_t)desc->logprobs + 1, sizeof *a->all);
+    return a->all ? FND_OK : fnd_fail(err, FND_ERR_MEMORY, "out of memory for the probabilities of %u tokens", desc->logprobs);
+}
+
+fnd_status fnd_answer_choose(fnd_answer *a, uint32_t *id, fnd_error *err) {
+    fnd_generator *g = &a->g;
+    FND_TRY(fnd_session_sample(a->s, &g->desc->sampling, id, err));
     if (g->out.first_seconds == 0) g->out.first_seconds = 1e-9 * (double)(fnd_now_ns() - g->start_ns);
-    if (all) FND_TRY(fnd_session_logprobs(s, id, all, g->desc->logprobs, err));
-    FND_TRY(fnd_generator_take(g, id, all, err));
-    if (g->out.ending == FND_ENDING_NONE) FND_TRY(make_room(s, g, err));
-    if (g->out.ending != FND_ENDING_NONE) return FND_OK;
-    FND_TRY(fnd_session_eval(s, &id, 1, err));
-    if (g->desc->cancel && *g->desc->cancel) g->out.ending = FND_ENDING_CANCELLED;
+    if (a->all) FND_TRY(fnd_session_logprobs(a->s, *id, a->all, g->desc->logprobs, err));
+    FND_TRY(fnd_generator_take(g, *id, a->all, err));
+    return g->out.ending == FND_ENDING_NONE ? make_room(a->s, g, err) : FND_OK;
+}
+
+static fnd_status end(fnd_generator *g, fnd_error *err) {
+    g->out.seconds = 1e-9 * (double)(fnd_now_ns() - g->start_ns);
+    FND_TRY(fnd_generator_finish(g, err));
+    if (!g->text.data) g->text.data = fnd_alloc_string("", 0); /* an empty text ends with a NUL too */
+    return g->text.data ? FND_OK : fnd_fail(err, FND_ERR_MEMORY, "out of memory for an answer");
+}
+
+fnd_status fnd_answer_end(fnd_answer *a, fnd_status status, fnd_generated *out, fnd_error *err) {
+    *out = (fnd_generated){ .ending = FND_ENDING_NONE };
+    if (status == FND_OK) status = end(&a->g, err);
+    fnd_generator_close(&a->g, status == FND_OK ? out : NULL);
+    fnd_free_memory(a->all);
+    *a = (fnd_answer){ .s = NULL };
+    return status;
+}
+
+static fnd_status step(fnd_answer *a, fnd_error *err) {
+    uint32_t id;
+    FND_TRY(fnd_answer_choose(a, &id, err));
+    if (a->g.out.ending != FND_ENDING_NONE) return FND_OK;
+    FND_TRY(fnd_session_eval(a->s, &id, 1, err));
+    if (a->g.desc->cancel && *a->g.desc->cancel) a->g.out.ending = FND_ENDING_CANCELLED;
     return FND_OK;
 }
 
-static fnd_status generate(fnd_session *s, fnd_generator *g, fnd_error *err) {
-    fnd_logprob *all = NULL;
-    g->start_ns = fnd_now_ns();
-    if (g->desc->logprobs) {
-        all = fnd_alloc_zeroed((size_t)g->desc->logprobs + 1, sizeof *all);
-        if (!all) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the probabilities of %u tokens", g->desc->logprobs);
-    }
-    fnd_status status = FND_OK;
-    while (g->out.ending == FND_ENDING_NONE && status == FND_OK) status = step(s, g, all, err);
-    fnd_free_memory(all);
-    g->out.seconds = 1e-9 * (double)(fnd_now_ns() - g->start_ns);
-    return status == FND_OK ? fnd_generator_finish(g, err) : status;
-}
-
 fnd_status fnd_generate(fnd_session *s, const fnd_generate_desc *desc, fnd_generated *out, fnd_error *err) {
-    fnd_generator g;
-    *out = (fnd_generated){ .ending = FND_ENDING_NONE };
-    fnd_status status = fnd_generator_open(&g, fnd_model_tokenizer(fnd_session_model(s)), desc, err);
-    uint32_t position = fnd_session_position(s);
-    if (status == FND_OK && position) (void)fnd_decoder_push(g.decoder, fnd_session_tokens(s)[position - 1]); /* the answer follows it */
-    if (status == FND_OK) status = generate(s, &g, err);
-    if (status == FND_OK && !g.text.data) {
-        g.text.data = fnd_alloc_string("", 0); /* an empty text ends with a NUL too */
-        if (!g.text.data) status = fnd_fail(err, FND_ERR_MEMORY, "out of memory for an answer");
-    }
-    fnd_generator_close(&g, status == FND_OK ? out : NULL);
-    return status;
+    fnd_answer a;
+    fnd_status status = fnd_answer_begin(&a, s, desc, err);
+    while (status == FND_OK && a.g.out.ending == FND_ENDING_NONE) status = step(&a, err);
+    return fnd_answer_end(&a, status, out, err);
 }

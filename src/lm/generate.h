@@ -26,6 +26,19 @@ FND_USE_RESULT fnd_status fnd_generator_finish(fnd_generator *g, fnd_error *err)
 /* Frees all but what went to *out; NULL: that too. */
 void fnd_generator_close(fnd_generator *g, fnd_generated *out);
 
+/* An answer under way in a session, for those who evaluate its tokens. */
+typedef struct fnd_answer {
+    fnd_session  *s;
+    fnd_generator g;
+    fnd_logprob  *all; /* of one token; NULL: not asked for */
+} fnd_answer;
+
+FND_USE_RESULT fnd_status fnd_answer_begin(fnd_answer *a, fnd_session *s, const fnd_generate_desc *desc, fnd_error *err);
+/* Choose the next token. Unless g.out.ending then says that the answer has ended, *id is to be evaluated. */
+FND_USE_RESULT fnd_status fnd_answer_choose(fnd_answer *a, uint32_t *id, fnd_error *err);
+/* The answer to *out, when status is FND_OK; else *out is empty. Frees the rest. Gives the status, or what failed now. */
+FND_USE_RESULT fnd_status fnd_answer_end(fnd_answer *a, fnd_status status, fnd_generated *out, fnd_error *err);
+
 /* How many tokens behind the first `keep` to drop from a context full of `position`; 0: none can be. */
 uint32_t fnd_shift_half(uint32_t position, uint32_t keep);
 

@@ -1,7 +1,7 @@
 /* programs.c - the forward pass of a model, as lists of kernel calls. Fused by default; with no_fuse
  * every operation is a kernel of its own, launched one by one. */
 #include "base/base.h"
-#include "lm/session.h"
+#include "lm/batch.h"
 
 /* The tensors between kernels. The residual stream is x, and y behind attention; each layer reads x and
  * leaves x. */
@@ -9,15 +9,22 @@ typedef struct temporaries {
     fnd_tensor y, norm, q, k, v, attention, part, gate, up, hidden;
 } temporaries;
 
+/* How tokens see each other: one; many of one sequence; one each of several. */
+typedef enum form { ONE,
+                    MANY,
+                    BATCH } form;
+
 /* A program being written: `a` the tensors between kernels, `layer` the present layer's weights. */
 typedef struct writer {
     fnd_session *s;
     fnd_program *p;
+    fnd_batch *b; /* of a BATCH, with */
+    const fnd_batch_step *step;
     fnd_activations *a;
     temporaries t;
     fnd_layer_weights *w;
-    uint32_t i;  /* layer */
-    bool single; /* one token: decode */
+    uint32_t i; /* layer */
+    form form;
     fnd_error *err;
 } writer;
 
@@ -76,7 +83,7 @@ static fnd_status attend_one(writer *w) {
     fnd_session *s = w->s;
     const fnd_model *m = s->m;
     CALL(w, "attention_decode", fnd_bind_in("q", &w->t.q), fnd_bind_in("k", &w->t.k), fnd_bind_in("v", &w->t.v), fnd_bind_in("inv_freq", s->inv_freq),
-         fnd_bind_out("k_cache", &s->k_cache[w->i].t), fnd_bind_out("v_cache", &s->v_cache[w->i].t), fnd_bind_out("part", &w->t.part), fnd_bind_u32("pos", 0),
+         fnd_bind_out("k_cache", &s->k_cache[w->i]), fnd_bind_out("v_cache", &s->v_cache[w->i]), fnd_bind_out("part", &w->t.part), fnd_bind_u32("pos", 0),
          fnd_bind_f32("scale", 1.0f / __builtin_sqrtf((float)m->info.head_dim)), fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope.mscale));
     return FND_OK;
 }
@@ -84,11 +91,19 @@ static fnd_status attend_one(writer *w) {
 static fnd_status attend_many(writer *w) {
     fnd_session *s = w->s;
     const fnd_model *m = s->m;
-    CALL(w, "kv_write", fnd_bind_in("k", &w->t.k), fnd_bind_in("v", &w->t.v), fnd_bind_in("inv_freq", s->inv_freq), fnd_bind_out("k_cache", &s->k_cache[w->i].t),
-         fnd_bind_out("v_cache", &s->v_cache[w->i].t), fnd_bind_u32("pos", 0), fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope.mscale));
-    CALL(w, "attention", fnd_bind_in("q", &w->t.q), fnd_bind_in("inv_freq", s->inv_freq), fnd_bind_in("k_cache", &s->k_cache[w->i].t), fnd_bind_in("v_cache", &s->v_cache[w->i].t),
+    CALL(w, "kv_write", fnd_bind_in("k", &w->t.k), fnd_bind_in("v", &w->t.v), fnd_bind_in("inv_freq", s->inv_freq), fnd_bind_out("k_cache", &s->k_cache[w->i]),
+         fnd_bind_out("v_cache", &s->v_cache[w->i]), fnd_bind_u32("pos", 0), fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope.mscale));
+    CALL(w, "attention", fnd_bind_in("q", &w->t.q), fnd_bind_in("inv_freq", s->inv_freq), fnd_bind_in("k_cache", &s->k_cache[w->i]), fnd_bind_in("v_cache", &s->v_cache[w->i]),
          fnd_bind_out("y", &w->t.attention), fnd_bind_u32("pos", 0), fnd_bind_f32("scale", 1.0f / __builtin_sqrtf((float)m->info.head_dim)),
          fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope.mscale));
+    return FND_OK;
+}
+
+static fnd_status attend_batch(writer *w) {
+    const fnd_model *m = w->s->m;
+    CALL(w, "attention_batch", fnd_bind_in("q", &w->t.q), fnd_bind_in("k", &w->t.k), fnd_bind_in("v", &w->t.v), fnd_bind_in("inv_freq", w->s->inv_freq), fnd_bind_in("positions", &w->step->positions.t),
+         fnd_bind_in("firsts", &w->step->firsts.t), fnd_bind_out("k_cache", &w->b->k_pool[w->i].t), fnd_bind_out("v_cache", &w->b->v_pool[w->i].t), fnd_bind_out("part", &w->t.part), fnd_bind_u32("keys", 0),
+         fnd_bind_f32("scale", 1.0f / __builtin_sqrtf((float)m->info.head_dim)), fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope.mscale));
     return FND_OK;
 }
 
@@ -102,8 +117,8 @@ static fnd_status fused_layer(writer *w) {
                             fnd_bind_out("y_v", &t->v), fnd_bind_in("bias_q", &l->q_bias), fnd_bind_in("bias_k", &l->k_bias), fnd_bind_in("bias_v", &l->v_bias) };
     FND_TRY(m->info.qkv_bias ? call(w, "norm_qkv_bias", qkv, 12) : call(w, "norm_qkv", qkv, 9));
     FND_TRY(head_calls(w));
-    if (w->single) {
-        FND_TRY(attend_one(w));
+    if (w->form != MANY) {
+        FND_TRY(w->form == ONE ? attend_one(w) : attend_batch(w));
         CALL(w, "merge_residual", fnd_bind_in("part", &t->part), fnd_bind_in("w", &l->o.t), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &t->y));
     } else {
         FND_TRY(attend_many(w));
@@ -136,7 +151,8 @@ static fnd_status plain_layer(writer *w) {
     FND_TRY(linear(w, &t->norm, &l->k, &l->k_bias, &t->k));
     FND_TRY(linear(w, &t->norm, &l->v, &l->v_bias, &t->v));
     FND_TRY(head_calls(w));
-    FND_TRY(attend_many(w));
+    FND_TRY(w->form == BATCH ? attend_batch(w) : attend_many(w));
+    if (w->form == BATCH) CALL(w, "merge", fnd_bind_in("part", &t->part), fnd_bind_out("y", &t->attention));
     FND_TRY(linear(w, &t->attention, &l->o, &none, &t->norm));
     CALL(w, "add", fnd_bind_in("x", &t->norm), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &t->y));
     FND_TRY(norm(w, &t->y, &l->ffn_norm, &t->norm));
@@ -151,7 +167,7 @@ static fnd_status plain_layer(writer *w) {
 /* Room for what this form of a layer leaves behind: placed by lifetime, so the sum is never held. */
 static fnd_status take_temporaries(writer *w) {
     const fnd_model_info *m = &w->s->m->info;
-    bool plain = w->s->m->no_fuse, merged = w->single && !plain;
+    bool plain = w->s->m->no_fuse, merged = w->form != MANY && !plain;
     uint64_t rows = w->a->rows, q_dim = (uint64_t)m->heads * m->head_dim, kv_dim = (uint64_t)m->kv_heads * m->head_dim;
     const struct {
         fnd_tensor *t;
@@ -164,7 +180,7 @@ static fnd_status take_temporaries(writer *w) {
         { &w->t.k, "k", fnd_shape2(rows, kv_dim), true },
         { &w->t.v, "v", fnd_shape2(rows, kv_dim), true },
         { &w->t.hidden, "hidden", fnd_shape2(rows, m->hidden_dim), true },
-        { &w->t.part, "part", fnd_shape4(1, m->heads, FND_SPLITS, m->head_dim + 2), merged },
+        { &w->t.part, "part", fnd_shape4(rows, m->heads, FND_SPLITS, m->head_dim + 2), merged || w->form == BATCH },
         { &w->t.attention, "attention", fnd_shape2(rows, q_dim), !merged },
         { &w->t.norm, "norm", fnd_shape2(rows, m->dim), plain },
         { &w->t.gate, "gate", fnd_shape2(rows, m->hidden_dim), plain },
@@ -212,7 +228,7 @@ static fnd_status begin(writer *w, const fnd_program_desc *desc, fnd_program **p
 }
 
 static fnd_status make_decode(fnd_session *s, fnd_tensor *one_logits, fnd_error *err) {
-    writer w = { .s = s, .a = &s->one, .single = true, .err = err };
+    writer w = { .s = s, .a = &s->one, .form = ONE, .err = err };
     FND_TRY(begin(&w, &(fnd_program_desc){ .name = "decode", .variables = { "pos", "blocks" } }, &s->decode));
     FND_TRY(layers(&w));
     FND_TRY(head(&w, &s->one.x.t, one_logits));
@@ -220,7 +236,7 @@ static fnd_status make_decode(fnd_session *s, fnd_tensor *one_logits, fnd_error 
 }
 
 static fnd_status make_prefill(fnd_session *s, fnd_error *err) {
-    writer w = { .s = s, .a = &s->many, .err = err };
+    writer w = { .s = s, .a = &s->many, .form = MANY, .err = err };
     FND_TRY(begin(&w, &(fnd_program_desc){ .name = "prefill", .variables = { "pos", "tokens", "blocks" } }, &s->prefill));
     FND_TRY(layers(&w));
     return fnd_program_finish(s->prefill, err);
@@ -261,13 +277,31 @@ fnd_status fnd_session_make_heads(fnd_session *s, fnd_error *err) {
     return status;
 }
 
+static fnd_status record_batch(writer *w, fnd_program **out) {
+    fnd_view logits;
+    FND_TRY(fnd_view_cut(&w->b->logits.t, (fnd_cut){ .count = w->step->a.rows }, &logits, w->err));
+    FND_TRY(begin(w, &(fnd_program_desc){ .name = "step", .variables = { "tokens", "keys", "blocks" } }, out));
+    FND_TRY(layers(w));
+    FND_TRY(head(w, &w->a->x.t, &logits.t));
+    return fnd_program_finish(*out, w->err);
+}
+
+fnd_status fnd_batch_make_program(fnd_batch *b, fnd_batch_step *step, fnd_error *err) {
+    writer w = { .s = b->sessions[0], .b = b, .step = step, .a = &step->a, .form = BATCH, .err = err };
+    fnd_status status = record_batch(&w, &step->program);
+    if (status == FND_OK) return FND_OK;
+    fnd_program_free(step->program);
+    step->program = NULL;
+    return status;
+}
+
 static fnd_status record_shift(writer *w) {
     fnd_session *s = w->s;
     fnd_model *m = s->m;
     FND_TRY(begin(w, &(fnd_program_desc){ .name = "shift", .variables = { "keep", "drop", "pos" } }, &s->shift));
     for (uint32_t i = 0; i < m->info.layers; i++) {
         FND_TRY(fnd_program_layer(w->p, (int)i, w->err));
-        CALL(w, "kv_shift", fnd_bind_in("inv_freq", s->inv_freq), fnd_bind_out("k_cache", &s->k_cache[i].t), fnd_bind_out("v_cache", &s->v_cache[i].t), fnd_bind_u32("keep", 0),
+        CALL(w, "kv_shift", fnd_bind_in("inv_freq", s->inv_freq), fnd_bind_out("k_cache", &s->k_cache[i]), fnd_bind_out("v_cache", &s->v_cache[i]), fnd_bind_u32("keep", 0),
              fnd_bind_u32("drop", FND_SHIFT_STEP), fnd_bind_u32("pos", 0), fnd_bind_u32("pairing", m->info.rope_pairing));
     }
     return fnd_program_finish(s->shift, w->err);

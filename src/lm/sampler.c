@@ -1,6 +1,6 @@
 /* sampler.c - choosing the next token on the device: the logits stay there, one id comes back. */
 #include "base/base.h"
-#include "lm/session.h"
+#include "lm/batch.h"
 
 #include <math.h>
 
@@ -16,10 +16,10 @@ fnd_status fnd_sampler_make(fnd_session *s, fnd_error *err) {
     uint64_t all = (uint64_t)FND_SLICES * slice_tokens(s), vocab = s->m->info.vocab;
     FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(1, FND_SLICES), &p->best, "best", err));
     FND_TRY(fnd_session_take(s, FND_U32, fnd_shape2(1, FND_SLICES), &p->best_id, "best_id", err));
-    FND_TRY(fnd_session_take_pages(s, FND_F32, fnd_shape1(all), &p->kept, "kept", err));
-    FND_TRY(fnd_session_take_pages(s, FND_U32, fnd_shape1(all), &p->kept_ids, "kept_ids", err));
-    FND_TRY(fnd_session_take_pages(s, FND_F32, fnd_shape1(vocab), &p->near_logits, "near_logits", err));
-    FND_TRY(fnd_session_take_pages(s, FND_U32, fnd_shape1(vocab), &p->near_ids, "near_ids", err));
+    FND_TRY(fnd_session_take_pages(s->m->f, FND_F32, fnd_shape1(all), &p->kept, "kept", err));
+    FND_TRY(fnd_session_take_pages(s->m->f, FND_U32, fnd_shape1(all), &p->kept_ids, "kept_ids", err));
+    FND_TRY(fnd_session_take_pages(s->m->f, FND_F32, fnd_shape1(vocab), &p->near_logits, "near_logits", err));
+    FND_TRY(fnd_session_take_pages(s->m->f, FND_U32, fnd_shape1(vocab), &p->near_ids, "near_ids", err));
     return fnd_session_take(s, FND_U32, fnd_shape1(1), &p->chosen, "chosen", err);
 }
 
@@ -169,6 +169,8 @@ fnd_status fnd_session_sample(fnd_session *s, const fnd_sampling *sampling, uint
     fnd_tensor *logits = &model.t;
     bool adjusted = fnd_sampling_adjusts(&c);
     FND_TRY(check(s, &c, err));
+    if (s->batch_row != FND_OWN_ROW && c.temperature == 0.0f && !adjusted) return fnd_batch_greedy(s->batch, s->batch_row, id, err);
+    FND_TRY(fnd_session_own_logits(s, err));
     FND_TRY(fnd_view_cut(&s->logits.t, (fnd_cut){ .count = 1 }, &model, err));
     if (adjusted) {
         FND_TRY(fnd_sampler_adjust(s, &c, logits, err));

@@ -2,6 +2,7 @@
 #include "lm/session.h"
 #include "base/base.h"
 #include "base/memory.h"
+#include "lm/batch.h"
 
 /* Enough that reading the weights is nothing beside using them; more only takes more memory. */
 enum { DEFAULT_BATCH = 256 };
@@ -20,9 +21,9 @@ fnd_status fnd_session_take(fnd_session *s, fnd_format format, fnd_shape shape, 
     return FND_OK;
 }
 
-fnd_status fnd_session_take_pages(fnd_session *s, fnd_format format, fnd_shape shape, fnd_dedicated *out, const char *name, fnd_error *err) {
-    FND_TRY(fnd_reserve(s->m->f, format, shape, out, err));
-    FND_TRY(fnd_grow(s->m->f, out, shape.dim[0], err));
+fnd_status fnd_session_take_pages(foundry *f, fnd_format format, fnd_shape shape, fnd_dedicated *out, const char *name, fnd_error *err) {
+    FND_TRY(fnd_reserve(f, format, shape, out, err));
+    FND_TRY(fnd_grow(f, out, shape.dim[0], err));
     fnd_tensor_set_name(&out->t, name);
     return FND_OK;
 }
@@ -38,46 +39,59 @@ static uint64_t activation_bytes(const fnd_session *s, uint64_t rows) { return 4
 static fnd_status make_memory(fnd_session *s, fnd_error *err) {
     const fnd_model_info *m = &s->m->info;
     uint64_t head_bytes = 4ull * FND_HEAD_ROWS * m->dim + 128 + fnd_sampler_bytes();
-    FND_TRY(fnd_pool_create(s->m->f, activation_bytes(s, 1) + activation_bytes(s, s->batch) + head_bytes, "activations", &s->pool, err));
+    FND_TRY(fnd_pool_create(s->m->f, activation_bytes(s, 1) + activation_bytes(s, s->batch_size) + head_bytes, "activations", &s->pool, err));
     FND_TRY(take_activations(s, &s->one, 1, err));
-    FND_TRY(take_activations(s, &s->many, s->batch, err));
+    FND_TRY(take_activations(s, &s->many, s->batch_size, err));
     FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(FND_HEAD_ROWS, m->dim), &s->last, "last", err));
-    FND_TRY(fnd_session_take_pages(s, FND_F32, fnd_shape2(FND_HEAD_ROWS, m->vocab), &s->logits, "logits", err));
+    FND_TRY(fnd_session_take_pages(s->m->f, FND_F32, fnd_shape2(FND_HEAD_ROWS, m->vocab), &s->logits, "logits", err));
     return fnd_sampler_make(s, err);
 }
 
-static uint64_t blocks_of(uint32_t positions) { return ((uint64_t)positions + FND_KV_BLOCK - 1) / FND_KV_BLOCK; }
+uint64_t fnd_session_blocks(uint32_t positions) { return ((uint64_t)positions + FND_KV_BLOCK - 1) / FND_KV_BLOCK; }
 
-static fnd_status make_caches(fnd_session *s, fnd_error *err) {
+/* Caches that grow. */
+static fnd_status reserve_cache(const fnd_session *s, fnd_dedicated *own, fnd_tensor *cache, fnd_error *err) {
     const fnd_model_info *m = &s->m->info;
-    fnd_shape shape = fnd_shape4(blocks_of(s->context), m->kv_heads, FND_KV_BLOCK, m->head_dim);
-    s->k_cache = fnd_alloc_zeroed(m->layers, sizeof *s->k_cache);
-    s->v_cache = fnd_alloc_zeroed(m->layers, sizeof *s->v_cache);
-    if (!s->k_cache || !s->v_cache) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the caches of %u layers", m->layers);
+    FND_TRY(fnd_reserve(s->m->f, s->kv_type, fnd_shape4(fnd_session_blocks(s->context), m->kv_heads, FND_KV_BLOCK, m->head_dim), own, err));
+    FND_TRY(fnd_grow(s->m->f, own, 1, err));
+    *cache = own->t;
+    return FND_OK;
+}
+
+/* A batch has room for all: sequence `index` has a range of it. */
+static fnd_status share_cache(const fnd_session *s, uint32_t index, fnd_dedicated *pool, fnd_tensor *cache, fnd_error *err) {
+    fnd_view range;
+    FND_TRY(fnd_view_cut(&pool->t, (fnd_cut){ .first = (uint64_t)index * s->batch->blocks, .count = s->batch->blocks }, &range, err));
+    *cache = range.t;
+    return FND_OK;
+}
+
+static fnd_status make_caches(fnd_session *s, uint32_t index, fnd_error *err) {
+    uint32_t layers = s->m->info.layers;
+    s->k_cache = fnd_alloc_zeroed(layers, sizeof *s->k_cache);
+    s->v_cache = fnd_alloc_zeroed(layers, sizeof *s->v_cache);
+    if (!s->batch) s->caches = fnd_alloc_zeroed(2ull * layers, sizeof *s->caches);
+    if (!s->k_cache || !s->v_cache || (!s->batch && !s->caches)) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the caches of %u layers", layers);
     s->tokens = fnd_alloc_zeroed(s->context, sizeof *s->tokens); /* pages that are not yet used take no memory */
     if (!s->tokens) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the ids of %u tokens", s->context);
-    for (uint32_t i = 0; i < m->layers; i++) {
-        FND_TRY(fnd_reserve(s->m->f, s->kv_type, shape, &s->k_cache[i], err));
-        FND_TRY(fnd_reserve(s->m->f, s->kv_type, shape, &s->v_cache[i], err));
-        FND_TRY(fnd_grow(s->m->f, &s->k_cache[i], 1, err));
-        FND_TRY(fnd_grow(s->m->f, &s->v_cache[i], 1, err));
+    for (uint32_t i = 0; i < layers; i++) {
+        FND_TRY(s->batch ? share_cache(s, index, &s->batch->k_pool[i], &s->k_cache[i], err) : reserve_cache(s, &s->caches[i], &s->k_cache[i], err));
+        FND_TRY(s->batch ? share_cache(s, index, &s->batch->v_pool[i], &s->v_cache[i], err) : reserve_cache(s, &s->caches[layers + i], &s->v_cache[i], err));
     }
     return FND_OK;
 }
 
 uint64_t fnd_session_cache_bytes(const fnd_session *s, uint32_t positions) {
-    const fnd_tensor *t = &s->k_cache[0].t;
-    return blocks_of(positions) * (fnd_tensor_bytes(t) / t->shape[0]);
+    const fnd_tensor *t = &s->k_cache[0];
+    return fnd_session_blocks(positions) * (fnd_tensor_bytes(t) / t->shape[0]);
 }
 
 /* Doubles, so most tokens find room. */
 fnd_status fnd_session_grow(fnd_session *s, uint32_t positions, fnd_error *err) {
-    uint64_t blocks = blocks_of(positions);
-    if (blocks <= fnd_usable(&s->k_cache[s->m->info.layers - 1].t)) return FND_OK;
-    for (uint32_t i = 0; i < s->m->info.layers; i++) {
-        FND_TRY(fnd_grow(s->m->f, &s->k_cache[i], blocks, err));
-        FND_TRY(fnd_grow(s->m->f, &s->v_cache[i], blocks, err));
-    }
+    uint64_t blocks = fnd_session_blocks(positions);
+    uint32_t count = 2 * s->m->info.layers;
+    if (!s->caches || blocks <= fnd_usable(&s->caches[count - 1].t)) return FND_OK;
+    for (uint32_t i = 0; i < count; i++) FND_TRY(fnd_grow(s->m->f, &s->caches[i], blocks, err));
     return FND_OK;
 }
 
@@ -89,26 +103,26 @@ static fnd_status check_kv_type(const fnd_model *m, fnd_format type, fnd_error *
     return fnd_fail(err, FND_ERR_UNSUPPORTED, "keys and values of heads of %u values cannot be kept as %s, which has blocks of %u; they can as f16 or f32", m->info.head_dim, info->name, info->block_weights);
 }
 
-fnd_status fnd_session_open(fnd_model *m, const fnd_session_desc *desc, fnd_session **out, fnd_error *err) {
+fnd_status fnd_session_resolve(const fnd_model *m, fnd_session_desc *d, fnd_error *err) {
+    if (d->context > m->info.context_length) return fnd_fail(err, FND_ERR_LIMIT, "a context of %u tokens was asked for; this model has been made for %u%s", d->context, m->info.context_length, m->info.sliding_window ? ", where its attention would begin to slide" : "");
+    if (!d->context) d->context = m->info.context_length;
+    if (!d->kv_type) d->kv_type = FND_F16;
+    if (!d->batch) d->batch = DEFAULT_BATCH;
+    if (d->batch > d->context) d->batch = d->context;
+    if (d->batch < FND_HEAD_ROWS) d->batch = FND_HEAD_ROWS;
+    return check_kv_type(m, d->kv_type, err);
+}
+
+fnd_status fnd_session_open_in(fnd_model *m, const fnd_session_desc *desc, fnd_batch *b, uint32_t index, fnd_session **out, fnd_error *err) {
     fnd_session_desc d = desc ? *desc : (fnd_session_desc){ 0 };
     *out = NULL;
-    if (d.context > m->info.context_length) return fnd_fail(err, FND_ERR_LIMIT, "a context of %u tokens was asked for; this model has been made for %u%s", d.context, m->info.context_length, m->info.sliding_window ? ", where its attention would begin to slide" : "");
-    if (!d.kv_type) d.kv_type = FND_F16;
-    FND_TRY(check_kv_type(m, d.kv_type, err));
+    FND_TRY(fnd_session_resolve(m, &d, err));
     fnd_session *s = fnd_alloc_zeroed(1, sizeof *s);
     if (!s) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a session");
-    s->kv_type = d.kv_type;
-    s->m = m;
-    s->context = d.context ? d.context : m->info.context_length;
+    *s = (fnd_session){ .m = m, .context = d.context, .batch_size = d.batch, .kv_type = d.kv_type, .progress = d.progress, .progress_ctx = d.progress_ctx, .cancel = d.cancel, .batch = b, .batch_row = FND_OWN_ROW };
     s->inv_freq = m->rope.long_inv_freq.t.rank && s->context > m->info.original_context ? &m->rope.long_inv_freq.t : &m->rope.inv_freq.t;
-    s->batch = d.batch ? d.batch : DEFAULT_BATCH;
-    if (s->batch > s->context) s->batch = s->context;
-    if (s->batch < FND_HEAD_ROWS) s->batch = FND_HEAD_ROWS;
-    s->progress = d.progress;
-    s->progress_ctx = d.progress_ctx;
-    s->cancel = d.cancel;
     fnd_status status = make_memory(s, err);
-    if (status == FND_OK) status = make_caches(s, err);
+    if (status == FND_OK) status = make_caches(s, index, err);
     if (status == FND_OK) status = fnd_session_make_programs(s, err);
     if (status != FND_OK) {
         fnd_session_close(s);
@@ -119,6 +133,8 @@ fnd_status fnd_session_open(fnd_model *m, const fnd_session_desc *desc, fnd_sess
     return FND_OK;
 }
 
+fnd_status fnd_session_open(fnd_model *m, const fnd_session_desc *desc, fnd_session **out, fnd_error *err) { return fnd_session_open_in(m, desc, NULL, 0, out, err); }
+
 void fnd_session_close(fnd_session *s) {
     if (!s) return;
     /* Last made, first gone: what waits for the compiler leaves the queue before what it compiles ends. */
@@ -128,13 +144,11 @@ void fnd_session_close(fnd_session *s) {
     fnd_program_free(s->head);
     fnd_program_free(s->prefill);
     fnd_program_free(s->decode);
-    for (uint32_t i = 0; s->k_cache && s->v_cache && i < s->m->info.layers; i++) {
-        fnd_tensor_free(s->m->f, &s->k_cache[i], NULL);
-        fnd_tensor_free(s->m->f, &s->v_cache[i], NULL);
-    }
+    for (uint32_t i = 0; s->caches && i < 2 * s->m->info.layers; i++) fnd_tensor_free(s->m->f, &s->caches[i], NULL);
     fnd_sampler_free_memory(s);
     fnd_tensor_free(s->m->f, &s->logits, NULL);
     if (s->pool.storage) fnd_pool_destroy(&s->pool, NULL);
+    fnd_free_memory(s->caches);
     fnd_free_memory(s->k_cache);
     fnd_free_memory(s->v_cache);
     fnd_free_memory(s->tokens);
@@ -144,7 +158,7 @@ void fnd_session_close(fnd_session *s) {
 
 /* ---- evaluating ---- */
 
-static fnd_status check_ids(const fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err) {
+fnd_status fnd_session_check_ids(const fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err) {
     if (count == 0) return fnd_fail(err, FND_ERR_USAGE, "there are no tokens to evaluate");
     if (count > s->context - s->position) {
         return fnd_fail(err, FND_ERR_LIMIT, "%zu tokens do not fit: the context holds %u and %u are in it", count, s->context, s->position);
@@ -170,6 +184,12 @@ static fnd_status eval_one(fnd_session *s, uint32_t id, fnd_error *err) {
     return FND_OK;
 }
 
+void fnd_session_stepped(fnd_session *s, uint32_t id, uint32_t row) {
+    add_tokens(s, &id, 1);
+    s->has_logits = true;
+    s->batch_row = row;
+}
+
 /* Up to `batch` tokens through the layers; their rows are then in many.x. */
 static fnd_status eval_chunk(fnd_session *s, const uint32_t *ids, uint32_t count, fnd_error *err) {
     FND_TRY(fnd_tensor_write(s->m->f, &s->many.ids.t, 0, ids, count * sizeof *ids, err));
@@ -180,16 +200,21 @@ static fnd_status eval_chunk(fnd_session *s, const uint32_t *ids, uint32_t count
     return FND_OK;
 }
 
+/* Rows, on the device, to the first rows of a tensor. */
+static fnd_status copy_rows(const fnd_session *s, const fnd_const_view *from, fnd_tensor *to, uint32_t count, fnd_error *err) {
+    fnd_kernel *copy;
+    fnd_view rows;
+    FND_TRY(fnd_kernel_get(s->m->f, "copy", &copy, err));
+    FND_TRY(fnd_view_cut(to, (fnd_cut){ .count = count }, &rows, err));
+    fnd_binding b[] = { fnd_bind_in("x", fnd_view_tensor(from)), fnd_bind_out("y", &rows.t) };
+    return fnd_run(s->m->f, copy, b, FND_COUNT(b), err);
+}
+
 /* Logits of rows first .. first + count - 1 of the chunk, into rows 0 .. of s->logits. */
 static fnd_status run_head(fnd_session *s, uint32_t first, uint32_t count, fnd_error *err) {
-    fnd_kernel *copy;
     fnd_const_view from;
-    fnd_view to;
-    FND_TRY(fnd_kernel_get(s->m->f, "copy", &copy, err));
     FND_TRY(fnd_const_view_cut(&s->many.x.t, (fnd_cut){ .dim = 0, .first = first, .count = count }, &from, err));
-    FND_TRY(fnd_view_cut(&s->last.t, (fnd_cut){ .dim = 0, .first = 0, .count = count }, &to, err));
-    fnd_binding b[] = { fnd_bind_in("x", fnd_view_tensor(&from)), fnd_bind_out("y", &to.t) };
-    FND_TRY(fnd_run(s->m->f, copy, b, FND_COUNT(b), err));
+    FND_TRY(copy_rows(s, &from, &s->last.t, count, err));
     if (count == 1) return fnd_program_run(s->head, err);
     if (!s->heads) FND_TRY(fnd_session_make_heads(s, err));
     FND_TRY(fnd_program_set(s->heads, "tokens", count, err));
@@ -200,14 +225,15 @@ static fnd_status run_head(fnd_session *s, uint32_t first, uint32_t count, fnd_e
 static fnd_status pause(const fnd_session *s, size_t done, size_t total, fnd_error *err) { return fnd_session_pause(s, "reading the prompt", done, total, err); }
 
 fnd_status fnd_session_eval(fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err) {
-    FND_TRY(check_ids(s, ids, count, err));
+    FND_TRY(fnd_session_check_ids(s, ids, count, err));
     FND_TRY(fnd_session_grow(s, s->position + (uint32_t)count, err));
     s->has_logits = false;
+    s->batch_row = FND_OWN_ROW;
     if (count == 1) return eval_one(s, ids[0], err);
     uint32_t n = 0;
     for (size_t done = 0; done < count; done += n) {
         FND_TRY(pause(s, done, count, err));
-        n = (uint32_t)fnd_min_size(s->batch, count - done);
+        n = (uint32_t)fnd_min_size(s->batch_size, count - done);
         FND_TRY(eval_chunk(s, ids + done, n, err));
     }
     FND_TRY(run_head(s, n - 1, 1, err));
@@ -229,21 +255,22 @@ static fnd_status give_each(fnd_session *s, uint32_t rows, size_t index, float *
 }
 
 fnd_status fnd_session_eval_each(fnd_session *s, const uint32_t *ids, size_t count, fnd_logits_fn *each, void *ctx, fnd_error *err) {
-    FND_TRY(check_ids(s, ids, count, err));
+    FND_TRY(fnd_session_check_ids(s, ids, count, err));
     FND_TRY(fnd_session_grow(s, s->position + (uint32_t)count, err));
     s->has_logits = false;
+    s->batch_row = FND_OWN_ROW;
     float *logits = fnd_alloc_zeroed(s->m->info.vocab, sizeof *logits);
     if (!logits) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the logits of %u tokens", s->m->info.vocab);
     fnd_status status = FND_OK;
     for (size_t done = 0; done < count && status == FND_OK;) {
-        uint32_t n = (uint32_t)fnd_min_size(s->batch, count - done);
+        uint32_t n = (uint32_t)fnd_min_size(s->batch_size, count - done);
         status = pause(s, done, count, err);
         if (status == FND_OK) status = eval_chunk(s, ids + done, n, err);
         if (status == FND_OK) status = give_each(s, n, done, logits, each, ctx, err);
         done += n;
     }
     fnd_free_memory(logits);
-    if (status == FND_OK) status = run_head(s, (uint32_t)((count - 1) % s->batch), 1, err);
+    if (status == FND_OK) status = run_head(s, (uint32_t)((count - 1) % s->batch_size), 1, err);
     s->has_logits = status == FND_OK;
     return status;
 }
@@ -252,9 +279,25 @@ static fnd_status need_logits(const fnd_session *s, fnd_error *err) {
     return s->has_logits ? FND_OK : fnd_fail(err, FND_ERR_USAGE, "no token was evaluated yet: there are no logits");
 }
 
-fnd_status fnd_session_logits(fnd_session *s, float *logits, fnd_error *err) {
+fnd_status fnd_session_find_logits(const fnd_session *s, fnd_const_view *out, fnd_error *err) {
     FND_TRY(need_logits(s, err));
-    return fnd_tensor_read(s->m->f, &s->logits.t, 0, logits, 4ull * s->m->info.vocab, err);
+    if (s->batch_row != FND_OWN_ROW) return fnd_batch_row(s->batch, s->batch_row, out, err);
+    return fnd_const_view_cut(&s->logits.t, (fnd_cut){ .count = 1 }, out, err);
+}
+
+fnd_status fnd_session_own_logits(fnd_session *s, fnd_error *err) {
+    fnd_const_view from;
+    if (!s->has_logits || s->batch_row == FND_OWN_ROW) return FND_OK;
+    FND_TRY(fnd_session_find_logits(s, &from, err));
+    FND_TRY(copy_rows(s, &from, &s->logits.t, 1, err));
+    s->batch_row = FND_OWN_ROW;
+    return FND_OK;
+}
+
+fnd_status fnd_session_logits(fnd_session *s, float *logits, fnd_error *err) {
+    fnd_const_view from;
+    FND_TRY(fnd_session_find_logits(s, &from, err));
+    return fnd_tensor_read(s->m->f, fnd_view_tensor(&from), 0, logits, 4ull * s->m->info.vocab, err);
 }
 
 fnd_model *fnd_session_model(const fnd_session *s) { return s->m; }
@@ -269,7 +312,7 @@ uint32_t fnd_session_context(const fnd_session *s) { return s->context; }
 const uint32_t *fnd_session_tokens(const fnd_session *s) { return s->tokens; }
 
 void fnd_session_get_stats(const fnd_session *s, fnd_session_stats *out) {
-    uint32_t usable = (uint32_t)fnd_usable(&s->k_cache[0].t) * FND_KV_BLOCK;
+    uint32_t usable = s->caches ? (uint32_t)fnd_usable(&s->k_cache[0]) * FND_KV_BLOCK : s->position;
     *out = (fnd_session_stats){ .computed = s->computed, .reused = s->reused, .dropped = s->dropped };
     out->cache_bytes = 2ull * s->m->info.layers * fnd_session_cache_bytes(s, usable);
 }

@@ -26,6 +26,7 @@ fnd_status fnd_session_truncate(fnd_session *s, uint32_t position, fnd_error *er
     if (s->has_logits || position == 0 || position != s->mark_position) return FND_OK;
     FND_TRY(fnd_tensor_write(s->m->f, &s->logits.t, 0, s->mark, 4ull * s->m->info.vocab, err));
     s->has_logits = true;
+    s->batch_row = FND_OWN_ROW;
     return FND_OK;
 }
 
@@ -67,11 +68,15 @@ static fnd_status copy_state(const fnd_session *s, uint32_t position, fnd_sessio
     uint64_t bytes = fnd_session_cache_bytes(s, position);
     FND_TRY(fnd_session_grow(to, position, err));
     for (uint32_t i = 0; i < s->m->info.layers; i++) {
-        FND_TRY(copy_bytes(s->m->f, &s->k_cache[i].t, &to->k_cache[i].t, bytes, block, err));
-        FND_TRY(copy_bytes(s->m->f, &s->v_cache[i].t, &to->v_cache[i].t, bytes, block, err));
+        FND_TRY(copy_bytes(s->m->f, &s->k_cache[i], &to->k_cache[i], bytes, block, err));
+        FND_TRY(copy_bytes(s->m->f, &s->v_cache[i], &to->v_cache[i], bytes, block, err));
     }
     to->has_logits = s->has_logits && position == s->position;
-    if (to->has_logits) FND_TRY(copy_bytes(s->m->f, &s->logits.t, &to->logits.t, 4ull * s->m->info.vocab, block, err));
+    if (to->has_logits) {
+        fnd_const_view logits;
+        FND_TRY(fnd_session_find_logits(s, &logits, err));
+        FND_TRY(copy_bytes(s->m->f, fnd_view_tensor(&logits), &to->logits.t, 4ull * s->m->info.vocab, block, err));
+    }
     if (position) memcpy(to->tokens, s->tokens, position * sizeof *s->tokens);
     to->position = position;
     to->kept = position > s->kept ? s->kept : 0;
@@ -84,7 +89,7 @@ fnd_status fnd_session_fork(const fnd_session *s, uint32_t position, fnd_session
     *out = NULL;
     if (position > s->position) return fnd_fail(err, FND_ERR_USAGE, "the context holds %u tokens; it cannot be branched at %u", s->position, position);
     fnd_session *fork = NULL;
-    fnd_session_desc desc = { .context = s->context, .batch = s->batch, .kv_type = s->kv_type, .progress = s->progress, .progress_ctx = s->progress_ctx, .cancel = s->cancel };
+    fnd_session_desc desc = { .context = s->context, .batch = s->batch_size, .kv_type = s->kv_type, .progress = s->progress, .progress_ctx = s->progress_ctx, .cancel = s->cancel };
     uint8_t *block = fnd_alloc_aligned(COPY_BYTES, 64);
     fnd_status status = block ? fnd_session_open(s->m, &desc, &fork, err) : fnd_fail(err, FND_ERR_MEMORY, "out of memory for a session");
     if (status == FND_OK) status = copy_state(s, position, fork, block, err);

@@ -32,7 +32,7 @@ static fnd_status fingerprint(const fnd_model *m, fnd_hash128 *out, fnd_error *e
     return FND_OK;
 }
 
-static const char *format_name(const fnd_session *s) { return fnd_format_get(s->k_cache[0].t.format)->name; }
+static const char *format_name(const fnd_session *s) { return fnd_format_get(s->k_cache[0].format)->name; }
 
 static fnd_status shape_of(const fnd_session *s, fnd_session_shape *out, fnd_error *err) {
     *out = (fnd_session_shape){ .kv_format = format_name(s), .layers = s->m->info.layers, .vocab = s->m->info.vocab, .block = FND_KV_BLOCK, .context = s->context, .long_rope = s->inv_freq == &s->m->rope.long_inv_freq.t };
@@ -102,10 +102,14 @@ static fnd_status put_all(saver *w, fnd_span note) {
     FND_TRY(put(w, &h, sizeof h));
     if (s->position) FND_TRY(put(w, s->tokens, s->position * sizeof *s->tokens));
     if (note.bytes) FND_TRY(put(w, note.data, note.bytes));
-    if (s->has_logits) FND_TRY(put_tensor(w, &s->logits.t, 4ull * s->m->info.vocab));
+    if (s->has_logits) {
+        fnd_const_view logits;
+        FND_TRY(fnd_session_find_logits(s, &logits, w->err));
+        FND_TRY(put_tensor(w, fnd_view_tensor(&logits), 4ull * s->m->info.vocab));
+    }
     for (uint32_t i = 0; i < s->m->info.layers; i++) {
-        FND_TRY(put_tensor(w, &s->k_cache[i].t, layer_bytes));
-        FND_TRY(put_tensor(w, &s->v_cache[i].t, layer_bytes));
+        FND_TRY(put_tensor(w, &s->k_cache[i], layer_bytes));
+        FND_TRY(put_tensor(w, &s->v_cache[i], layer_bytes));
     }
     fnd_hash128 hash = fnd_hasher_get(w->hash);
     return put(w, &hash, sizeof hash);
@@ -131,8 +135,8 @@ fnd_status fnd_session_save(const fnd_session *s, const char *path, fnd_span not
 static fnd_status take_layers(fnd_session *s, const fnd_session_parts *p, fnd_error *err) {
     const uint8_t *at = p->layers;
     for (uint32_t i = 0; i < p->header.layers && p->layer_bytes; i++, at += 2 * p->layer_bytes) {
-        FND_TRY(fnd_tensor_write(s->m->f, &s->k_cache[i].t, 0, at, p->layer_bytes, err));
-        FND_TRY(fnd_tensor_write(s->m->f, &s->v_cache[i].t, 0, at + p->layer_bytes, p->layer_bytes, err));
+        FND_TRY(fnd_tensor_write(s->m->f, &s->k_cache[i], 0, at, p->layer_bytes, err));
+        FND_TRY(fnd_tensor_write(s->m->f, &s->v_cache[i], 0, at + p->layer_bytes, p->layer_bytes, err));
     }
     return FND_OK;
 }
@@ -147,6 +151,7 @@ static fnd_status take(fnd_session *s, const fnd_session_parts *p, fnd_error *er
     if (h->position) memcpy(s->tokens, p->ids, h->position * sizeof *s->tokens);
     s->position = h->position;
     s->has_logits = p->logits != NULL;
+    s->batch_row = FND_OWN_ROW;
     s->kept = h->kept;
     s->dropped = h->dropped;
     s->reused += h->position;

@@ -35,7 +35,8 @@ bool fnd_baked_find(foundry *f, const fnd_bound *b, fnd_variant *v, void **code)
     fnd_text flat = { 0 };
     fnd_error ignored = { 0 };
     if (f->desc.no_baked || !f->backend->baked || !fits(f, b, &cache) || fnd_composer_get(f, &c, &ignored) != FND_OK) return false;
-    fnd_variant_any(&b->kernel->composition, b->numbers->variant.tokens, cache, v);
+    /* The library has matrix kernels for one token and for a whole tile. */
+    fnd_variant_any(&b->kernel->composition, b->numbers->variant.tokens > 1 ? f->info.tile_tokens : 1, cache, v);
     pthread_mutex_lock(&c->lock);
     fnd_baked *known = c->baked;
     while (known && (known->kernel != b->kernel || known->tokens != v->tokens || known->cache != cache)) known = known->next;

@@ -173,6 +173,13 @@ static fnd_status check_aliases(const binder *x) {
     return FND_OK;
 }
 
+/* Tokens that a matrix kernel computes together: few do not pay for a whole tile of many. */
+static uint32_t tile_of(uint64_t tokens, uint32_t most) {
+    uint32_t tile = 1;
+    while (tile < tokens && tile < most) tile *= 2;
+    return tile > most ? most : tile;
+}
+
 fnd_status fnd_bind(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_bound_room *room, fnd_error *err) {
     const fnd_composition *c = &kernel->composition;
     fnd_bound *out = &room->bound;
@@ -193,7 +200,7 @@ fnd_status fnd_bind(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings,
     FND_TRY(check_layouts(&x));
     FND_TRY(check_aliases(&x));
     int tokens = fnd_dims_find(&out->numbers->dims, "tokens");
-    out->numbers->variant.tokens = tokens >= 0 && out->numbers->dims.value[tokens] > 1 && f->info.tile_tokens ? f->info.tile_tokens : 1;
+    out->numbers->variant.tokens = tokens >= 0 && f->info.tile_tokens ? tile_of(out->numbers->dims.value[tokens], f->info.tile_tokens) : 1;
     return FND_OK;
 }
 

@@ -14,6 +14,7 @@
     K(merge_residual, READ(merge_residual, part) READ(merge_residual, w) READ(merge_residual, residual) WRITTEN(merge_residual, y)) \
     K(rmsnorm, READ(rmsnorm, x) READ(rmsnorm, gamma) F32(rmsnorm, eps) WRITTEN(rmsnorm, y)) \
     K(copy, READ(copy, x) WRITTEN(copy, y)) \
+    K(merge, READ(merge, part) WRITTEN(merge, y)) \
     K(softmax, READ(softmax, x) WRITTEN(softmax, y)) \
     K(silu, READ(silu, x) WRITTEN(silu, y)) \
     K(gelu, READ(gelu, x) WRITTEN(gelu, y)) \
@@ -24,6 +25,7 @@
     K(kv_shift, READ(kv_shift, inv_freq) WRITTEN(kv_shift, k_cache) WRITTEN(kv_shift, v_cache) U32(kv_shift, keep) U32(kv_shift, drop) U32(kv_shift, pos) U32(kv_shift, pairing)) \
     K(attention, READ(attention, q) READ(attention, inv_freq) READ(attention, k_cache) READ(attention, v_cache) WRITTEN(attention, y) U32(attention, pos) F32(attention, scale) U32(attention, pairing) F32(attention, mscale)) \
     K(attention_decode, READ(attention_decode, q) READ(attention_decode, k) READ(attention_decode, v) READ(attention_decode, inv_freq) WRITTEN(attention_decode, k_cache) WRITTEN(attention_decode, v_cache) WRITTEN(attention_decode, part) U32(attention_decode, pos) F32(attention_decode, scale) U32(attention_decode, pairing) F32(attention_decode, mscale)) \
+    K(attention_batch, READ(attention_batch, q) READ(attention_batch, k) READ(attention_batch, v) READ(attention_batch, inv_freq) READ(attention_batch, positions) READ(attention_batch, firsts) WRITTEN(attention_batch, k_cache) WRITTEN(attention_batch, v_cache) WRITTEN(attention_batch, part) U32(attention_batch, keys) F32(attention_batch, scale) U32(attention_batch, pairing) F32(attention_batch, mscale)) \
     K(head_norm, WRITTEN(head_norm, x) READ(head_norm, gamma) F32(head_norm, eps)) \
     K(repack, WRITTEN(repack, tiles) READ(repack, w)) \
     K(argmax_partial, READ(argmax_partial, logits) WRITTEN(argmax_partial, best) WRITTEN(argmax_partial, best_id)) \

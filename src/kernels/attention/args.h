@@ -18,7 +18,8 @@
  *
  * Prefill: kv_write for all tokens, then (all groups done) attention. Decode: attention_decode writes
  * the new token's key and value itself and leaves partial results per split of the keys; the next
- * kernel's prologue attention_merge joins them. */
+ * kernel's prologue attention_merge joins them. attention_batch does the same for one token each of
+ * several sequences, whose caches are ranges of blocks of one pool. */
 #ifndef ATTENTION_ARGS_H
 #define ATTENTION_ARGS_H
 #include "act.h"
@@ -87,8 +88,33 @@ FND_STAGE(attention, ATTENTION_ARGS, MAIN, NONE, NONE, ALL, "causal attention of
     X(GROUP, f32, stats,    "48",                                                               "maximum, sum, correction of the heads")
 FND_STAGE(attention_decode, ATTENTION_DECODE_ARGS, MAIN, NONE, NONE, ALL, "attention of one token, split over the keys; writes its key and value")
 
+#define ATTENTION_BATCH_ARGS(X) \
+    KV_RULES(X) \
+    X(RULE, "heads % kv_heads == 0", "heads share kv heads evenly") \
+    X(RULE, "heads <= 16*kv_heads", "at most 16 heads share a kv head") \
+    X(RULE, "splits <= 65536", "positions are numbers of 31 bits") \
+    X(RULE, "tokens*kv_heads*splits <= 2147483648", "they are counted in 32 bits") \
+    X(OPS,  "4*heads*head_dim*keys", "scores, then sums of values") \
+    X(IN,    f32, q,         "[tokens, heads*head_dim]",                                           "queries, not rotated; each token of another sequence")      \
+    X(IN,    f32, k,         "[tokens, kv_heads*head_dim]",                                        "their keys, not rotated")                                  \
+    X(IN,    f32, v,         "[tokens, kv_heads*head_dim]",                                        "their values")                                             \
+    X(IN,    f32, inv_freq,  "[pairs]",                                                            "radians per position for every pair")                      \
+    X(IN,    u32, positions, "[tokens]",                                                           "position of each token in its sequence")                   \
+    X(IN,    u32, firsts,    "[tokens]",                                                           "the block where the sequence begins; no two ranges overlap") \
+    X(INOUT, cache, k_cache, "[blocks, kv_heads, 16, head_dim] moves keys*kv_heads*head_dim",      "keys of all sequences; those of the tokens are written")   \
+    X(INOUT, cache, v_cache, "[blocks, kv_heads, 16, head_dim] moves keys*kv_heads*head_dim",      "values of all sequences; those of the tokens are written") \
+    X(OUT,   f32, part,      "[tokens, heads, splits, head_dim+2]",                                "sum of values, maximum, sum of weights")                   \
+    X(VAL,   u32, keys,      "",                                                                   "positions that the tokens see together: what is moved")    \
+    X(VAL,   f32, scale,     "",                                                                   "of the scores; mostly 1/sqrt(head_dim)")                   \
+    X(VAL,   u32, pairing,   "",                                                                   "RoPE: 0 (2i, 2i+1), 1 (i, i+pairs)")                       \
+    X(VAL,   f32, mscale,    "",                                                                   "RoPE: multiplies sine and cosine")                         \
+    X(GROUP, f32, q_rows,    "4096",                                                               "rotated, scaled queries")                                  \
+    X(GROUP, f32, scores,    "2048",                                                               "scores, then weights")                                     \
+    X(GROUP, f32, stats,     "48",                                                                 "maximum, sum, correction of the heads")
+FND_STAGE(attention_batch, ATTENTION_BATCH_ARGS, MAIN, NONE, NONE, ALL, "attention of one token each of several sequences, split over the keys; writes their keys and values")
+
 #define ATTENTION_MERGE_ARGS(X) \
-    X(IN, f32, part, "[tokens, heads, splits, dim/heads + 2]", "what attention_decode left; dim = heads*head_dim") \
+    X(IN, f32, part, "[tokens, heads, splits, dim/heads + 2]", "what attention_decode or attention_batch left; dim = heads*head_dim") \
     X(RULE, "dim % heads == 0",       "rows are heads of one size") \
     X(RULE, "dim / heads % 16 == 0",  "heads are read by 16 values")
 FND_STAGE(attention_merge, ATTENTION_MERGE_ARGS, PROLOGUE, NONE, ROWS, OWN, "join the splits of the keys: rows of heads * head_dim values")
@@ -108,6 +134,20 @@ FND_INLINE attention_head attention_head_of(u32 kv_head, u32 kv_heads, u32 head_
     h.stride = (u64)kv_heads * head_dim * 16;
     h.head_dim = head_dim;
     return h;
+}
+/* The same where the sequence begins at a block of the pool. */
+FND_INLINE attention_head attention_head_from(u32 first_block, u32 kv_head, u32 kv_heads, u32 head_dim) {
+    attention_head h = attention_head_of(kv_head, kv_heads, head_dim);
+    h.first += (u64)first_block * h.stride;
+    return h;
+}
+/* A token of a sequence. Both are data, so they are limited to what there is. */
+typedef struct attention_place { u32 first, position; } attention_place;
+FND_INLINE attention_place attention_place_of(u32 first, u32 position, u32 blocks) {
+    attention_place place;
+    place.first = fnd_min(first, blocks - 1);
+    place.position = fnd_min(position, (blocks - place.first) * 16 - 1);
+    return place;
 }
 /* Caches of floats: which value. */
 FND_INLINE u64 attention_k_at(attention_head h, u32 position, u32 d) {
@@ -139,5 +179,9 @@ FND_INLINE attention_keys attention_split(u32 n, u32 s, u32 splits) {
     keys.first = fnd_min(s * per_split * 16, n);
     keys.end = fnd_min((s + 1) * per_split * 16, n);
     return keys;
+}
+FND_INLINE u32 attention_split_is_empty(u32 n, u32 s, u32 splits) {
+    attention_keys keys = attention_split(n, s, splits);
+    return keys.first >= keys.end;
 }
 #endif

@@ -21,6 +21,35 @@ FND_INLINE void attention_store_part(fnd_thread t, attention_tile a, FND_GPU f32
     fnd_group_barrier(t); /* the next item may reuse the memory of this one */
 }
 
+/* What all heads of a token have in common, and one kv head's share of its rows. */
+typedef struct attention_token {
+    const FND_GPU f32 *q, *k, *v; /* [a.group, head_dim], [head_dim], [head_dim] */
+    FND_GPU f32 *part;            /* [a.group, splits, head_dim + 2] */
+    rope_params p;
+    f32 scale;
+    u32 splits;
+} attention_token;
+
+/* One split, for the kv head and position of `a`. */
+FND_INLINE void attention_decode_split(fnd_thread t, attention_tile a, attention_token n, u32 split, fnd_act k_cache, fnd_act v_cache) {
+    attention_keys keys = attention_split(a.position + 1, split, n.splits);
+    attention_strip sums[ATTENTION_OWN];
+    a.k_cache = fnd_act_const(k_cache);
+    a.v_cache = fnd_act_const(v_cache);
+    if (keys.first < keys.end && keys.end == a.position + 1) {
+        attention_new one;
+        one.k = n.k;
+        one.v = n.v;
+        one.pitch = 0;
+        one.position = a.position;
+        one.count = 1;
+        attention_put(t, one, a.head, n.p, k_cache, v_cache);
+    }
+    attention_load(t, a, n.q, 0, n.p, n.scale); /* ends with a barrier */
+    attention_run(t, a, keys, sums);
+    attention_store_part(t, a, n.part + (u64)split * (a.head.head_dim + 2), n.splits, sums);
+}
+
 FND_INLINE void attention_decode(fnd_thread t, const FND_GPU f32 *q, const FND_GPU f32 *k, const FND_GPU f32 *v,
                                  const FND_GPU f32 *inv_freq, fnd_act k_cache, fnd_act v_cache, FND_GPU f32 *part,
                                  u32 pos, f32 scale, u32 pairing, f32 mscale,
@@ -28,14 +57,13 @@ FND_INLINE void attention_decode(fnd_thread t, const FND_GPU f32 *q, const FND_G
                                  u32 heads, u32 head_dim, u32 kv_heads, u32 pairs, u32 blocks, u32 splits) {
     (void)blocks;
     u32 group = heads / kv_heads;
-    rope_params p = rope_params_of(inv_freq, pairs, pairing, mscale);
+    attention_token n;
+    n.p = rope_params_of(inv_freq, pairs, pairing, mscale);
+    n.scale = scale;
+    n.splits = splits;
     for (u32 item = t.group; item < kv_heads * splits; item += t.groups) {
-        u32 head = item % kv_heads, split = item / kv_heads;
-        attention_keys keys = attention_split(pos + 1, split, splits);
-        attention_strip sums[ATTENTION_OWN];
+        u32 head = item % kv_heads;
         attention_tile a;
-        a.k_cache = fnd_act_const(k_cache);
-        a.v_cache = fnd_act_const(v_cache);
         a.q = q_rows;
         a.p = scores;
         a.stats = stats;
@@ -43,18 +71,11 @@ FND_INLINE void attention_decode(fnd_thread t, const FND_GPU f32 *q, const FND_G
         a.group = group;
         a.rows = group;
         a.position = pos;
-        if (keys.first < keys.end && keys.end == pos + 1) {
-            attention_new n;
-            n.k = k + (u64)head * head_dim;
-            n.v = v + (u64)head * head_dim;
-            n.pitch = 0;
-            n.position = pos;
-            n.count = 1;
-            attention_put(t, n, a.head, p, k_cache, v_cache);
-        }
-        attention_load(t, a, q + (u64)head * group * head_dim, 0, p, scale); /* ends with a barrier */
-        attention_run(t, a, keys, sums);
-        attention_store_part(t, a, part + ((u64)head * group * splits + split) * (head_dim + 2), splits, sums);
+        n.q = q + (u64)head * group * head_dim;
+        n.k = k + (u64)head * head_dim;
+        n.v = v + (u64)head * head_dim;
+        n.part = part + (u64)head * group * splits * (head_dim + 2);
+        attention_decode_split(t, a, n, item / kv_heads, k_cache, v_cache);
     }
 }
 #endif

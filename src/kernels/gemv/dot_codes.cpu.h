@@ -93,9 +93,9 @@ FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s,
     fnd_tile out;
     for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
     for (u32 block = 0; block < x.cols / P_(_BLOCK); block++, fields += P_(_FIELD_BYTES) * FND_VEC) {
-        if (FND_TOKENS == 1) fnd_fetch_ahead(fields + ahead, P_(_FIELD_BYTES) * FND_VEC);
+        if (FND_TOKENS == 1 || s.first == 0) fnd_fetch_ahead(fields + ahead, P_(_FIELD_BYTES) * FND_VEC);
         for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++) {
-            if (FND_TOKENS == 1) fnd_fetch_ahead(codes + FND_CODES_AHEAD, P_(_PLANES));
+            if (FND_TOKENS == 1 || s.first == 0) fnd_fetch_ahead(codes + FND_CODES_AHEAD, P_(_PLANES));
             P_(_dot32)(&out, codes, fields, chunk * (32 / P_(_GROUP)), x);
             codes += P_(_PLANES);
             x.codes += 32 * FND_TOKENS;

@@ -1,0 +1,158 @@
+/* batch_generate.c - many prompts answered by the sequences of a batch: one that is done takes the next. */
+#include "base/base.h"
+#include "base/memory.h"
+#include "lm/batch.h"
+#include "lm/generate.h"
+
+/* A sequence, and what it answers. */
+typedef struct place {
+    fnd_answer answer;
+    size_t request;
+    bool busy;
+    uint32_t id; /* chosen, to be evaluated in the next step */
+    uint32_t prompt_reused;
+    double prompt_seconds;
+} place;
+
+typedef struct work {
+    fnd_batch *b;
+    const fnd_batch_job *job;
+    place *places; /* [b->count] */
+    size_t next;   /* request that nobody has begun */
+    bool stopped;  /* a prompt was cancelled by its session */
+    fnd_batch_stats stats;
+    fnd_error *err;
+} work;
+
+static void tell(const work *w) {
+    if (w->job->progress) w->job->progress(w->job->ctx, &w->stats);
+}
+
+static bool cancelled(const work *w) { return w->stopped || (w->job->cancel && *w->job->cancel); }
+
+/* ---- one request ---- */
+
+/* `why` NULL: *result answers it. */
+static fnd_status report(work *w, size_t request, fnd_generated *result, const fnd_error *why) {
+    w->stats.done++;
+    w->stats.failed += why != NULL;
+    fnd_status status = w->job->done ? w->job->done(w->job->ctx, request, result, why, w->err) : FND_OK;
+    fnd_generated_free(result);
+    tell(w);
+    return status;
+}
+
+static fnd_status end_answer(work *w, place *p, fnd_status status, fnd_error *failure) {
+    fnd_generated result;
+    p->busy = false;
+    status = fnd_answer_end(&p->answer, status, &result, failure);
+    result.prompt_tokens = (uint32_t)w->job->requests[p->request].count;
+    result.prompt_reused = p->prompt_reused;
+    result.prompt_seconds = p->prompt_seconds;
+    return report(w, p->request, &result, status == FND_OK ? NULL : failure);
+}
+
+/* Of the free places the one whose session holds most of the prompt. */
+static place *find_place(work *w, const fnd_batch_request *r) {
+    place *best = NULL;
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < w->b->count; i++) {
+        if (w->places[i].busy) continue;
+        uint32_t common = fnd_session_common(w->b->sessions[i], r->ids, r->count);
+        if (best && common <= most) continue;
+        best = &w->places[i];
+        most = common;
+    }
+    return best;
+}
+
+static fnd_status begin(work *w, place *p, const fnd_batch_request *r, fnd_error *failure) {
+    fnd_session *s = w->b->sessions[p - w->places];
+    uint64_t start = fnd_now_ns(), reused = s->reused;
+    FND_TRY(fnd_session_prompt(s, r->ids, r->count, failure));
+    p->prompt_seconds = 1e-9 * (double)(fnd_now_ns() - start);
+    p->prompt_reused = (uint32_t)(s->reused - reused);
+    w->stats.prompt_tokens += r->count;
+    w->stats.reused += p->prompt_reused;
+    fnd_status status = fnd_answer_begin(&p->answer, s, r->desc, failure);
+    if (status == FND_OK) return FND_OK;
+    fnd_generated none;
+    return fnd_answer_end(&p->answer, status, &none, failure);
+}
+
+/* The next request to a place that is free; *found: there was one. */
+static fnd_status begin_next(work *w, bool *found) {
+    const fnd_batch_request *r = &w->job->requests[w->next];
+    *found = false;
+    if (w->next == w->job->count || cancelled(w)) return FND_OK;
+    place *p = find_place(w, r);
+    if (!p) return FND_OK;
+    *found = true;
+    fnd_error failure = { 0 };
+    fnd_status status = begin(w, p, r, &failure);
+    w->stopped |= status == FND_ERR_CANCELLED;
+    if (w->stopped) return FND_OK; /* it is as if it had not begun */
+    p->request = w->next++;
+    p->busy = status == FND_OK;
+    if (status == FND_OK) return FND_OK;
+    fnd_generated none = { .ending = FND_ENDING_NONE };
+    return report(w, p->request, &none, &failure);
+}
+
+/* ---- all of them ---- */
+
+static fnd_status choose(work *w, place *p) {
+    fnd_error failure = { 0 };
+    size_t before = p->answer.g.out.ids.count;
+    fnd_status status = fnd_answer_choose(&p->answer, &p->id, &failure);
+    w->stats.tokens += p->answer.g.out.ids.count - before;
+    if (status == FND_OK && cancelled(w) && p->answer.g.out.ending == FND_ENDING_NONE) p->answer.g.out.ending = FND_ENDING_CANCELLED;
+    if (status == FND_OK && p->answer.g.out.ending == FND_ENDING_NONE) return FND_OK;
+    return end_answer(w, p, status, &failure);
+}
+
+/* One token of every answer. */
+static fnd_status step(work *w) {
+    fnd_batch_token tokens[FND_BATCH_SEQUENCES];
+    size_t count = 0;
+    for (uint32_t i = 0; i < w->b->count; i++) {
+        place *p = &w->places[i];
+        if (p->busy) FND_TRY(choose(w, p));
+        if (p->busy) tokens[count++] = (fnd_batch_token){ i, p->id };
+    }
+    if (!count) return FND_OK;
+    FND_TRY(fnd_batch_eval(w->b, tokens, count, w->err));
+    w->stats.steps++;
+    tell(w);
+    return FND_OK;
+}
+
+static bool is_busy(const work *w) {
+    for (uint32_t i = 0; i < w->b->count; i++) {
+        if (w->places[i].busy) return true;
+    }
+    return false;
+}
+
+static fnd_status answer_all(work *w) {
+    for (;;) {
+        bool found = true;
+        while (found) FND_TRY(begin_next(w, &found));
+        if (!is_busy(w)) break;
+        FND_TRY(step(w));
+    }
+    return w->stats.done == w->job->count ? FND_OK : fnd_fail(w->err, FND_ERR_CANCELLED, "interrupted: %zu of %zu prompts were begun", w->next, w->job->count);
+}
+
+fnd_status fnd_batch_generate(fnd_batch *b, const fnd_batch_job *job, fnd_error *err) {
+    work w = { .b = b, .job = job, .places = fnd_alloc_zeroed(b->count, sizeof *w.places), .stats = { .requests = job->count }, .err = err };
+    if (!w.places) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %u answers", b->count);
+    fnd_status status = answer_all(&w);
+    for (uint32_t i = 0; i < b->count; i++) { /* after a failure of the device */
+        fnd_generated none;
+        fnd_error ignored = { 0 };
+        if (w.places[i].busy) w.places[i].busy = fnd_answer_end(&w.places[i].answer, FND_ERR_CANCELLED, &none, &ignored) != FND_OK;
+    }
+    fnd_free_memory(w.places);
+    return status;
+}
