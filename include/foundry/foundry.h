@@ -3,7 +3,8 @@
  *   status.h     how failures are told           context.h   opening a device
  *   format.h     number formats                  tensor.h    tensors, pools, views
  *   kernel.h     describing kernels              run.h       running kernels and programs
- *   kernels.h    the shipped kernels, typed      profile.h   seeing where time goes
+ *   kernels.h    the shipped kernels, typed      submit.h    several pieces of work in flight
+ *   profile.h    seeing where time goes
  *   gguf.h       model files                     tokenizer.h text to tokens and back
  *   chat.h       chat templates                  model.h     models and sessions
  *   generate.h   text from a session             conversation.h  messages to and fro
@@ -29,6 +30,7 @@
 #include "foundry/quantize.h"
 #include "foundry/run.h"
 #include "foundry/status.h"
+#include "foundry/submit.h"
 #include "foundry/synth.h"
 #include "foundry/tensor.h"
 #include "foundry/tokenizer.h"

@@ -214,13 +214,13 @@ static fnd_status check_grown(const fnd_bound *b, uint32_t arg, const fnd_storag
                     (unsigned long long)fnd_usable(t));
 }
 
-fnd_status fnd_bound_resolve(foundry *f, const fnd_bound *b, fnd_storage_ref *refs, fnd_error *err) {
+fnd_status fnd_bound_resolve(foundry *f, const fnd_bound *b, uint64_t submission, fnd_storage_ref *refs, fnd_error *err) {
     const fnd_composition *c = &b->kernel->composition;
     for (uint32_t i = 0; i < c->arg_count; i++) {
         refs[i] = (fnd_storage_ref){ 0 };
         if (!fnd_arg_is_tensor(&c->args[i])) continue;
         bool writes = c->args[i].kind == FND_ARG_OUT || c->args[i].kind == FND_ARG_INOUT;
-        FND_TRY(writes ? fnd_storage_for_write(f, &b->tensors[i], &refs[i], err) : fnd_storage_for_read(f, &b->tensors[i], &refs[i], err));
+        FND_TRY(fnd_storage_bind(f, &b->tensors[i], writes, submission, &refs[i], err));
         FND_TRY(check_grown(b, i, &refs[i], err));
     }
     return FND_OK;

@@ -46,9 +46,9 @@ uint32_t fnd_bound_growing_rules(const fnd_bound *b);
 uint32_t fnd_bound_rules_of(const fnd_bound *b, uint32_t slot);
 enum { FND_ALL_RULES = -1 };
 
-/* Look up the storages (uploading what needs it) and write the argument struct. refs: one per
+/* Look up the storages, for a submission or FND_PLAIN_LAUNCH (uploading what needs it), and write the argument struct. refs: one per
  * argument, zero for numbers. */
-FND_USE_RESULT fnd_status fnd_bound_resolve(foundry *f, const fnd_bound *b, fnd_storage_ref *refs, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_bound_resolve(foundry *f, const fnd_bound *b, uint64_t submission, fnd_storage_ref *refs, fnd_error *err);
 void fnd_bound_write_args(const fnd_bound *b, const fnd_variant *v, const fnd_storage_ref *refs, uint8_t *args);
 
 /* Scratch memory that one call needs: per group, and shared by the groups. */

@@ -28,6 +28,7 @@ static fnd_block block_of(const fnd_memory *m) {
 
 static fnd_status device_alloc(void *self, size_t bytes, fnd_block *out, fnd_error *err) {
     foundry *f = self;
+    fnd_flight_quiet(f);
     fnd_memory m = { 0 };
     FND_TRY(f->backend->alloc(f->device, bytes, &m, err));
     *out = block_of(&m);
@@ -36,6 +37,7 @@ static fnd_status device_alloc(void *self, size_t bytes, fnd_block *out, fnd_err
 
 static fnd_status device_reserve(void *self, size_t bytes, fnd_block *out, fnd_error *err) {
     foundry *f = self;
+    fnd_flight_quiet(f);
     fnd_memory m = { 0 };
     FND_TRY(f->backend->reserve(f->device, bytes, &m, err));
     *out = block_of(&m);
@@ -44,6 +46,7 @@ static fnd_status device_reserve(void *self, size_t bytes, fnd_block *out, fnd_e
 
 static fnd_status device_commit(void *self, fnd_block *block, size_t bytes, fnd_error *err) {
     foundry *f = self;
+    fnd_flight_quiet(f);
     fnd_memory m = memory_of(block);
     FND_TRY(f->backend->commit(f->device, &m, bytes, err));
     *block = block_of(&m);
@@ -52,6 +55,7 @@ static fnd_status device_commit(void *self, fnd_block *block, size_t bytes, fnd_
 
 static void device_release(void *self, fnd_block *block) {
     foundry *f = self;
+    fnd_flight_quiet(f);
     fnd_memory m = memory_of(block);
     f->backend->release(f->device, &m);
     *block = (fnd_block){ 0 };
@@ -59,6 +63,7 @@ static void device_release(void *self, fnd_block *block) {
 
 static fnd_status device_adopt(void *self, const void *host, size_t bytes, fnd_block *out, fnd_error *err) {
     foundry *f = self;
+    fnd_flight_quiet(f);
     fnd_memory m = { 0 };
     FND_TRY(f->backend->adopt(f->device, host, bytes, &m, err));
     *out = block_of(&m);
@@ -67,20 +72,29 @@ static fnd_status device_adopt(void *self, const void *host, size_t bytes, fnd_b
 
 static fnd_status device_upload(void *self, fnd_block *to, size_t offset, const void *from, size_t bytes, fnd_error *err) {
     foundry *f = self;
+    fnd_flight_quiet(f);
     fnd_memory m = memory_of(to);
     return f->backend->upload(f->device, &m, offset, from, bytes, err);
 }
 
 static fnd_status device_download(void *self, void *to, const fnd_block *from, size_t offset, size_t bytes, fnd_error *err) {
     foundry *f = self;
+    fnd_flight_quiet(f);
     fnd_memory m = memory_of(from);
     return f->backend->download(f->device, to, &m, offset, bytes, err);
 }
 
 static fnd_status device_wait(void *self, fnd_error *err) {
     foundry *f = self;
-    return f->backend->wait(f->device, err);
+    FND_TRY(fnd_flight_check_thread(f, "waiting", err));
+    fnd_error failure = { 0 };
+    fnd_flight_quiet(f);
+    (void)f->backend->wait(f->device, &failure);
+    fnd_status status = fnd_flight_wait(f, UINT64_MAX, err); /* of two failures, the submission's */
+    return status != FND_OK || failure.status == FND_OK ? status : fnd_fail(err, failure.status, "%s", failure.text);
 }
+
+static fnd_status device_wait_for(void *self, uint64_t submission, fnd_error *err) { return fnd_flight_wait(self, submission, err); }
 
 static const fnd_storage_ops device_ops = {
     .alloc = device_alloc,
@@ -91,6 +105,7 @@ static const fnd_storage_ops device_ops = {
     .upload = device_upload,
     .download = device_download,
     .wait = device_wait,
+    .wait_for = device_wait_for,
 };
 
 fnd_status fnd_device_wait(foundry *f, fnd_error *err) { return fnd_storage_wait(f->storage, err); }
@@ -127,6 +142,7 @@ static void free_context(foundry *f) {
     const char *const strings[] = { f->desc.isa, f->desc.compiler, f->desc.kernel_dir, f->desc.cache_dir };
     for (size_t i = 0; i < FND_COUNT(strings); i++) fnd_free_memory((void *)(uintptr_t)strings[i]);
     fnd_profiler_free(&f->profiler);
+    fnd_flight_free(&f->flight);
     pthread_mutex_destroy(&f->notice_lock);
     fnd_registry_free(&f->registry);
     fnd_free_memory(f);
@@ -150,6 +166,7 @@ fnd_status fnd_open_with_backend(const fnd_backend *backend, const fnd_desc *des
     f->backend = backend;
     fnd_registry_init(&f->registry);
     fnd_profiler_init(&f->profiler, f);
+    fnd_flight_init(&f->flight);
     pthread_mutex_init(&f->notice_lock, NULL);
     fnd_desc defaults = { 0 };
     fnd_status status = copy_desc(f, desc ? desc : &defaults, err);
@@ -185,7 +202,9 @@ fnd_status fnd_context_check(const foundry *f, fnd_error *err) {
 fnd_status fnd_close(foundry *f, fnd_error *err) {
     if (!f) return FND_OK;
     FND_TRY(fnd_context_check(f, err));
+    FND_TRY(fnd_flight_check_thread(f, "closing", err));
     fnd_status status = fnd_device_wait(f, err);
+    fnd_flight_stop(f);
     fnd_status files = fnd_profile_stop(f, err);
     fnd_registry_release(&f->registry, f);
     if (f->run_release) f->run_release(f);

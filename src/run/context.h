@@ -5,6 +5,7 @@
 #include "backend/backend.h"
 #include "foundry/context.h"
 #include "foundry/profile.h"
+#include "run/flight.h"
 #include "run/profiler.h"
 #include "run/registry.h"
 #include "tensor/storage.h"
@@ -20,6 +21,7 @@ struct foundry {
     fnd_storage_owner *storage;     /* its lock guards the backend: fnd_device_lock */
     fnd_registry       registry;
     fnd_profiler       profiler;
+    fnd_flight         flight;
     _Atomic uint64_t   counters[FND_COUNTER_COUNT]; /* those that fnd_count counts */
 
     /* Made by the run layer when first needed. fnd_close calls run_release, if set, after the

@@ -37,8 +37,8 @@ size_t fnd_dispatch_buffers(const fnd_bound *b, const fnd_storage_ref *refs, fnd
     return count;
 }
 
-static fnd_status launch(foundry *f, const fnd_dispatch *d, fnd_error *err) {
-    fnd_launch l = {
+fnd_launch fnd_dispatch_launch(const foundry *f, const fnd_dispatch *d) {
+    return (fnd_launch){
         .label = d->label,
         .code = d->code,
         .is_program = d->is_program,
@@ -51,16 +51,43 @@ static fnd_status launch(foundry *f, const fnd_dispatch *d, fnd_error *err) {
         .buffers = d->buffers,
         .buffer_count = d->buffer_count,
     };
+}
+
+static fnd_status launch(foundry *f, const fnd_dispatch *d, fnd_error *err) {
+    fnd_launch l = fnd_dispatch_launch(f, d);
+    FND_TRY(fnd_flight_check_thread(f, "running a kernel", err));
     fnd_device_lock(f);
-    fnd_status status = f->backend->launch(f->device, &l, err);
+    fnd_flight_quiet(f);
+    fnd_status status = fnd_flight_check(f, err);
+    if (status == FND_OK) status = f->backend->launch(f->device, &l, err);
     fnd_device_unlock(f);
     fnd_count(f, FND_COUNTER_DISPATCHES, 1);
     fnd_count(f, FND_COUNTER_SUBMISSIONS, 1);
     return status;
 }
 
-fnd_status fnd_dispatch_run(foundry *f, const fnd_dispatch *d, fnd_error *err) {
+/* The device says when it ran; nobody waits for it here. */
+static fnd_status launch_timed(foundry *f, const fnd_dispatch *d, fnd_error *err) {
+    fnd_slot *slot;
+    FND_TRY(fnd_flight_check_thread(f, "running a kernel", err));
+    pthread_mutex_lock(&f->flight.order);
+    fnd_status status = fnd_flight_check(f, err);
+    if (status == FND_OK) status = fnd_flight_slot(f, &slot, err);
+    if (status == FND_OK) status = fnd_slot_take(f, slot, d, err);
+    if (status == FND_OK) {
+        slot->timed = true;
+        fnd_slot_set_label(slot, NULL);
+        fnd_flight_hand_over(f, slot);
+        fnd_count(f, FND_COUNTER_SUBMISSIONS, 1);
+    }
+    pthread_mutex_unlock(&f->flight.order);
+    return status;
+}
+
+static fnd_status take_now(foundry *f, void *to, const fnd_dispatch *d, fnd_error *err) {
+    (void)to;
     if (!fnd_profile_on(&f->profiler)) return launch(f, d, err);
+    if (f->backend->submit) return launch_timed(f, d, err);
     uint64_t start = fnd_now_ns();
     FND_TRY(launch(f, d, err));
     FND_TRY(fnd_device_wait(f, err));
@@ -73,6 +100,16 @@ fnd_status fnd_dispatch_run(foundry *f, const fnd_dispatch *d, fnd_error *err) {
                                          .ops = d->traffic.ops,
                                      });
     return FND_OK;
+}
+
+const fnd_sink fnd_sink_now = { .submission = FND_PLAIN_LAUNCH, .take = take_now };
+
+fnd_status fnd_dispatch_flush(foundry *f, fnd_error *err) {
+    if (!f->backend->submit) return FND_OK;
+    fnd_device_lock(f);
+    fnd_status status = f->backend->submit(f->device, NULL, err);
+    fnd_device_unlock(f);
+    return status;
 }
 
 fnd_status fnd_dispatch_suffix(foundry *f, const fnd_bound *b, const char **suffix, fnd_error *err) {
@@ -104,7 +141,7 @@ fnd_status fnd_dispatch_pipeline(foundry *f, const fnd_bound *b, const fnd_varia
     return status;
 }
 
-fnd_status fnd_run(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_error *err) {
+fnd_status fnd_run_into(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, const fnd_sink *sink, fnd_error *err) {
     fnd_bound_room room;
     fnd_storage_ref refs[FND_MAX_ARGS];
     fnd_launch_buffer buffers[FND_MAX_ARGS];
@@ -121,17 +158,24 @@ fnd_status fnd_run(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, 
         v = b->numbers->variant;
         FND_TRY(fnd_dispatch_pipeline(f, b, &v, &d.code, err));
     }
-    FND_TRY(fnd_bound_resolve(f, b, refs, err));
+    FND_TRY(fnd_bound_resolve(f, b, sink->submission, refs, err));
     fnd_bound_write_args(b, &v, refs, args);
     fnd_variant_layout(&v, &layout);
     d.args_bytes = layout.bytes;
     d.buffer_count = fnd_dispatch_buffers(b, refs, buffers);
     fnd_bound_scratch(b, &d.own_scratch_bytes, &d.shared_scratch_bytes);
     d.traffic = fnd_bound_traffic(b);
-    return fnd_dispatch_run(f, &d, err);
+    return sink->take(f, sink->to, &d, err);
+}
+
+fnd_status fnd_run(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_error *err) {
+    FND_TRY(fnd_run_into(f, kernel, bindings, count, &fnd_sink_now, err));
+    return fnd_dispatch_flush(f, err);
 }
 
 fnd_status fnd_wait(foundry *f, fnd_error *err) {
     FND_TRY(fnd_context_check(f, err));
+    FND_TRY(fnd_flight_check_thread(f, "waiting", err));
+    fnd_flight_wait_callbacks(f, UINT64_MAX);
     return fnd_device_wait(f, err);
 }

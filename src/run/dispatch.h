@@ -16,7 +16,27 @@ typedef struct fnd_dispatch {
     size_t         buffer_count;
 } fnd_dispatch;
 
-FND_USE_RESULT fnd_status fnd_dispatch_run(foundry *f, const fnd_dispatch *d, fnd_error *err);
+/* Where dispatches go: to the device now, or into a submission. */
+typedef struct fnd_sink {
+    uint64_t submission; /* or FND_PLAIN_LAUNCH */
+    void    *to;
+    fnd_status (*take)(foundry *f, void *to, const fnd_dispatch *d, fnd_error *err);
+} fnd_sink;
+
+extern const fnd_sink fnd_sink_now;
+
+/* What fnd_run and fnd_program_run do, into a sink. */
+FND_USE_RESULT fnd_status fnd_run_into(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, const fnd_sink *sink, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_program_run_into(fnd_program *program, const fnd_sink *sink, fnd_error *err);
+
+/* A dispatch into a slot of submissions (submit.c). */
+FND_USE_RESULT fnd_status fnd_slot_take(foundry *f, void *slot, const fnd_dispatch *d, fnd_error *err);
+/* The profiler's scopes of this thread, then `name` if there is one. */
+void fnd_slot_set_label(fnd_slot *slot, const char *name);
+/* What was launched so far begins now. */
+FND_USE_RESULT fnd_status fnd_dispatch_flush(foundry *f, fnd_error *err);
+/* What the backend is told of a dispatch. */
+fnd_launch fnd_dispatch_launch(const foundry *f, const fnd_dispatch *d);
 
 /* The launch buffers of a call: one per tensor, as large as the present dimensions say. Returns how
  * many they are (at most FND_MAX_ARGS); with `out` NULL that only. */

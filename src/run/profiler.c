@@ -170,6 +170,7 @@ fnd_status fnd_profile_stop(foundry *f, fnd_error *err) {
     FND_TRY(fnd_context_check(f, err));
     fnd_profiler *p = &f->profiler;
     fnd_status status = FND_OK;
+    fnd_flight_drain(f); /* what is in flight is recorded when it is done */
     pthread_mutex_lock(&p->control);
     if (p->thread_runs) {
         atomic_store(&p->on, false);

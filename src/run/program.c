@@ -160,10 +160,10 @@ static void segment_traffic(const fnd_program *p, fnd_segment *s) {
 
 /* Tensors may have been written by the host, or have gone, since the last run. Launches one by one are
  * told what they may touch. */
-static fnd_status check_tensors(fnd_program *p, fnd_error *err) {
+static fnd_status check_tensors(fnd_program *p, uint64_t submission, fnd_error *err) {
     fnd_storage_ref refs[FND_MAX_ARGS];
     for (uint32_t i = 0; i < p->call_count; i++) {
-        FND_TRY(fnd_bound_resolve(p->f, &p->calls[i].bound, refs, err));
+        FND_TRY(fnd_bound_resolve(p->f, &p->calls[i].bound, submission, refs, err));
         if (p->f->info.runs_programs) continue;
         refresh(p, &p->calls[i]);
         fnd_dispatch_buffers(&p->calls[i].bound, refs, p->buffers + p->first_buffer[i]);
@@ -171,11 +171,11 @@ static fnd_status check_tensors(fnd_program *p, fnd_error *err) {
     return FND_OK;
 }
 
-fnd_status fnd_program_run(fnd_program *program, fnd_error *err) {
+fnd_status fnd_program_run_into(fnd_program *program, const fnd_sink *sink, fnd_error *err) {
     if (!program->finished) return fnd_fail(err, FND_ERR_USAGE, "program %s is not finished", program->name);
     FND_TRY(check_variables(program, err));
     fnd_program *p = fnd_program_present(program);
-    FND_TRY(check_tensors(p, err));
+    FND_TRY(check_tensors(p, sink->submission, err));
     bool profiled = fnd_profile_on(&p->f->profiler);
     for (uint32_t i = 0; i < p->segment_count; i++) {
         fnd_segment *s = &p->segments[i];
@@ -194,9 +194,14 @@ fnd_status fnd_program_run(fnd_program *program, fnd_error *err) {
             .buffers = p->buffers + first,
             .buffer_count = end - first,
         };
-        FND_TRY(fnd_dispatch_run(p->f, &d, err));
+        FND_TRY(sink->take(p->f, sink->to, &d, err));
     }
     return FND_OK;
+}
+
+fnd_status fnd_program_run(fnd_program *program, fnd_error *err) {
+    FND_TRY(fnd_program_run_into(program, &fnd_sink_now, err));
+    return fnd_dispatch_flush(program->f, err);
 }
 
 void fnd_program_get_info(const fnd_program *p, fnd_program_info *out) {

@@ -59,7 +59,7 @@ static fnd_status fill_table(fnd_program *p, fnd_error *err) {
     for (uint32_t i = 0; i < p->call_count; i++) {
         fnd_call *call = &p->calls[i];
         const fnd_variant *v = p->variants[call->variant];
-        FND_TRY(fnd_bound_resolve(p->f, &call->bound, refs, err));
+        FND_TRY(fnd_bound_resolve(p->f, &call->bound, FND_PLAIN_LAUNCH, refs, err));
         fnd_bound_write_args(&call->bound, v, refs, p->table + call->at);
         fnd_dispatch_buffers(&call->bound, refs, p->buffers + p->first_buffer[i]);
         fnd_variant_layout(v, &layout);

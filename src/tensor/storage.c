@@ -22,8 +22,13 @@ fnd_status fnd_storage_wait(fnd_storage_owner *owner, fnd_error *err) {
  * others in between, before the launch itself, say nothing. */
 fnd_status fnd_storage_settle(fnd_storage *s, fnd_error *err) {
     if (!atomic_load_explicit(&s->bound, memory_order_relaxed)) return FND_OK;
-    atomic_store_explicit(&s->bound, false, memory_order_relaxed);
-    return fnd_storage_wait(s->owner, err);
+    uint64_t submission = atomic_exchange_explicit(&s->bound, 0, memory_order_relaxed);
+    if (submission == FND_PLAIN_LAUNCH) return fnd_storage_wait(s->owner, err);
+    fnd_storage_lock(s->owner);
+    fnd_status status = s->owner->ops->wait_for(s->owner->self, submission, err);
+    atomic_fetch_add_explicit(&s->owner->waits, 1, memory_order_relaxed);
+    fnd_storage_unlock(s->owner);
+    return status;
 }
 
 /* ---- copies; all need the owner's lock ----------------------------------------------------------- */
@@ -123,8 +128,19 @@ fnd_status fnd_storage_get(fnd_storage *s, uint64_t lo, void *data, uint64_t byt
 
 /* ---- before a launch ----------------------------------------------------------------------------- */
 
-static fnd_status bind(const foundry *f, const fnd_tensor *t, bool writes, fnd_storage_ref *out, fnd_error *err) {
+/* The later of two that take it; a plain launch is later than any submission. */
+static void take(fnd_storage *s, uint64_t submission) {
+    uint64_t last = atomic_load_explicit(&s->bound, memory_order_relaxed);
+    while (last < submission && !atomic_compare_exchange_weak_explicit(&s->bound, &last, submission, memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
+fnd_status fnd_storage_bind(const foundry *f, const fnd_tensor *t, bool for_write, uint64_t submission, fnd_storage_ref *out, fnd_error *err) {
     fnd_storage *s;
+    if (for_write && t->flags & FND_TENSOR_READ_ONLY) {
+        char text[192];
+        return fnd_fail(err, FND_ERR_USAGE, "tensor %s is read-only and cannot be an output", fnd_tensor_describe(t, text, sizeof text));
+    }
     FND_TRY(fnd_storage_find(f, t, &s, err));
     uint64_t extent = fnd_tensor_extent_bytes(t), usable = atomic_load_explicit(&s->usable, memory_order_relaxed);
     if (extent == 0 || t->offset_bytes > s->bytes || extent > s->bytes - t->offset_bytes) {
@@ -134,11 +150,11 @@ static fnd_status bind(const foundry *f, const fnd_tensor *t, bool writes, fnd_s
     if (atomic_load_explicit(&s->mirror, memory_order_acquire)) {
         fnd_storage_lock(s->owner);
         fnd_status status = flush(s, err);
-        if (writes) s->mirror_valid = false;
+        if (for_write) s->mirror_valid = false;
         fnd_storage_unlock(s->owner);
         FND_TRY(status);
     }
-    if (!atomic_load_explicit(&s->bound, memory_order_relaxed)) atomic_store_explicit(&s->bound, true, memory_order_relaxed);
+    take(s, submission);
     uint64_t left = usable > t->offset_bytes ? usable - t->offset_bytes : 0;
     *out = (fnd_storage_ref){
         .address = s->block.address + s->base + t->offset_bytes,
@@ -150,13 +166,9 @@ static fnd_status bind(const foundry *f, const fnd_tensor *t, bool writes, fnd_s
 }
 
 fnd_status fnd_storage_for_read(const foundry *f, const fnd_tensor *t, fnd_storage_ref *out, fnd_error *err) {
-    return bind(f, t, false, out, err);
+    return fnd_storage_bind(f, t, false, FND_PLAIN_LAUNCH, out, err);
 }
 
 fnd_status fnd_storage_for_write(const foundry *f, const fnd_tensor *t, fnd_storage_ref *out, fnd_error *err) {
-    if (t->flags & FND_TENSOR_READ_ONLY) {
-        char text[192];
-        return fnd_fail(err, FND_ERR_USAGE, "tensor %s is read-only and cannot be an output", fnd_tensor_describe(t, text, sizeof text));
-    }
-    return bind(f, t, true, out, err);
+    return fnd_storage_bind(f, t, true, FND_PLAIN_LAUNCH, out, err);
 }

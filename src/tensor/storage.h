@@ -35,6 +35,7 @@ typedef struct fnd_storage_ops {
     fnd_status (*upload)(void *self, fnd_block *to, size_t offset, const void *from, size_t bytes, fnd_error *err);
     fnd_status (*download)(void *self, void *to, const fnd_block *from, size_t offset, size_t bytes, fnd_error *err);
     fnd_status (*wait)(void *self, fnd_error *err); /* for all launches so far */
+    fnd_status (*wait_for)(void *self, uint64_t submission, fnd_error *err); /* and those before it */
 } fnd_storage_ops;
 
 typedef struct fnd_storage_owner fnd_storage_owner;
@@ -64,10 +65,16 @@ typedef struct fnd_storage_ref {
     void    *host;    /* the same memory for the host; NULL when it cannot see it */
 } fnd_storage_ref;
 
+/* What takes a tensor: a submission by its number, or a launch outside of them, which only a wait for all
+ * tells of. */
+#define FND_PLAIN_LAUNCH UINT64_MAX
+
 /* Before every launch, for each tensor it is bound to: check that the storage exists in this
  * context, upload what the host wrote, and note that host access has to wait for the device first;
  * for_write also marks the host's copy as old, and refuses read-only tensors. A few loads when there
  * is nothing to do. */
+FND_USE_RESULT fnd_status fnd_storage_bind(const foundry *f, const fnd_tensor *t, bool for_write, uint64_t submission, fnd_storage_ref *out, fnd_error *err);
+/* The same for a plain launch. */
 FND_USE_RESULT fnd_status fnd_storage_for_read(const foundry *f, const fnd_tensor *t, fnd_storage_ref *out, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_storage_for_write(const foundry *f, const fnd_tensor *t, fnd_storage_ref *out, fnd_error *err);
 

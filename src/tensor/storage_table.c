@@ -91,7 +91,7 @@ fnd_status fnd_storage_add(fnd_storage_owner *owner, const fnd_storage_new *n, f
         s->base = n->base;
         s->bytes = n->bytes;
         atomic_store_explicit(&s->usable, n->usable, memory_order_relaxed);
-        atomic_store_explicit(&s->bound, false, memory_order_relaxed);
+        atomic_store_explicit(&s->bound, 0, memory_order_relaxed);
         s->held = 0;
         s->mirror_valid = false;
         s->dirty_lo = s->dirty_hi = 0;

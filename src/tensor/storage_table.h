@@ -47,7 +47,7 @@ typedef struct fnd_storage {
     uint64_t           bytes;     /* from there */
     _Atomic uint64_t   usable;    /* committed so far; = bytes unless growing */
     uint64_t           held;      /* device memory that goes with it */
-    _Atomic bool       bound;     /* a launch took it since the host last waited for it */
+    _Atomic uint64_t   bound;     /* the last submission that took it since the host last waited for it; 0: none */
 
     /* The host's copy, under the owner's lock except where noted. */
     _Atomic(uint8_t *) mirror;
@@ -101,7 +101,7 @@ FND_USE_RESULT fnd_status fnd_storage_find(const foundry *f, const fnd_tensor *t
 fnd_status fnd_storage_stale(const char *what, uint32_t id, uint32_t generation, fnd_error *err);
 /* The owner of f, else FND_ERR_USAGE: "the context is closed". */
 FND_USE_RESULT fnd_status fnd_storage_owner_get(const foundry *f, fnd_storage_owner **out, fnd_error *err);
-/* Wait if a launch took this storage since the last time this was called. */
+/* Wait for what took this storage since the last time this was called. */
 FND_USE_RESULT fnd_status fnd_storage_settle(fnd_storage *s, fnd_error *err);
 /* A storage holds so many bytes of device memory more. */
 void fnd_storage_hold(fnd_storage *s, uint64_t bytes);
