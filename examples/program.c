@@ -3,9 +3,11 @@
  *     x := x + W_down (silu(W_gate norm(x)) * (W_up norm(x)))     in every layer
  *     y  = W norm(x)                                              behind them
  *
- * recorded once, compiled as one function, and run with as many tokens as a variable says. */
+ * recorded once, compiled as one function, run with as many tokens as a variable says, and then several times
+ * in flight. */
 #include "foundry/context.h"
 #include "foundry/kernels.h"
+#include "foundry/submit.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -122,6 +124,27 @@ static bool run(device *d, fnd_program *p, fnd_dedicated *out, int tokens) {
     return right == TOKENS * VOCAB;
 }
 
+static void told(void *done, const fnd_completion *c) {
+    printf("%s: %s\n", c->label, fnd_status_text(c->status));
+    if (c->status == FND_OK) ++*(int *)done;
+}
+
+/* As many runs as there are tokens, each with its own number of them, handed to the device one after the other;
+ * a thread of the foundry tells of each when it is done. */
+static bool run_ahead(device *d, fnd_program *p) {
+    int done = 0;
+    const fnd_work work = fnd_work_program(p);
+    for (unsigned tokens = 1; tokens <= TOKENS && d->status == FND_OK; tokens++) {
+        char label[32];
+        snprintf(label, sizeof label, "ahead/%u tokens", tokens);
+        d->status = fnd_program_set(p, "tokens", tokens, &d->err);
+        if (d->status == FND_OK) d->status = fnd_submit(d->f, &(fnd_submission){ .label = label, .work = &work, .count = 1, .done = told, .ctx = &done }, NULL, &d->err);
+    }
+    fnd_status waited = fnd_wait(d->f, &d->err); /* behind it, `done` is this thread's again */
+    if (d->status == FND_OK) d->status = waited;
+    return done == TOKENS;
+}
+
 int main(void) {
     device d = { 0 };
     fnd_desc desc = { 0 };
@@ -145,7 +168,7 @@ int main(void) {
         fnd_program_info info;
         fnd_program_get_info(p, &info);
         printf("%u kernels in %u layers, %u barriers, %u launches\n", info.calls, info.layers, info.barriers, info.launches);
-        right = run(&d, p, &out, TOKENS) && run(&d, p, &out, 1);
+        right = run(&d, p, &out, TOKENS) && run(&d, p, &out, 1) && run_ahead(&d, p);
     }
     fnd_program_free(p);
     if (d.f) fnd_close(d.f, &d.err);

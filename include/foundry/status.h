@@ -4,7 +4,7 @@
  *   the caller's bug      an assert in debug builds, FND_ERR_USAGE in release builds;
  *   the world             (file, memory, device, compiler, text) a status to be used, and an
  *                         fnd_error that keeps the *first* failure: what, where, expected, found;
- *   while recording       sticky on the queue, reported by fnd_wait.
+ *   while in flight       kept, told by fnd_wait or by reading a tensor (run.h, submit.h).
  *
  * An fnd_error belongs to the caller; start it with { 0 }. Every function that takes one accepts
  * NULL. Once it holds a failure, later failures do not overwrite it.
