@@ -79,6 +79,44 @@ TEST(cli_chat_answers_line_by_line) {
     program_free(&b);
 }
 
+/* Tools are in the prompt, which gets longer by them. */
+TEST(cli_chat_and_run_take_tools) {
+    NEED(program_there(), not_built);
+    program_result r;
+    fnd_error err = { 0 };
+    char tools[1200], object[1200], model[1200];
+    long tokens[2], chat_tokens[2];
+    snprintf(tools, sizeof tools, "%s", program_temp("tools.json"));
+    snprintf(object, sizeof object, "%s", program_temp("no-tools.json"));
+    snprintf(model, sizeof model, "%s", program_temp("no-tools.gguf"));
+    CHECK_OK(fnd_file_write(tools, "[{\"name\": \"weather\"}]", 21, &err), &err);
+    CHECK_OK(fnd_file_write(object, "{}", 2, &err), &err);
+    for (int i = 0; i < 2; i++) {
+        program_run(&r, (const char *const[]){ "run", "--model", tiny(), "--prompt", "hello", LETTERS, "--json", i ? "--tools" : NULL, tools, NULL });
+        json_t *json = json_loads(r.out, 0, NULL);
+        tokens[i] = (long)json_integer_value(json_object_get(json, "prompt_tokens"));
+        json_decref(json);
+        program_free(&r);
+        chat(&r, "hello\n", (const char *const[]){ i ? "--tools" : NULL, tools, NULL });
+        const char *at = strstr(r.err, "prompt: ");
+        CHECK_MSG(r.exit_code == 0 && at && !strstr(r.err, "changes nothing"), "%s", r.err);
+        chat_tokens[i] = at ? strtol(at + 8, NULL, 10) : 0;
+        program_free(&r);
+    }
+    CHECK_MSG(tokens[0] > 0 && tokens[1] >= tokens[0] + 21, "%ld tokens, %ld with tools", tokens[0], tokens[1]);
+    CHECK(chat_tokens[0] == tokens[0] && chat_tokens[1] == tokens[1]);
+    PROGRAM_REFUSED(1, "no-tools.json: the JSON of the tools must be an array", "run", "--model", tiny(), "--prompt", "x", "--tools", object);
+    PROGRAM_REFUSED(1, "cannot open no-such-file", "chat", "--model", tiny(), "--tools", "no-such-file");
+    PROGRAM_REFUSED(2, "--tools needs a file", "chat", "--model", tiny(), "--tools", "-");
+    PROGRAM_REFUSED(2, "--tools says nothing", "run", "--model", tiny(), "--raw", "--prompt", "x", "--tools", tools);
+    program_run(&r, (const char *const[]){ "synth", "--arch", "qwen2", "--size", "tiny", "--format", "q8_0", "-o", model, NULL });
+    program_free(&r);
+    program_run(&r, (const char *const[]){ "run", "--model", model, "--prompt", "x", "--max-tokens", "1", "--tools", tools, NULL });
+    CHECK(r.exit_code == 0);
+    CHECK_HAS(r.err, "makes nothing of tools");
+    program_free(&r);
+}
+
 TEST(cli_chat_undo_and_regen) {
     NEED(program_there(), not_built);
     static const char *const warm[] = { "--temperature", "1", "--seed", "4", "--quiet", NULL };

@@ -18,6 +18,7 @@ enum { LAYERS = 2,
        BLOCK_BYTES = 34 };
 
 static const char template[] =
+    "{% if tools %}<|start|>tools\n{{ tools | tojson }}<|end|>\n{% endif %}"
     "{% for message in messages %}<|start|>{{ message['role'] }}\n{{ message['content'] }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% endif %}";
 
 /* Rows of Q8_0: a scale of 2^-8 and codes -127 .. 127 in each block; row `zero` is all zeros. */

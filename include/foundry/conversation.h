@@ -22,9 +22,10 @@ extern "C" {
 typedef struct fnd_conversation fnd_conversation;
 
 typedef struct fnd_conversation_desc {
-    const fnd_chat_template *chat_template; /* NULL: the model file's */
+    const fnd_chat_template *chat_template; /* NULL: the model file's, or its one for tools */
     const char              *system;        /* NULL: none */
     const char              *variables_json; /* an object: more variables for the template; NULL: none */
+    const char              *tools_json;    /* an array of tools for the template; NULL: none */
     bool                     context_shift; /* drop the oldest tokens behind the first `keep` where a prompt */
     uint32_t                 keep;          /* or an answer does not fit (fnd_session_shift) */
 } fnd_conversation_desc;

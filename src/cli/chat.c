@@ -31,6 +31,7 @@ typedef struct chat {
     const chat_options *o;
     fnd_logit_bias bias[FND_CLI_LIST_ITEMS];
     fnd_generate_desc desc;
+    fnd_cli_template_inputs inputs;
     fnd_conversation *c;
     fnd_cli_lines *lines;
     uint64_t seed;    /* of the present answer */
@@ -228,6 +229,7 @@ static fnd_status prepare(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
     chat *a = ctx;
     const fnd_cli_generation *o = &a->o->generation;
     if (!fnd_gguf_find(fnd_model_gguf(lm->m), "tokenizer.chat_template")) return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s has no chat template; `foundry run --raw` continues text with it", a->o->model);
+    FND_TRY(fnd_cli_template_inputs_read(&o->template_vars, o->tools, fnd_model_gguf(lm->m), &a->inputs, err));
     FND_TRY(fnd_cli_generation_desc(o, lm, a->bias, &a->desc, err));
     FND_TRY(fnd_cli_lm_fits(lm, "nothing", 0, o->context, err));
     a->desc.text = show;
@@ -267,10 +269,8 @@ static fnd_status with_lines(chat *a, fnd_error *err) {
 static fnd_status begin(chat *a, fnd_error *err) {
     const fnd_cli_generation *o = &a->o->generation;
     FND_TRY(fnd_cli_lm_begin(a->lm, o->context, err));
-    char *variables;
-    FND_TRY(fnd_cli_template_vars(&o->template_vars, &variables, err));
-    fnd_status status = fnd_conversation_open(a->lm->s, &(fnd_conversation_desc){ .system = a->o->system, .variables_json = variables, .context_shift = o->context_shift, .keep = o->keep }, &a->c, err);
-    fnd_free_memory(variables);
+    const fnd_conversation_desc d = { .system = a->o->system, .variables_json = a->inputs.variables, .tools_json = a->inputs.tools, .context_shift = o->context_shift, .keep = o->keep };
+    fnd_status status = fnd_conversation_open(a->lm->s, &d, &a->c, err);
     if (status == FND_OK) status = resume(a, err);
     if (status == FND_OK) status = with_lines(a, err);
     fnd_conversation_close(a->c);
@@ -282,9 +282,11 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     fnd_cli_lm lm = { .check = prepare, .wait_for_kernels = o->generation.compile };
     chat a = { .lm = &lm, .o = o };
     FND_TRY(fnd_cli_need(&fnd_cli_chat, "--model", o->model, err));
+    if (o->generation.tools && strcmp(o->generation.tools, "-") == 0) return fnd_fail(err, FND_ERR_USAGE, "--tools needs a file: standard input has the messages");
     lm.check_ctx = &a;
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
     if (status == FND_OK) status = begin(&a, err);
+    fnd_cli_template_inputs_free(&a.inputs);
     return fnd_cli_lm_close(&lm, status, err);
 }
 

@@ -11,6 +11,7 @@ typedef struct fnd_cli_generation {
     double        temperature, top_p, min_p, typical_p, repeat_penalty, presence_penalty, frequency_penalty;
     fnd_cli_u64   seed;
     fnd_cli_list  stop, logit_bias, template_vars;
+    const char   *tools;
     bool          context_shift, compile;
 } fnd_cli_generation;
 
@@ -34,6 +35,7 @@ typedef struct fnd_cli_generation {
     { "repeat-last-n", FND_CLI_U32, "N", offsetof(T, G.repeat_last_n), "tokens that are recent (default: 64)", 1, UINT32_MAX },                                               \
     { "logit-bias", FND_CLI_LIST, "TOKEN=X", offsetof(T, G.logit_bias), "added to a token's logit (-inf: never); TOKEN: id or text; may be given several times", 0, 0 },     \
     { "template-var", FND_CLI_LIST, "K=JSON", offsetof(T, G.template_vars), FND_CLI_TEMPLATE_VAR_DOC, 0, 0 },                                                                 \
+    { "tools", FND_CLI_NAME, "FILE", offsetof(T, G.tools), "JSON array of tools for the template", 0, 0 },                                                                    \
     { "compile", FND_CLI_FLAG, NULL, offsetof(T, G.compile), "compile all kernels before the answer, and keep them (else they are compiled during answers that last)", 0, 0 }, \
     { "seed", FND_CLI_U64, "S", offsetof(T, G.seed), "the same seed chooses the same tokens (default: a new one, which is told)", 0, 0 }
 

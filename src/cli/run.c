@@ -53,22 +53,23 @@ static fnd_status chat_prompt(generation *g, const char *text, size_t bytes, fnd
     if (!fnd_gguf_find(file, "tokenizer.chat_template")) return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s has no chat template; --raw continues the prompt as it stands", g->o->model);
     if (g->o->system) messages[count++] = (fnd_chat_message){ .role = "system", .content = g->o->system };
     messages[count++] = (fnd_chat_message){ .role = "user", .content = text, .content_bytes = bytes };
-    char *variables;
-    FND_TRY(fnd_cli_template_vars(&g->o->generation.template_vars, &variables, err));
-    fnd_status status = fnd_chat_template_from_gguf(file, &c, err);
+    fnd_cli_template_inputs in;
+    fnd_status status = fnd_cli_template_inputs_read(&g->o->generation.template_vars, g->o->generation.tools, file, &in, err);
+    if (status == FND_OK) status = in.tools ? fnd_chat_template_for_tools(file, &c, err) : fnd_chat_template_from_gguf(file, &c, err);
     if (status == FND_OK) {
-        fnd_chat_desc desc = { .messages = messages, .message_count = count, .tokenizer = g->lm->t, .variables_json = variables };
+        fnd_chat_desc desc = { .messages = messages, .message_count = count, .tokenizer = g->lm->t, .variables_json = in.variables, .tools_json = in.tools };
         status = fnd_chat_render(c, &desc, &prompt, err);
         if (status == FND_OK) status = fnd_chat_tokenize(g->lm->t, &prompt, 0, &g->prompt, err);
         fnd_chat_prompt_free(&prompt);
         fnd_chat_template_close(c);
     }
-    fnd_free_memory(variables);
+    fnd_cli_template_inputs_free(&in);
     return status;
 }
 
 static fnd_status make_prompt(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
     generation *g = ctx;
+    if (g->o->raw && g->o->generation.tools) return fnd_fail(err, FND_ERR_USAGE, "--raw uses no template, so --tools says nothing");
     if (g->o->raw && g->o->generation.template_vars.count) return fnd_fail(err, FND_ERR_USAGE, "--raw uses no template, so --template-var says nothing");
     if (g->o->raw) {
         FND_TRY(fnd_tokenize(lm->t, g->text, g->bytes, FND_TOKENIZE_SPECIAL | FND_TOKENIZE_ADD_BOS, &g->prompt, err));

@@ -25,8 +25,7 @@ static const fnd_cli_option options_list[] = {
 };
 #undef FIELD
 
-enum { TEMPLATE_BYTES = 1 << 20,
-       JSON_BYTES = 256 << 20 };
+enum { TEMPLATE_BYTES = 1 << 20 };
 
 /* What is open while a template is rendered. */
 typedef struct rendering {
@@ -70,21 +69,12 @@ static fnd_status open_template(rendering *r, fnd_error *err) {
     return status;
 }
 
-static fnd_status read_json(const char *path, char **text, fnd_error *err) {
-    size_t bytes;
-    if (!path) return FND_OK;
-    FND_TRY(fnd_file_read(path, JSON_BYTES, text, &bytes, err));
-    char shown[200];
-    if (strlen(*text) == bytes) return FND_OK;
-    return fnd_fail(err, FND_ERR_FORMAT, "%s: byte %zu is a zero byte, which no JSON holds", fnd_span_quote((fnd_span){ path, strlen(path) }, shown, sizeof shown), strlen(*text));
-}
-
 static fnd_status render(rendering *r, fnd_error *err) {
     const template_options *o = r->o;
     FND_TRY(fnd_cli_template_vars(&o->variables, &r->variables, err));
     FND_TRY(open_template(r, err));
-    FND_TRY(read_json(o->messages, &r->messages, err));
-    FND_TRY(read_json(o->tools, &r->tools, err));
+    FND_TRY(fnd_cli_read_json(o->messages, &r->messages, err));
+    if (o->tools) FND_TRY(fnd_cli_read_json(o->tools, &r->tools, err));
     const fnd_chat_desc desc = { .messages_json = r->messages, .tools_json = r->tools, .variables_json = r->variables, .tokenizer = r->tokenizer, .no_generation_prompt = o->no_generation_prompt };
     FND_TRY(name_file(o->file ? o->file : o->model, fnd_chat_render(r->template, &desc, &r->prompt, err), err));
     return fnd_cli_put(r->prompt.text, r->prompt.bytes, err);

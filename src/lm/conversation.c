@@ -89,6 +89,12 @@ fnd_status fnd_conversation_undo(fnd_conversation *c, fnd_error *err) {
 
 /* ---- opening ---- */
 
+static fnd_status copy(const char *text, char **out, fnd_error *err) {
+    if (!text) return FND_OK;
+    *out = fnd_alloc_string(text, strlen(text));
+    return *out ? FND_OK : fnd_fail(err, FND_ERR_MEMORY, "out of memory for a conversation");
+}
+
 fnd_status fnd_conversation_open(fnd_session *s, const fnd_conversation_desc *desc, fnd_conversation **out, fnd_error *err) {
     fnd_conversation_desc d = desc ? *desc : (fnd_conversation_desc){ 0 };
     *out = NULL;
@@ -96,12 +102,11 @@ fnd_status fnd_conversation_open(fnd_session *s, const fnd_conversation_desc *de
     if (!c) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a conversation");
     *c = (fnd_conversation){ .s = s, .chat_template = d.chat_template, .shifts = d.context_shift };
     c->keep = d.keep < s->context / 2 ? d.keep : s->context / 2;
-    fnd_status status = d.chat_template ? FND_OK : fnd_chat_template_from_gguf(s->m->gguf, &c->own_template, err);
+    fnd_status status = d.chat_template ? FND_OK : d.tools_json ? fnd_chat_template_for_tools(s->m->gguf, &c->own_template, err)
+                                                                : fnd_chat_template_from_gguf(s->m->gguf, &c->own_template, err);
     if (!d.chat_template) c->chat_template = c->own_template;
-    if (status == FND_OK && d.variables_json) {
-        c->variables_json = fnd_alloc_string(d.variables_json, strlen(d.variables_json));
-        if (!c->variables_json) status = fnd_fail(err, FND_ERR_MEMORY, "out of memory for a conversation");
-    }
+    if (status == FND_OK) status = copy(d.variables_json, &c->variables_json, err);
+    if (status == FND_OK) status = copy(d.tools_json, &c->tools_json, err);
     if (status == FND_OK) status = fnd_conversation_set_system(c, d.system, err);
     if (status != FND_OK) {
         fnd_conversation_close(c);
@@ -116,6 +121,7 @@ void fnd_conversation_close(fnd_conversation *c) {
     fnd_messages_free(&c->messages);
     fnd_chat_template_close(c->own_template);
     fnd_free_memory(c->variables_json);
+    fnd_free_memory(c->tools_json);
     fnd_free_memory(c);
 }
 
@@ -127,7 +133,7 @@ static fnd_status render(const fnd_conversation *c, fnd_ids *ids, fnd_error *err
     fnd_chat_message *list = fnd_alloc_zeroed(c->messages.count, sizeof *list);
     if (!list) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %zu messages", c->messages.count);
     for (size_t i = 0; i < c->messages.count; i++) list[i] = fnd_conversation_message(c, i);
-    fnd_status status = fnd_chat_render(c->chat_template, &(fnd_chat_desc){ .messages = list, .message_count = c->messages.count, .tokenizer = t, .variables_json = c->variables_json }, &prompt, err);
+    fnd_status status = fnd_chat_render(c->chat_template, &(fnd_chat_desc){ .messages = list, .message_count = c->messages.count, .tokenizer = t, .variables_json = c->variables_json, .tools_json = c->tools_json }, &prompt, err);
     if (status == FND_OK) status = fnd_chat_tokenize(t, &prompt, FND_TOKENIZE_LOSSY, ids, err);
     fnd_chat_prompt_free(&prompt);
     fnd_free_memory(list);

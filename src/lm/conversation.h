@@ -18,7 +18,7 @@ struct fnd_conversation {
     fnd_session             *s;
     const fnd_chat_template *chat_template;
     fnd_chat_template       *own_template; /* NULL: it is the caller's */
-    char                    *variables_json; /* more of the template's variables; NULL: none */
+    char                    *variables_json, *tools_json; /* of the template; NULL: none */
     fnd_messages             messages;
     bool                     shifts;
     uint32_t                 keep;
