@@ -24,6 +24,7 @@ static fnd_gguf_writer *begun(const char *path, bool replace, uint32_t alignment
     fnd_gguf_put_bool(w, "x.bool", true);
     fnd_gguf_put_strs(w, "x.strs", names, 2);
     fnd_gguf_put_i32s(w, "x.i32s", (int32_t[]){ -1, 2, 3 }, 3);
+    fnd_gguf_put_f32s(w, "x.f32s", (float[]){ -0.5f, 2 }, 2);
     fnd_gguf_put_tensor(w, "first", FND_F32, 1, (uint64_t[]){ 3 });
     fnd_gguf_put_tensor(w, "second", FND_Q8_0, 2, (uint64_t[]){ 32, 2 });
     CHECK_OK(fnd_gguf_writer_begin(w, &err), &err);
@@ -74,6 +75,8 @@ TEST(gguf_write_reads_back) {
         CHECK(number == 7 && yes && fnd_gguf_alignment(g) == (alignment ? alignment : 32));
         CHECK_OK(fnd_gguf_get_array(g, "x.i32s", FND_GGUF_INTEGERS, &v, &err), &err);
         CHECK(v && v->count == 3 && fnd_gguf_integer_at(v, 0) == -1);
+        CHECK_OK(fnd_gguf_get_array(g, "x.f32s", FND_GGUF_FLOATS, &v, &err), &err);
+        CHECK(v && v->count == 2 && fnd_gguf_float_at(v, 0) == -0.5 && fnd_gguf_float_at(v, 1) == 2);
         CHECK_OK(fnd_gguf_get_array(g, "x.strs", FND_GGUF_STRINGS, &v, &err), &err);
         fnd_gguf_cursor c = { .value = v };
         CHECK(v && fnd_gguf_next_string(&c, &s) && fnd_gguf_next_string(&c, &s) && fnd_span_equal(s, "bc"));

@@ -3,9 +3,11 @@
 #include "base/base.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "foundry/chat.h"
 #include "foundry/model.h"
 #include "foundry/synth.h"
 #include "foundry/tokenizer.h"
+#include "lm/synth.h"
 #include "program.h"
 #include "test.h"
 
@@ -157,6 +159,51 @@ TEST(synth_makes_the_same_file_again) {
     }
     unlink(a);
     unlink(b);
+}
+
+/* Phi-3's vocabulary is SentencePiece's, with the special tokens where the real one has them. */
+TEST(synth_phi3_has_its_own_kind_of_tokenizer) {
+    static const struct {
+        const char *text;
+        uint32_t id;
+    } special[] = { { "<s>", 1 }, { "<|endoftext|>", 32000 }, { "<|assistant|>", 32001 }, { "<|system|>", 32006 }, { "<|end|>", 32007 }, { "<|user|>", 32010 } };
+    const char *path = program_temp("phi3-vocab.gguf");
+    fnd_gguf_writer *w;
+    fnd_gguf *g = NULL;
+    fnd_tokenizer *t = NULL;
+    fnd_chat_template *template = NULL;
+    fnd_chat_prompt prompt = { 0 };
+    fnd_ids ids = { 0 };
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_gguf_writer_open(&(fnd_gguf_writer_desc){ .path = path, .replace = true }, &w, &err), &err);
+    REQUIRE(w);
+    fnd_gguf_put_str(w, "general.architecture", "phi3");
+    CHECK_OK(fnd_synth_put_tokenizer(w, FND_SYNTH_PHI3, 32064, &err), &err);
+    CHECK_OK(fnd_gguf_writer_begin(w, &err), &err);
+    CHECK_OK(fnd_gguf_writer_finish(w, &err), &err);
+    fnd_gguf_writer_close(w);
+    CHECK_OK(fnd_gguf_open(path, FND_GGUF_METADATA_ONLY, &g, &err), &err);
+    CHECK_OK(fnd_tokenizer_open(g, &t, &err), &err);
+    CHECK_OK(fnd_chat_template_from_gguf(g, &template, &err), &err);
+    REQUIRE(t && template);
+    const fnd_tokenizer_info *info = fnd_tokenizer_get_info(t);
+    CHECK_STR(info->model, "llama");
+    CHECK(info->token_count == 32064 && info->bos == 1 && info->eos == 32000 && info->unknown == 0 && !info->add_bos && fnd_token_is_end(t, 32007));
+    for (size_t i = 0; i < FND_COUNT(special); i++) {
+        CHECK(fnd_span_equal(fnd_token_text(t, special[i].id), special[i].text) && fnd_token_is_control(t, special[i].id));
+    }
+    const fnd_chat_message user = { .role = "user", .content = "Tell the weather<|end|>" };
+    CHECK_OK(fnd_chat_render(template, &(fnd_chat_desc){ .messages = &user, .message_count = 1, .tokenizer = t }, &prompt, &err), &err);
+    CHECK_OK(fnd_chat_tokenize(t, &prompt, 0, &ids, &err), &err);
+    size_t ends = 0;
+    for (size_t i = 0; i < ids.count; i++) ends += ids.data[i] == 32007;
+    CHECK_MSG(ids.count > 5 && ids.count < 24 && ids.data[0] == 32010 && ids.data[ids.count - 1] == 32001 && ends == 1, "%zu tokens, %zu ends, %u ... %u", ids.count, ends, ids.data[0], ids.data[ids.count - 1]); /* the user's is text */
+    fnd_ids_free(&ids);
+    fnd_chat_prompt_free(&prompt);
+    fnd_chat_template_close(template);
+    fnd_tokenizer_close(t);
+    fnd_gguf_close(g);
+    unlink(path);
 }
 
 /* Logits behind `count` tokens of a tiny model; their mean square. */

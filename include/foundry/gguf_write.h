@@ -42,6 +42,7 @@ void fnd_gguf_put_bool(fnd_gguf_writer *w, const char *key, bool value);
 void fnd_gguf_put_str(fnd_gguf_writer *w, const char *key, const char *value);
 void fnd_gguf_put_strs(fnd_gguf_writer *w, const char *key, const fnd_span *values, size_t count);
 void fnd_gguf_put_i32s(fnd_gguf_writer *w, const char *key, const int32_t *values, size_t count);
+void fnd_gguf_put_f32s(fnd_gguf_writer *w, const char *key, const float *values, size_t count);
 /* An entry of another file, as it is there. Not general.alignment: see the desc. */
 void fnd_gguf_put_value(fnd_gguf_writer *w, const fnd_gguf_value *value);
 

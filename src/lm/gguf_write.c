@@ -84,6 +84,12 @@ void fnd_gguf_put_i32s(fnd_gguf_writer *w, const char *key, const int32_t *value
     w->entry_count++;
 }
 
+void fnd_gguf_put_f32s(fnd_gguf_writer *w, const char *key, const float *values, size_t count) {
+    fnd_gguf_text_array(&w->entries, fnd_span_of(key), FND_GGUF_F32, count);
+    fnd_text_add(&w->entries, (const char *)values, count * sizeof *values);
+    w->entry_count++;
+}
+
 void fnd_gguf_put_value(fnd_gguf_writer *w, const fnd_gguf_value *v) {
     if (v->type == FND_GGUF_ARRAY)
         fnd_gguf_text_array(&w->entries, v->key, v->element, v->count);

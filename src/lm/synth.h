@@ -23,7 +23,8 @@ typedef struct fnd_synth_shape {
 /* FND_ERR_USAGE: a name that is none, with those that are. */
 FND_USE_RESULT fnd_status fnd_synth_find(const char *architecture, const char *size, const fnd_synth_shape **out, fnd_error *err);
 
-/* The tokenizer of `count` tokens: 256 bytes, merges of English letters and of UTF-8, control tokens. */
+/* The tokenizer of `count` tokens: 256 bytes, merges of English letters and of UTF-8, control tokens. It is
+ * of the kind that the family's models have: a byte-level BPE, or for Phi-3 SentencePiece's. */
 FND_USE_RESULT fnd_status fnd_synth_put_tokenizer(fnd_gguf_writer *w, fnd_synth_family family, uint32_t count, fnd_error *err);
 
 #endif

@@ -1,5 +1,6 @@
-/* synth_vocab.c - a byte-level BPE made up, not trained: pairs of letters in the order of their
- * frequency in English, then what pairs make up, as far as the vocabulary goes. */
+/* synth_vocab.c - a vocabulary made up, not trained: pairs of letters in the order of their frequency in
+ * English, then what pairs make up, as far as the vocabulary goes. A byte-level BPE lists what merges;
+ * in a SentencePiece one the order is that of scores, and single characters are tokens too. */
 #include "base/base.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -8,12 +9,19 @@
 #include "lm/tokenizer.h"
 #include "lm/unicode.h"
 
+#include <stdio.h>
+
 enum { LETTERS = 26,
-       PAIRS = LETTERS * LETTERS };
+       PAIRS = LETTERS * LETTERS,
+       SPACE_MARK = 0x2581 };
+
+static const char *const base_pieces[] = { "<unk>", "<s>", "</s>" };
 
 typedef struct family {
-    const char *pre, *chat_template, *bos, *eos;
-    const char *control[8];
+    const char *pre; /* NULL: SentencePiece */
+    const char *chat_template, *bos, *eos;
+    const char *control[12];
+    uint32_t normal; /* control tokens begin here at the latest, and fillers follow; 0: they are the last */
 } family;
 
 #define CHATML_TEMPLATE \
@@ -35,12 +43,15 @@ static const family families[] = {
         { "<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>" },
     },
     [FND_SYNTH_PHI3] = {
-        "gpt-2",
-        "{% for message in messages %}{{ '<|' + message['role'] + '|>\\n' + message['content'] + '<|end|>\\n' }}{% endfor %}"
-        "{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}",
         NULL,
-        "<|end|>",
-        { "<unk>", "<s>", "</s>", "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>" },
+        "{% for message in messages %}{% if message['role'] == 'system' %}{{ '<|system|>\\n' + message['content'] + '<|end|>\\n' }}"
+        "{% elif message['role'] == 'user' %}{{ '<|user|>\\n' + message['content'] + '<|end|>\\n' }}"
+        "{% elif message['role'] == 'assistant' %}{{ '<|assistant|>\\n' + message['content'] + '<|end|>\\n' }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}",
+        "<s>",
+        "<|endoftext|>",
+        { "<|endoftext|>", "<|assistant|>", "<|placeholder1|>", "<|placeholder2|>", "<|placeholder3|>", "<|placeholder4|>", "<|system|>", "<|end|>", "<|placeholder5|>", "<|placeholder6|>", "<|user|>" },
+        .normal = 32000,
     },
 };
 
@@ -49,12 +60,18 @@ typedef struct vocab {
     fnd_text tokens, merges;         /* texts, one behind the other */
     fnd_text token_ends, merge_ends; /* size_t each */
     uint32_t count, most;
+    bool pieces; /* of SentencePiece: spelt as they are, but for spaces */
 } vocab;
 
-/* As byte-level vocabularies spell it. */
+/* As byte-level vocabularies spell it, or SentencePiece. */
 static size_t spell(const vocab *v, const char *bytes, char *out) {
     size_t n = 0;
-    for (; *bytes; bytes++) n += fnd_utf8_put(v->letters[(uint8_t)*bytes], out + n);
+    for (; *bytes; bytes++) {
+        if (!v->pieces || *bytes == ' ')
+            n += fnd_utf8_put(v->pieces ? SPACE_MARK : v->letters[(uint8_t)*bytes], out + n);
+        else
+            out[n++] = *bytes;
+    }
     return n;
 }
 
@@ -69,7 +86,7 @@ static void add_token(vocab *v, const char *text, size_t bytes) {
 /* The token left + right, and the merge that makes it; both are tokens already. Nothing when the vocabulary is full. */
 static void merge(vocab *v, const char *left, const char *right) {
     char text[64];
-    if (v->count >= v->most) return;
+    if (v->count >= v->most || (v->pieces && left[0] > 0 && left[0] < ' ')) return; /* line ends are bytes there */
     size_t n = spell(v, left, text), all = n + spell(v, right, text + n);
     add_token(v, text, all);
     fnd_text_add(&v->merges, text, n);
@@ -148,53 +165,87 @@ static fnd_span *spans_of(const fnd_text *texts, const fnd_text *ends, size_t *c
 }
 
 static void put_special(fnd_gguf_writer *w, const family *f, uint32_t first) {
+    if (!f->pre) fnd_gguf_put_u32(w, "tokenizer.ggml.unknown_token_id", 0);
+    if (!f->pre) fnd_gguf_put_u32(w, "tokenizer.ggml.bos_token_id", 1);
     for (uint32_t i = 0; i < FND_COUNT(f->control) && f->control[i]; i++) {
         if (f->bos && strcmp(f->bos, f->control[i]) == 0) fnd_gguf_put_u32(w, "tokenizer.ggml.bos_token_id", first + i);
         if (strcmp(f->eos, f->control[i]) == 0) fnd_gguf_put_u32(w, "tokenizer.ggml.eos_token_id", first + i);
     }
     fnd_gguf_put_u32(w, "tokenizer.ggml.padding_token_id", first);
-    fnd_gguf_put_bool(w, "tokenizer.ggml.add_bos_token", f->bos != NULL);
+    fnd_gguf_put_bool(w, "tokenizer.ggml.add_bos_token", f->pre && f->bos); /* Phi-3's files say no */
     fnd_gguf_put_str(w, "tokenizer.chat_template", f->chat_template);
+}
+
+/* ---- the parts of a vocabulary ---- */
+
+static void add_bytes(vocab *v) {
+    char text[8];
+    for (size_t i = 0; v->pieces && i < FND_COUNT(base_pieces); i++) add_token(v, base_pieces[i], strlen(base_pieces[i]));
+    for (unsigned b = 0; b < 256; b++) add_token(v, text, v->pieces ? (size_t)snprintf(text, sizeof text, "<0x%02X>", b) : fnd_utf8_put(v->letters[b], text));
+    for (char c = ' '; v->pieces && c <= '~'; c++) add_token(v, text, spell(v, (char[]){ c, 0 }, text));
+}
+
+/* The control tokens, from *first on, and what is wanted behind them. */
+static void add_control(vocab *v, const family *f, uint32_t count, uint32_t *first) {
+    char text[24];
+    *first = v->count;
+    for (uint32_t i = 0; i < FND_COUNT(f->control) && f->control[i]; i++) add_token(v, f->control[i], strlen(f->control[i]));
+    while (f->normal && v->count < count) add_token(v, text, (size_t)snprintf(text, sizeof text, "[PAD%u]", v->count));
+}
+
+static int32_t type_of(const family *f, uint32_t id, uint32_t control, uint32_t controls) {
+    if (id >= control + controls) return FND_TOKEN_UNUSED;
+    if (id >= control) return FND_TOKEN_CONTROL;
+    if (f->pre || id >= FND_COUNT(base_pieces) + 256) return FND_TOKEN_NORMAL;
+    return id == 0 ? FND_TOKEN_UNKNOWN : id < FND_COUNT(base_pieces) ? FND_TOKEN_CONTROL
+                                                                     : FND_TOKEN_BYTE;
+}
+
+static void put_vocab(fnd_gguf_writer *w, const vocab *v, const family *f, const fnd_span *tokens, const fnd_span *merges, size_t merge_count, const int32_t *types, const float *scores) {
+    fnd_gguf_put_str(w, "tokenizer.ggml.model", f->pre ? "gpt2" : "llama");
+    fnd_gguf_put_str(w, "tokenizer.ggml.pre", f->pre ? f->pre : "default");
+    fnd_gguf_put_strs(w, "tokenizer.ggml.tokens", tokens, v->count);
+    fnd_gguf_put_i32s(w, "tokenizer.ggml.token_type", types, v->count);
+    if (f->pre)
+        fnd_gguf_put_strs(w, "tokenizer.ggml.merges", merges, merge_count);
+    else
+        fnd_gguf_put_f32s(w, "tokenizer.ggml.scores", scores, v->count);
 }
 
 fnd_status fnd_synth_put_tokenizer(fnd_gguf_writer *w, fnd_synth_family which, uint32_t count, fnd_error *err) {
     const family *f = &families[which];
-    uint32_t controls = 0;
+    uint32_t controls = 0, control;
     char pairs[PAIRS][3];
-    vocab v = { 0 };
+    vocab v = { .pieces = !f->pre };
     while (controls < FND_COUNT(f->control) && f->control[controls]) controls++;
-    if (count < 256 + controls) return fnd_fail(err, FND_ERR_LIMIT, "a vocabulary of %u tokens has no room for all bytes", count);
+    if (count < 512 + controls) return fnd_fail(err, FND_ERR_LIMIT, "a vocabulary of %u tokens has no room for all bytes", count);
     fnd_byte_letters(v.letters);
     v.most = count - controls;
-    for (int b = 0; b < 256; b++) {
-        char letter[4];
-        add_token(&v, letter, fnd_utf8_put(v.letters[b], letter));
-    }
+    if (f->normal && v.most > f->normal) v.most = f->normal;
+    add_bytes(&v);
     make_pairs(pairs);
     merge_short(&v, pairs);
     merge_long(&v, pairs);
-    uint32_t normal = v.count;
-    for (uint32_t i = 0; i < controls; i++) add_token(&v, f->control[i], strlen(f->control[i]));
+    add_control(&v, f, count, &control);
     size_t tokens = 0, merges = 0;
     fnd_span *token_spans = spans_of(&v.tokens, &v.token_ends, &tokens), *merge_spans = spans_of(&v.merges, &v.merge_ends, &merges);
     int32_t *types = fnd_alloc_zeroed(tokens + 1, sizeof *types);
+    float *scores = fnd_alloc_zeroed(tokens + 1, sizeof *scores);
     fnd_status status = FND_OK;
-    if (!token_spans || !merge_spans || !types)
+    if (!token_spans || !merge_spans || !types || !scores)
         status = fnd_fail(err, FND_ERR_MEMORY, "out of memory for a vocabulary of %u tokens", count);
     else if (tokens != count)
         status = fnd_fail(err, FND_ERR_LIMIT, "a vocabulary of %u tokens cannot be made, only one of %zu", count, tokens);
     if (status == FND_OK) {
-        for (size_t i = 0; i < tokens; i++) types[i] = i < normal ? FND_TOKEN_NORMAL : FND_TOKEN_CONTROL;
-        fnd_gguf_put_str(w, "tokenizer.ggml.model", "gpt2");
-        fnd_gguf_put_str(w, "tokenizer.ggml.pre", f->pre);
-        fnd_gguf_put_strs(w, "tokenizer.ggml.tokens", token_spans, tokens);
-        fnd_gguf_put_i32s(w, "tokenizer.ggml.token_type", types, tokens);
-        fnd_gguf_put_strs(w, "tokenizer.ggml.merges", merge_spans, merges);
-        put_special(w, f, normal);
+        for (uint32_t i = 0; i < count; i++) types[i] = type_of(f, i, control, controls);
+        for (uint32_t i = 0; i < count; i++) scores[i] = types[i] == FND_TOKEN_NORMAL ? -(float)i : 0.0f;
+        put_vocab(w, &v, f, token_spans, merge_spans, merges, types, scores);
+        put_special(w, f, control);
     }
     fnd_free_memory(token_spans);
     fnd_free_memory(merge_spans);
     fnd_free_memory(types);
+    fnd_free_memory(scores);
     fnd_text_free(&v.tokens);
     fnd_text_free(&v.merges);
     fnd_text_free(&v.token_ends);
