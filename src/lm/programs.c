@@ -3,8 +3,8 @@
 #include "base/base.h"
 #include "lm/batch.h"
 
-/* The tensors between kernels. The residual stream is x, and y behind attention; each layer reads x and
- * leaves x. */
+/* The tensors between kernels. The residual stream is x, to which attention and the feed-forward part add in
+ * place; operation by operation it is y between the two. */
 typedef struct temporaries {
     fnd_tensor y, norm, q, k, v, attention, part, gate, up, hidden;
 } temporaries;
@@ -119,14 +119,14 @@ static fnd_status fused_layer(writer *w) {
     FND_TRY(head_calls(w));
     if (w->form != MANY) {
         FND_TRY(w->form == ONE ? attend_one(w) : attend_batch(w));
-        CALL(w, "merge_residual", fnd_bind_in("part", &t->part), fnd_bind_in("w", &l->o.t), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &t->y));
+        CALL(w, "merge_residual", fnd_bind_in("part", &t->part), fnd_bind_in("w", &l->o.t), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &a->x.t));
     } else {
         FND_TRY(attend_many(w));
-        CALL(w, "linear_residual", fnd_bind_in("x", &t->attention), fnd_bind_in("w", &l->o.t), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &t->y));
+        CALL(w, "linear_residual", fnd_bind_in("x", &t->attention), fnd_bind_in("w", &l->o.t), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &a->x.t));
     }
-    CALL(w, "norm_gate_up", fnd_bind_in("x", &t->y), fnd_bind_in("gamma", &l->ffn_norm), fnd_bind_f32("eps", m->info.norm_eps), fnd_bind_in("w_gate", &l->gate.t), fnd_bind_in("w_up", &l->up.t),
+    CALL(w, "norm_gate_up", fnd_bind_in("x", &a->x.t), fnd_bind_in("gamma", &l->ffn_norm), fnd_bind_f32("eps", m->info.norm_eps), fnd_bind_in("w_gate", &l->gate.t), fnd_bind_in("w_up", &l->up.t),
          fnd_bind_out("y", &t->hidden));
-    CALL(w, "linear_residual", fnd_bind_in("x", &t->hidden), fnd_bind_in("w", &l->down.t), fnd_bind_in("residual", &t->y), fnd_bind_out("y", &a->x.t));
+    CALL(w, "linear_residual", fnd_bind_in("x", &t->hidden), fnd_bind_in("w", &l->down.t), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &a->x.t));
     return FND_OK;
 }
 
@@ -175,7 +175,7 @@ static fnd_status take_temporaries(writer *w) {
         fnd_shape shape;
         bool wanted;
     } list[] = {
-        { &w->t.y, "y", fnd_shape2(rows, m->dim), true },
+        { &w->t.y, "y", fnd_shape2(rows, m->dim), plain },
         { &w->t.q, "q", fnd_shape2(rows, q_dim), true },
         { &w->t.k, "k", fnd_shape2(rows, kv_dim), true },
         { &w->t.v, "v", fnd_shape2(rows, kv_dim), true },

@@ -157,7 +157,37 @@ static fnd_status check_layouts(const binder *x) {
     return FND_OK;
 }
 
-/* An output shares memory with nothing else. */
+/* Is this argument read by gates and residuals alone? Those read the place whose result is stored next. */
+static bool read_in_place(const fnd_composition *c, uint32_t arg) {
+    for (uint32_t s = 0; s < c->step_count; s++) {
+        const fnd_stage *stage = c->steps[s].stage;
+        for (uint32_t i = 0; i < stage->arg_count; i++) {
+            bool at_place = stage->kind == FND_KIND_EPILOGUE_GATE || stage->kind == FND_KIND_EPILOGUE_RESIDUAL;
+            if (c->steps[s].arg[i] == arg && !at_place) return false;
+        }
+    }
+    return c->args[arg].kind == FND_ARG_IN;
+}
+
+/* Is it the result of the store? */
+static bool is_stored(const fnd_composition *c, uint32_t arg) {
+    for (uint32_t s = 0; s < c->step_count; s++) {
+        const fnd_stage *stage = c->steps[s].stage;
+        for (uint32_t i = 0; stage->kind == FND_KIND_EPILOGUE_STORE && i < stage->arg_count; i++) {
+            if (c->steps[s].arg[i] == arg) return c->args[arg].kind == FND_ARG_OUT;
+        }
+    }
+    return false;
+}
+
+/* May this output be the very tensor that this input is: every place is read before it is written, by the
+ * same thread. */
+static bool in_place(const fnd_composition *c, uint32_t out, uint32_t in, const fnd_tensor *a, const fnd_tensor *b) {
+    if (!is_stored(c, out) || !read_in_place(c, in) || strcmp(c->args[out].shape_text, c->args[in].shape_text) != 0) return false;
+    return a->offset_bytes == b->offset_bytes && a->format == b->format;
+}
+
+/* An output shares memory with nothing else, but for a gate or residual that is the same tensor. */
 static fnd_status check_aliases(const binder *x) {
     const fnd_composition *c = &x->b->kernel->composition;
     for (uint32_t i = 0; i < c->arg_count; i++) {
@@ -167,7 +197,7 @@ static fnd_status check_aliases(const binder *x) {
             const fnd_tensor *b = &x->b->tensors[k];
             if (k == i || !fnd_arg_is_tensor(&c->args[k]) || a->storage != b->storage) continue;
             bool apart = a->offset_bytes + fnd_tensor_extent_bytes(a) <= b->offset_bytes || b->offset_bytes + fnd_tensor_extent_bytes(b) <= a->offset_bytes;
-            if (!apart) return fnd_fail(x->err, FND_ERR_USAGE, "kernel %s: argument %s is written and shares memory with %s", c->name, c->args[i].name, c->args[k].name);
+            if (!apart && !in_place(c, i, k, a, b)) return fnd_fail(x->err, FND_ERR_USAGE, "kernel %s: argument %s is written and shares memory with %s", c->name, c->args[i].name, c->args[k].name);
         }
     }
     return FND_OK;
