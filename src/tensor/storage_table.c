@@ -7,15 +7,15 @@
 
 /* Slots come in chunks that are never freed, so that a number can be looked up without a lock and
  * stale tensors get an answer for as long as the process lives. */
-enum { CHUNK_SLOTS = 256,
-       CHUNKS = 16384 };
-/* Freed slots rest until this many are free, so that "what happened to it" is known for long. */
+enum { CHUNK_SLOTS = 64,
+       CHUNKS = 65536 };
+/* Freed slots rest until this many do, so that "what happened to it" is known for long. */
 enum { RESTING_SLOTS = 1024 };
 
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(fnd_storage *) chunks[CHUNKS];
-static uint32_t chunk_count;
-static uint32_t free_first, free_last, free_count; /* a queue */
+static uint32_t slot_count;                        /* that were ever used: numbers 1 .. slot_count */
+static uint32_t free_first, free_last, free_count; /* a queue of those freed */
 static fnd_storage_owner *owners;
 
 fnd_storage *fnd_storage_slot(uint32_t id) {
@@ -33,25 +33,25 @@ static void put_free(fnd_storage *s) {
     free_count++;
 }
 
-/* Needs the lock. */
-static void add_chunk(void) {
-    if (chunk_count == CHUNKS) return;
-    fnd_storage *chunk = fnd_alloc_zeroed(CHUNK_SLOTS, sizeof *chunk);
-    if (!chunk) return;
-    uint32_t first = chunk_count * CHUNK_SLOTS + 1;
-    atomic_store_explicit(&chunks[chunk_count], chunk, memory_order_release);
-    chunk_count++;
-    for (uint32_t i = 0; i < CHUNK_SLOTS; i++) {
-        chunk[i].id = first + i;
-        put_free(&chunk[i]);
+/* Needs the lock. NULL: there is no memory for one. */
+static fnd_storage *take_new(void) {
+    uint32_t chunk = slot_count / CHUNK_SLOTS;
+    if (chunk == CHUNKS) return NULL;
+    if (slot_count % CHUNK_SLOTS == 0) {
+        fnd_storage *slots = fnd_alloc_zeroed(CHUNK_SLOTS, sizeof *slots);
+        if (!slots) return NULL;
+        atomic_store_explicit(&chunks[chunk], slots, memory_order_release);
     }
+    fnd_storage *s = fnd_storage_slot(slot_count + 1);
+    s->id = ++slot_count;
+    return s;
 }
 
 /* Needs the lock. */
 static fnd_storage *take_free(void) {
-    if (free_count <= RESTING_SLOTS) add_chunk();
-    if (!free_first) return NULL;
-    fnd_storage *s = fnd_storage_slot(free_first);
+    fnd_storage *s = free_count <= RESTING_SLOTS ? take_new() : NULL;
+    if (s || !free_first) return s;
+    s = fnd_storage_slot(free_first);
     free_first = s->next_free;
     if (!free_first) free_last = 0;
     free_count--;
