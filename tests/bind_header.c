@@ -127,15 +127,16 @@ static family family_of(const fnd_composition *c) {
 }
 
 static fnd_status add_kernels(const fnd_catalog *catalog, bind_header out[BIND_HEADER_FILES], fnd_error *err) {
-    fnd_composition c;
+    fnd_composition_room room;
+    const fnd_composition *c = &room.composition;
     fnd_kernel_desc desc;
     fnd_text_str(&out[FAMILIES].text, "#define FND_KERNELS(X)");
     for (size_t i = 0; i < fnd_shipped_count(); i++) {
         FND_TRY(fnd_shipped_stages(i, &desc, err));
-        FND_TRY(fnd_compose(catalog, &desc, &c, err));
-        add_struct(&c, fnd_shipped_doc(i), &out[family_of(&c)].text);
-        fnd_text_printf(&out[FAMILIES].text, " \\\n    X(%s)", c.name);
-        add_row(&c, &out[FAMILIES + 1].text);
+        FND_TRY(fnd_compose(catalog, &desc, &room, err));
+        add_struct(c, fnd_shipped_doc(i), &out[family_of(c)].text);
+        fnd_text_printf(&out[FAMILIES].text, " \\\n    X(%s)", c->name);
+        add_row(c, &out[FAMILIES + 1].text);
     }
     fnd_text_str(&out[FAMILIES].text, "\n");
     fnd_text_str(&out[FAMILIES].text, functions);

@@ -22,7 +22,7 @@ static fnd_catalog *open_catalog(void) {
 
 /* ---- lists of stages ------------------------------------------------------------------------- */
 
-static fnd_composition composition; /* large */
+static fnd_composition_room room; /* large */
 
 /* "rmsnorm, dot q, store q": stages and their heads. */
 static fnd_kernel_desc parse_stages(const char *name, const char *list, char words[FND_MAX_STAGES * 2][40]) {
@@ -41,7 +41,7 @@ static fnd_kernel_desc parse_stages(const char *name, const char *list, char wor
 static fnd_status compose_list(const fnd_catalog *catalog, const char *list, fnd_error *err) {
     static char words[FND_MAX_STAGES * 2][40];
     fnd_kernel_desc desc = parse_stages("k", list, words);
-    return fnd_compose(catalog, &desc, &composition, err);
+    return fnd_compose(catalog, &desc, &room, err);
 }
 
 /* The list is refused, and the sentence has these words. */
@@ -119,7 +119,7 @@ TEST(compose_refuses_wrong_names) {
     for (size_t i = 0; i < FND_COUNT(names); i++) {
         fnd_error err = { 0 };
         fnd_kernel_desc desc = { .name = names[i], .stages = { { "rows", NULL }, { "put_rows", NULL } } };
-        CHECK(fnd_compose(catalog, &desc, &composition, &err) == FND_ERR_COMPOSE);
+        CHECK(fnd_compose(catalog, &desc, &room, &err) == FND_ERR_COMPOSE);
         CHECK_HAS(err.text, "a kernel needs a name");
     }
     fnd_catalog_close(catalog);
@@ -136,17 +136,17 @@ TEST(compose_unified_declarations) {
     err = (fnd_error){ 0 };
     fnd_gemv_desc qkv = { .name = "qkv", .prologue = "rmsnorm", .heads = { { "q", .bias = true }, { "k", 0 }, { "v", 0 } } };
     CHECK_OK(fnd_gemv_stages(&qkv, &desc, &err), &err);
-    CHECK_OK(fnd_compose(catalog, &desc, &composition, &err), &err);
-    CHECK(composition.form == FND_FORM_LINEAR && !composition.joined);
-    CHECK(fnd_composition_arg(&composition, "w_q") >= 0 && fnd_composition_arg(&composition, "bias_q") >= 0);
-    CHECK(fnd_composition_arg(&composition, "bias_k") < 0); /* absent operands are absent */
-    CHECK(fnd_dims_find(&composition.dims, "rows_q") >= 0 && fnd_dims_find(&composition.dims, "rows_v") >= 0 && fnd_dims_find(&composition.dims, "rows") < 0);
+    CHECK_OK(fnd_compose(catalog, &desc, &room, &err), &err);
+    CHECK(room.composition.form == FND_FORM_LINEAR && !room.composition.joined);
+    CHECK(fnd_composition_arg(&room.composition, "w_q") >= 0 && fnd_composition_arg(&room.composition, "bias_q") >= 0);
+    CHECK(fnd_composition_arg(&room.composition, "bias_k") < 0); /* absent operands are absent */
+    CHECK(fnd_dims_find(&room.composition.dims, "rows_q") >= 0 && fnd_dims_find(&room.composition.dims, "rows_v") >= 0 && fnd_dims_find(&room.composition.dims, "rows") < 0);
 
     fnd_gemv_desc joined = { .name = "up", .heads = { { "gate", 0 }, { "up", 0 } }, .activation = "swiglu" };
     CHECK_OK(fnd_gemv_stages(&joined, &desc, &err), &err);
-    CHECK_OK(fnd_compose(catalog, &desc, &composition, &err), &err);
-    CHECK(composition.joined && fnd_dims_find(&composition.dims, "rows") >= 0);
-    CHECK(fnd_composition_arg(&composition, "y") >= 0); /* one result of the two */
+    CHECK_OK(fnd_compose(catalog, &desc, &room, &err), &err);
+    CHECK(room.composition.joined && fnd_dims_find(&room.composition.dims, "rows") >= 0);
+    CHECK(fnd_composition_arg(&room.composition, "y") >= 0); /* one result of the two */
     fnd_catalog_close(catalog);
 }
 
@@ -174,7 +174,7 @@ TEST(compose_merges_arguments_by_name) {
                                      EPILOGUE("m_dim", "VAL, u32, rows, \"\", \"\""));
     CHECK_OK(compose_list(catalog, "rows, dot, bias, m_bias, store", &err), &err);
     uint32_t biases = 0;
-    for (uint32_t i = 0; i < composition.arg_count; i++) biases += strcmp(composition.args[i].name, "bias") == 0;
+    for (uint32_t i = 0; i < room.composition.arg_count; i++) biases += strcmp(room.composition.args[i].name, "bias") == 0;
     CHECK(biases == 1);
     static const refusal list[] = {
         { "rows, dot, bias, m_type, store", { "stage m_type has argument bias with type f16", "an earlier stage has it with f32" } },
@@ -268,9 +268,9 @@ static fnd_variant variant; /* large */
 /* Print the composition with this format for every weight, and flatten it. */
 static fnd_status print_flat(fnd_catalog *catalog, const char *weight, const char *suffix, fnd_text *text, fnd_text *flat, fnd_error *err) {
     const fnd_variant *list[] = { &variant };
-    fnd_variant_init(&composition, &variant);
-    for (uint32_t i = 0; i < composition.arg_count; i++) {
-        if (composition.args[i].kind == FND_ARG_WEIGHT) variant.formats[i] = fnd_format_by_name(weight);
+    fnd_variant_init(&room.composition, &variant);
+    for (uint32_t i = 0; i < room.composition.arg_count; i++) {
+        if (room.composition.args[i].kind == FND_ARG_WEIGHT) variant.formats[i] = fnd_format_by_name(weight);
     }
     FND_TRY(fnd_print_head(catalog, list, 1, text, err));
     fnd_print_kernel(&variant, text);
@@ -355,10 +355,10 @@ TEST(compose_folds_constants) {
     fnd_error err = { 0 };
     fnd_text text = { 0 };
     CHECK_OK(compose_list(catalog, "rmsnorm, dot, store", &err), &err);
-    fnd_variant_init(&composition, &variant);
+    fnd_variant_init(&room.composition, &variant);
     fnd_layout_of_args loose, tight;
     fnd_variant_layout(&variant, &loose);
-    int eps = fnd_composition_arg(&composition, "eps"), dim = fnd_dims_find(&composition.dims, "dim");
+    int eps = fnd_composition_arg(&room.composition, "eps"), dim = fnd_dims_find(&room.composition.dims, "dim");
     REQUIRE(eps >= 0 && dim >= 0);
     float value = 1e-6f;
     memcpy(&variant.arg_bits[eps], &value, sizeof value);
@@ -573,7 +573,7 @@ TEST(compose_snapshots) {
         fnd_error err = { 0 };
         fnd_text text = { 0 };
         CHECK_OK(fnd_shipped_stages(i, &desc, &err), &err);
-        CHECK_OK(fnd_compose(catalog, &desc, &composition, &err), &err);
+        CHECK_OK(fnd_compose(catalog, &desc, &room, &err), &err);
         CHECK_OK(print_flat(catalog, "q4_1", "", &text, NULL, &err), &err);
         check_snapshot(fnd_shipped_name(i), &text, rewrite);
         fnd_text_free(&text);

@@ -8,7 +8,7 @@
 
 #include <pthread.h>
 
-static fnd_composition composition; /* large */
+static fnd_composition_room room; /* large */
 
 static fnd_catalog *open_catalog(void) {
     fnd_catalog *catalog = NULL;
@@ -38,7 +38,7 @@ TEST(compose_refuses_stages_of_another_head) {
         fnd_error err = { 0 };
         fnd_kernel_desc desc = { .name = "mixed" };
         memcpy(desc.stages, list[i].stages, sizeof list[i].stages);
-        CHECK_MSG(fnd_compose(catalog, &desc, &composition, &err) == (list[i].says ? FND_ERR_COMPOSE : FND_OK), "%zu: %s", i, err.text);
+        CHECK_MSG(fnd_compose(catalog, &desc, &room, &err) == (list[i].says ? FND_ERR_COMPOSE : FND_OK), "%zu: %s", i, err.text);
         if (list[i].says) CHECK_HAS(err.text, list[i].says);
     }
     fnd_catalog_close(catalog);

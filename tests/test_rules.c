@@ -421,13 +421,14 @@ TEST(rules_of_own_stages) {
 
     /* A list within the list counts; and a head's arguments have its name in the rules too. */
     fnd_catalog *catalog;
-    fnd_composition c;
+    fnd_composition_room room;
+    const fnd_composition *c = &room.composition;
     CHECK_OK(fnd_catalog_open(NULL, &catalog, &b.err), &b.err);
     CHECK_OK(fnd_catalog_add(catalog, "mine/window.h", window_text, &b.err), &b.err);
-    CHECK_OK(fnd_compose(catalog, &(fnd_kernel_desc){ .name = "two", .stages = { { "window", "a" } } }, &c, &b.err), &b.err);
-    CHECK(c.rule_count == 2);
-    CHECK_STR(c.rules[0].text, "first_a + places <= values");
-    CHECK_STR(c.rules[1].text, "places <= 1000");
+    CHECK_OK(fnd_compose(catalog, &(fnd_kernel_desc){ .name = "two", .stages = { { "window", "a" } } }, &room, &b.err), &b.err);
+    CHECK(c->rule_count == 2);
+    CHECK_STR(c->rules[0].text, "first_a + places <= values");
+    CHECK_STR(c->rules[1].text, "places <= 1000");
     fnd_catalog_close(catalog);
     bench_close(&b);
 }

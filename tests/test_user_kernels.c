@@ -112,7 +112,7 @@ TEST(user_kernels_any_main_is_a_stage) {
     NEED(in_project(), IN_PROJECT);
     fnd_catalog *catalog = NULL;
     fnd_error err = { 0 };
-    static fnd_composition shipped, made;
+    static fnd_composition_room shipped, made;
     CHECK_OK(fnd_catalog_open(NULL, &catalog, &err), &err);
     REQUIRE(catalog);
     CHECK_OK(fnd_catalog_add_folder(catalog, FOLDER, &err), &err);
@@ -124,10 +124,10 @@ TEST(user_kernels_any_main_is_a_stage) {
         else
             desc = fnd_catalog_kernel_at(catalog, i - fnd_shipped_count())->desc;
         CHECK_OK(fnd_compose(catalog, &desc, &shipped, &err), &err);
-        for (uint32_t s = 0; s < shipped.step_count; s++) {
-            const fnd_stage *main = shipped.steps[s].stage;
+        for (uint32_t s = 0; s < shipped.composition.step_count; s++) {
+            const fnd_stage *main = shipped.composition.steps[s].stage;
             if (main->kind != FND_KIND_MAIN || strcmp(main->name, "square_numbers") == 0) continue;
-            around(main, shipped.steps[s].head[0] ? shipped.steps[s].head : NULL, &other);
+            around(main, shipped.composition.steps[s].head[0] ? shipped.composition.steps[s].head : NULL, &other);
             CHECK_MSG(fnd_compose(catalog, &other, &made, &err) == FND_OK, "the main of %s: %s", desc.name, err.text);
             mains++;
         }
@@ -222,7 +222,7 @@ TEST(user_kernels_wrong_declarations) {
     };
     fnd_catalog *catalog = NULL;
     fnd_error err = { 0 };
-    static fnd_composition made;
+    static fnd_composition_room made;
     CHECK_OK(fnd_catalog_open(NULL, &catalog, &err), &err);
     REQUIRE(catalog);
     for (size_t i = 0; i < FND_COUNT(list); i++) {

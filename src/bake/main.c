@@ -33,7 +33,7 @@ typedef struct baker {
 /* Which kernels: every shipped one for one token, matrix kernels for several too, those with a cache for
  * every format of it. */
 typedef struct selection {
-    fnd_composition *kernels[MAX_KERNELS];
+    fnd_composition_room *kernels[MAX_KERNELS];
     fnd_variant *variants[MAX_KERNELS];
     size_t count;
 } selection;
@@ -49,19 +49,20 @@ static fnd_status select_kernels(baker *b, uint32_t tokens, fnd_format cache, se
     *s = (selection){ .count = 0 };
     for (size_t i = 0; i < fnd_shipped_count() && s->count < MAX_KERNELS; i++) {
         fnd_kernel_desc desc;
-        fnd_composition *k = fnd_alloc_zeroed(1, sizeof *k);
+        fnd_composition_room *room = fnd_alloc_zeroed(1, sizeof *room);
         fnd_variant *v = fnd_alloc_zeroed(1, sizeof *v);
-        if (!k || !v) return fnd_fail(&b->err, FND_ERR_MEMORY, "out of memory");
+        if (!room || !v) return fnd_fail(&b->err, FND_ERR_MEMORY, "out of memory");
         FND_TRY(fnd_shipped_stages(i, &desc, &b->err));
-        FND_TRY(fnd_compose(b->catalog, &desc, k, &b->err));
+        FND_TRY(fnd_compose(b->catalog, &desc, room, &b->err));
+        const fnd_composition *k = &room->composition;
         fnd_variant_any(k, tokens, cache, v);
         bool wanted = tokens > 1 ? k->form == FND_FORM_LINEAR : cache == fnd_cache_format_at(0) || has_cache(k);
         if (!wanted) {
-            fnd_free_memory(k);
+            fnd_free_memory(room);
             fnd_free_memory(v);
             continue;
         }
-        s->kernels[s->count] = k;
+        s->kernels[s->count] = room;
         s->variants[s->count++] = v;
     }
     return FND_OK;

@@ -92,12 +92,12 @@ static fnd_status find_kernel(const fnd_catalog *catalog, const char *name, fnd_
 
 static fnd_status print(fnd_catalog *catalog, const emit_options *o, const char *suffix, fnd_text *out, fnd_error *err) {
     fnd_kernel_desc desc;
-    fnd_composition composition;
+    fnd_composition_room room;
     fnd_variant v;
     const fnd_variant *list[] = { &v };
     FND_TRY(find_kernel(catalog, o->kernel, &desc, err));
-    FND_TRY(fnd_compose(catalog, &desc, &composition, err));
-    fnd_variant_init(&composition, &v);
+    FND_TRY(fnd_compose(catalog, &desc, &room, err));
+    fnd_variant_init(&room.composition, &v);
     v.tokens = o->tokens;
     FND_TRY(set_policies(catalog, o->policy, &v, err));
     fnd_text composed = { 0 };

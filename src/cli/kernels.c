@@ -222,18 +222,18 @@ static fnd_status write_all(const writer *w, const fnd_catalog *catalog, fnd_tex
     fnd_text_str(out, w->titles[0]);
     for (size_t i = 0; i < fnd_shipped_count(); i++) {
         fnd_kernel_desc desc;
-        fnd_composition c;
+        fnd_composition_room room;
         FND_TRY(fnd_shipped_stages(i, &desc, err));
-        FND_TRY(fnd_compose(catalog, &desc, &c, err));
+        FND_TRY(fnd_compose(catalog, &desc, &room, err));
         if (i) fnd_text_str(out, w->between);
-        w->kernel(&c, fnd_shipped_doc(i), out);
+        w->kernel(&room.composition, fnd_shipped_doc(i), out);
     }
     for (size_t i = 0; i < fnd_catalog_kernel_count(catalog); i++) {
         const fnd_declared_kernel *k = fnd_catalog_kernel_at(catalog, i);
-        fnd_composition c;
-        FND_TRY(fnd_compose(catalog, &k->desc, &c, err));
+        fnd_composition_room room;
+        FND_TRY(fnd_compose(catalog, &k->desc, &room, err));
         fnd_text_str(out, w->between);
-        w->kernel(&c, k->doc, out);
+        w->kernel(&room.composition, k->doc, out);
     }
     fnd_text_str(out, w->titles[1]);
     for (size_t i = 0; i < fnd_catalog_stage_count(catalog); i++) {

@@ -272,8 +272,11 @@ static fnd_status gather_rules(fnd_composition *c, fnd_error *err) {
     return FND_OK;
 }
 
-fnd_status fnd_compose(const fnd_catalog *catalog, const fnd_kernel_desc *desc, fnd_composition *c, fnd_error *err) {
-    *c = (fnd_composition){ 0 };
+fnd_status fnd_compose(const fnd_catalog *catalog, const fnd_kernel_desc *desc, fnd_composition_room *room, fnd_error *err) {
+    fnd_composition *c = &room->composition;
+    memset(room, 0, sizeof *room);
+    c->args = room->args;
+    c->rules = room->rules;
     if (!desc->name || !fnd_expr_is_name(desc->name) || strlen(desc->name) >= sizeof c->name) {
         return fnd_fail(err, FND_ERR_COMPOSE, "a kernel needs a name of letters, digits and _, at most %zu of them, not \"%s\"", sizeof c->name - 1, desc->name ? desc->name : "");
     }

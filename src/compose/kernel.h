@@ -33,17 +33,24 @@ struct fnd_composition {
     bool     joined;      /* two heads become one */
     uint32_t step_count, arg_count;
     fnd_step steps[FND_MAX_STAGES];
-    fnd_arg  args[FND_MAX_ARGS]; /* merged: tensors in order of appearance, then numbers, then group memory */
+    fnd_arg *args;                    /* merged: tensors in order of appearance, then numbers, then group memory */
     fnd_dims dims;               /* names */
     uint32_t outermost[FND_MAX_DIMS]; /* bit i: the dimension is argument i's outermost, alone */
     uint32_t limited;                 /* bit i: a rule names argument i's outermost dimension */
     uint32_t rule_count;
-    fnd_rule rules[FND_MAX_RULES]; /* of all stages, each once */
+    fnd_rule *rules;                  /* of all stages, each once */
 };
 typedef struct fnd_composition fnd_composition;
 
+/* A composition with room for what it refers to. Not to be copied. */
+typedef struct fnd_composition_room {
+    fnd_composition composition;
+    fnd_arg         args[FND_MAX_ARGS];
+    fnd_rule        rules[FND_MAX_RULES];
+} fnd_composition_room;
+
 /* Check and merge. `out` refers to the catalog's stages. FND_ERR_COMPOSE with a sentence otherwise. */
-FND_USE_RESULT fnd_status fnd_compose(const fnd_catalog *catalog, const fnd_kernel_desc *desc, fnd_composition *out, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_compose(const fnd_catalog *catalog, const fnd_kernel_desc *desc, fnd_composition_room *out, fnd_error *err);
 
 int fnd_composition_arg(const fnd_composition *c, const char *name); /* -1: none */
 bool fnd_arg_is_tensor(const fnd_arg *arg);                          /* IN, OUT, INOUT or WEIGHT */

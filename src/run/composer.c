@@ -77,10 +77,10 @@ fnd_status fnd_register_file(foundry *f, const char *path, const char *file, fnd
     return status;
 }
 
-static bool same_stages(const fnd_kernel *k, const fnd_composition *c) {
-    if (k->composition.step_count != c->step_count) return false;
-    for (uint32_t i = 0; i < c->step_count; i++) {
-        if (strcmp(k->composition.steps[i].stage->name, c->steps[i].stage->name) != 0 || strcmp(k->composition.steps[i].head, c->steps[i].head) != 0) return false;
+static bool same_stages(const fnd_composition *a, const fnd_composition *b) {
+    if (a->step_count != b->step_count) return false;
+    for (uint32_t i = 0; i < a->step_count; i++) {
+        if (strcmp(a->steps[i].stage->name, b->steps[i].stage->name) != 0 || strcmp(a->steps[i].head, b->steps[i].head) != 0) return false;
     }
     return true;
 }
@@ -93,36 +93,50 @@ static fnd_kernel *find_kernel(fnd_composer *c, const char *name) {
 }
 
 /* A kernel of a shipped name is the shipped one: models and others ask for it by that name. */
-static fnd_status check_shipped(const fnd_composer *c, const fnd_kernel *made, fnd_error *err) {
+static fnd_status check_shipped(const fnd_composer *c, const fnd_composition *made, fnd_error *err) {
     fnd_kernel_desc desc;
     fnd_error ignored = { 0 };
-    const char *name = made->composition.name;
-    if (fnd_shipped_find(name, &desc, &ignored) != FND_OK) return FND_OK;
-    fnd_composition *shipped = fnd_alloc_zeroed(1, sizeof *shipped);
-    if (!shipped) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for kernel %s", name);
+    if (fnd_shipped_find(made->name, &desc, &ignored) != FND_OK) return FND_OK;
+    fnd_composition_room *shipped = fnd_alloc_zeroed(1, sizeof *shipped);
+    if (!shipped) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for kernel %s", made->name);
     fnd_status status = fnd_compose(c->catalog, &desc, shipped, err);
-    if (status == FND_OK && !same_stages(made, shipped)) status = fnd_fail(err, FND_ERR_USAGE, "kernel %s is shipped with Foundry, of other stages: give yours another name", name);
+    if (status == FND_OK && !same_stages(made, &shipped->composition)) status = fnd_fail(err, FND_ERR_USAGE, "kernel %s is shipped with Foundry, of other stages: give yours another name", made->name);
     fnd_free_memory(shipped);
     return status;
 }
 
-static fnd_status make_locked(foundry *f, fnd_composer *c, const fnd_kernel_desc *desc, fnd_kernel **out, fnd_error *err) {
-    fnd_kernel *k = fnd_alloc_zeroed(1, sizeof *k);
-    if (!k) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for kernel %s", desc->name);
-    fnd_status status = fnd_compose(c->catalog, desc, &k->composition, err);
-    fnd_kernel *known = status == FND_OK ? find_kernel(c, k->composition.name) : NULL;
-    if (status == FND_OK && !known) status = check_shipped(c, k, err);
-    if (known && !same_stages(known, &k->composition)) status = fnd_fail(err, FND_ERR_USAGE, "there is already a kernel %s with other stages", desc->name);
-    if (known || status != FND_OK) {
-        fnd_free_memory(k);
-        *out = status == FND_OK ? known : NULL;
-        return status;
-    }
-    k->f = f;
+/* In one block, no larger than need be. */
+static fnd_kernel *new_kernel(foundry *f, const fnd_composition *c) {
+    size_t args = c->arg_count * sizeof *c->args, rules = c->rule_count * sizeof *c->rules;
+    fnd_kernel *k = fnd_alloc_zeroed(1, sizeof *k + args + rules);
+    if (!k) return NULL;
+    *k = (fnd_kernel){ .f = f, .composition = *c };
+    k->composition.args = (fnd_arg *)(k + 1);
+    k->composition.rules = (fnd_rule *)(k->composition.args + c->arg_count);
+    if (args) memcpy(k->composition.args, c->args, args);
+    if (rules) memcpy(k->composition.rules, c->rules, rules);
+    return k;
+}
+
+static fnd_status add_kernel(foundry *f, fnd_composer *c, const fnd_composition *made, fnd_kernel **out, fnd_error *err) {
+    *out = find_kernel(c, made->name);
+    if (*out) return same_stages(&(*out)->composition, made) ? FND_OK : fnd_fail(err, FND_ERR_USAGE, "there is already a kernel %s with other stages", made->name);
+    FND_TRY(check_shipped(c, made, err));
+    fnd_kernel *k = new_kernel(f, made);
+    if (!k) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for kernel %s", made->name);
     k->next = c->kernels;
-    c->kernels = k;
-    *out = k;
+    c->kernels = *out = k;
     return FND_OK;
+}
+
+static fnd_status make_locked(foundry *f, fnd_composer *c, const fnd_kernel_desc *desc, fnd_kernel **out, fnd_error *err) {
+    fnd_composition_room *room = fnd_alloc_zeroed(1, sizeof *room);
+    if (!room) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for kernel %s", desc->name);
+    fnd_status status = fnd_compose(c->catalog, desc, room, err);
+    if (status == FND_OK) status = add_kernel(f, c, &room->composition, out, err);
+    if (status != FND_OK) *out = NULL;
+    fnd_free_memory(room);
+    return status;
 }
 
 fnd_status fnd_kernel_make(foundry *f, const fnd_kernel_desc *desc, fnd_kernel **out, fnd_error *err) {

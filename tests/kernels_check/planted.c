@@ -24,7 +24,7 @@ static int planted_line(const char *text) {
 
 /* take | planted | store, with the stage of that file, as Metal would get it. */
 static fnd_status compose(const char *path, const char *text, fnd_text *flat, fnd_error *err) {
-    static fnd_composition kernel;
+    static fnd_composition_room room;
     static fnd_variant variant;
     const fnd_variant *list[] = { &variant };
     const fnd_kernel_desc desc = { .name = "planted_kernel", .stages = { { "take", NULL }, { "planted", NULL }, { "store", NULL } } };
@@ -32,9 +32,9 @@ static fnd_status compose(const char *path, const char *text, fnd_text *flat, fn
     fnd_text printed = { 0 };
     FND_TRY(fnd_catalog_open(NULL, &catalog, err));
     fnd_status status = fnd_catalog_add(catalog, path, text, err);
-    if (status == FND_OK) status = fnd_compose(catalog, &desc, &kernel, err);
+    if (status == FND_OK) status = fnd_compose(catalog, &desc, &room, err);
     if (status == FND_OK) {
-        fnd_variant_init(&kernel, &variant);
+        fnd_variant_init(&room.composition, &variant);
         status = fnd_print_head(catalog, list, 1, &printed, err);
         fnd_print_kernel(&variant, &printed);
     }

@@ -33,7 +33,7 @@ typedef struct choice {
 typedef struct writer {
     const char *dir;
     fnd_catalog *catalog;
-    fnd_composition kernels[MAX_KERNELS];
+    fnd_composition_room kernels[MAX_KERNELS];
     size_t kernel_count, first; /* first: of a user's kernels */
     size_t shipped_policies;
     bool user; /* only what a user declared */
@@ -106,7 +106,7 @@ static fnd_status write_choice(writer *w, const char *suffix, const choice *c) {
     const fnd_variant *list[MAX_KERNELS] = { NULL };
     uint32_t count = 0;
     for (size_t i = c->all ? 0 : w->first; i < w->kernel_count; i++) {
-        if (!choose(&w->kernels[i], c, &variants[count])) continue;
+        if (!choose(&w->kernels[i].composition, c, &variants[count])) continue;
         list[count] = &variants[count];
         count++;
     }
