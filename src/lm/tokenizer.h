@@ -18,7 +18,8 @@ static inline bool fnd_token_is_special(uint8_t type) { return type == FND_TOKEN
 typedef struct fnd_merge {
     uint32_t left, right, merged;
 } fnd_merge;
-enum { FND_MERGES_LIMIT = (1 << 24) - 1 };
+enum { FND_MERGES_LIMIT = (1 << 24) - 1,
+       FND_SYMBOL_BITS = 21 }; /* three symbols are 63 bits; the last symbol stands for none */
 #define FND_NO_MERGE UINT32_MAX
 
 enum { FND_FIRST_USER = 1, FND_FIRST_CONTROL = 2 };
@@ -28,7 +29,7 @@ typedef struct fnd_spm fnd_spm;
 /* Symbols are what merges: tokens; with SentencePiece also characters that are no tokens. */
 typedef struct fnd_bpe {
     uint32_t   byte_ids[256]; /* FND_TOKEN_NONE: the vocabulary lacks the byte */
-    fnd_merge *merges;
+    uint64_t  *merges;        /* left, right, merged, of FND_SYMBOL_BITS each */
     uint32_t   merge_count;
     uint32_t  *ranks;         /* of merges: the lower goes first; NULL: the earlier goes first */
     uint32_t  *slots;         /* open addressing, 5/8 full: 8 bits of the hash << 24 | merge + 1; 0: empty */
@@ -71,12 +72,13 @@ void fnd_spm_close(fnd_spm *spm);
 /* The merge of a pair, or FND_NO_MERGE with *at the slot where it belongs. */
 static inline uint32_t fnd_bpe_find(const fnd_bpe *bpe, uint32_t left, uint32_t right, uint32_t *at, uint32_t *tag) {
     uint64_t hash = (((uint64_t)left << 32 | right) * 0x9E3779B97F4A7C15u) >> 32;
+    uint64_t pair = (uint64_t)left << FND_SYMBOL_BITS | right; /* FND_TOKEN_NONE makes it one that there is not */
     uint32_t slot = (uint32_t)(hash * bpe->slot_count >> 32), entry;
     *at = slot;
     *tag = (uint32_t)hash << 24;
     for (; (entry = bpe->slots[slot]); *at = slot = slot + 1 == bpe->slot_count ? 0 : slot + 1) {
-        const fnd_merge *m = &bpe->merges[(entry & FND_MERGES_LIMIT) - 1];
-        if (((entry ^ *tag) >> 24) == 0 && m->left == left && m->right == right) return (uint32_t)(m - bpe->merges);
+        uint32_t merge = (entry & FND_MERGES_LIMIT) - 1;
+        if (((entry ^ *tag) >> 24) == 0 && bpe->merges[merge] >> FND_SYMBOL_BITS == pair) return merge;
     }
     return FND_NO_MERGE;
 }

@@ -140,7 +140,7 @@ static inline uint32_t rank_of(const fnd_bpe *bpe, uint32_t left, uint32_t right
 /* Of a pair that has a rank. */
 static inline uint32_t merged(const fnd_bpe *bpe, uint32_t left, uint32_t right) {
     uint32_t at, tag;
-    return bpe->merges[fnd_bpe_find(bpe, left, right, &at, &tag)].merged;
+    return (uint32_t)bpe->merges[fnd_bpe_find(bpe, left, right, &at, &tag)] & ((1 << FND_SYMBOL_BITS) - 1);
 }
 
 /* ---- short pieces ---- */

@@ -4,7 +4,9 @@
 #include "base/memory.h"
 #include "lm/unicode.h"
 
-enum { TOKENS_LIMIT = 1 << 24 };
+/* With all the characters that SentencePiece may add, symbols have FND_SYMBOL_BITS. */
+enum { CHARACTERS = 0x110000,
+       TOKENS_LIMIT = (1 << FND_SYMBOL_BITS) - 1 - CHARACTERS };
 
 static fnd_span raw_key(const void *items, size_t i) { return ((const fnd_span *)items)[i]; }
 
@@ -108,6 +110,6 @@ void fnd_merges_add(fnd_bpe *bpe, const fnd_merge *merge, uint32_t rank) {
     uint32_t at, tag;
     if (fnd_bpe_find(bpe, merge->left, merge->right, &at, &tag) != FND_NO_MERGE) return;
     if (bpe->ranks) bpe->ranks[bpe->merge_count] = rank;
-    bpe->merges[bpe->merge_count++] = *merge;
+    bpe->merges[bpe->merge_count++] = ((uint64_t)merge->left << FND_SYMBOL_BITS | merge->right) << FND_SYMBOL_BITS | merge->merged;
     bpe->slots[at] = tag | bpe->merge_count;
 }
