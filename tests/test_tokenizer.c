@@ -197,11 +197,11 @@ static double steps_of(const fnd_tokenizer *t, char letter, size_t bytes, size_t
     fnd_error err = { 0 };
     if (!text) abort();
     memset(text, letter, bytes);
-    fnd_bpe_scratch *scratch = fnd_bpe_scratch_take(t);
+    fnd_bpe_scratch *scratch = fnd_bpe_scratch_take(t, 0);
     uint64_t before = fnd_bpe_scratch_steps(scratch);
     fnd_bpe_scratch_give(t, scratch);
     CHECK_OK(fnd_tokenize(t, text, bytes, 0, &ids, &err), &err);
-    scratch = fnd_bpe_scratch_take(t);
+    scratch = fnd_bpe_scratch_take(t, 0);
     uint64_t after = fnd_bpe_scratch_steps(scratch);
     fnd_bpe_scratch_give(t, scratch);
     *count = ids.count;

@@ -236,6 +236,7 @@ fnd_status fnd_session_eval(fnd_session *s, const uint32_t *ids, size_t count, f
         n = (uint32_t)fnd_min_size(s->batch_size, count - done);
         FND_TRY(eval_chunk(s, ids + done, n, err));
     }
+    FND_TRY(fnd_program_rest(s->prefill, err)); /* what follows mostly is decoding */
     FND_TRY(run_head(s, n - 1, 1, err));
     if (s->progress) s->progress(s->progress_ctx, "reading the prompt", count, count);
     s->has_logits = true;
@@ -270,6 +271,7 @@ fnd_status fnd_session_eval_each(fnd_session *s, const uint32_t *ids, size_t cou
         done += n;
     }
     fnd_free_memory(logits);
+    if (status == FND_OK) status = fnd_program_rest(s->prefill, err);
     if (status == FND_OK) status = run_head(s, (uint32_t)((count - 1) % s->batch_size), 1, err);
     s->has_logits = status == FND_OK;
     return status;

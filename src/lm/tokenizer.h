@@ -86,7 +86,8 @@ static inline uint32_t fnd_bpe_find(const fnd_bpe *bpe, uint32_t left, uint32_t 
 /* The token that is a whole word, whatever the merges say; FND_TOKEN_NONE: there is none. */
 uint32_t fnd_bpe_whole_word(const fnd_tokenizer *t, const char *piece, size_t bytes);
 
-fnd_bpe_scratch *fnd_bpe_scratch_take(const fnd_tokenizer *t); /* NULL: out of memory */
+/* For a text of so many bytes; NULL: out of memory. */
+fnd_bpe_scratch *fnd_bpe_scratch_take(const fnd_tokenizer *t, size_t text_bytes);
 void fnd_bpe_scratch_give(const fnd_tokenizer *t, fnd_bpe_scratch *scratch);
 void fnd_bpe_scratch_close(fnd_bpe_scratch *scratch);
 /* Moves in heaps and looked-up merges of long pieces, of all calls that gave this scratch back: what

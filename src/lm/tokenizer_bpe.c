@@ -12,7 +12,9 @@
 #include <xxhash.h>
 
 enum { SHORT_PIECE = 64,
-       CACHE_SLOTS = 8192,
+       CACHE_LEAST = 1024, /* words: 64 KiB */
+       CACHE_MOST = 8192,
+       CACHE_SHARE = 8, /* a word for so many bytes of text */
        CACHE_TEXT = 30,
        CACHE_IDS = 8,
        KEEP_SYMBOLS = 1 << 16 };
@@ -33,7 +35,8 @@ enum { NO_RANK = -1, /* FND_NO_MERGE */
 
 struct fnd_bpe_scratch {
     fnd_split_state *split;
-    cached_word *cache;
+    cached_word *cache; /* [cache_words], a power of two */
+    size_t cache_words;
     symbol *symbols;
     uint64_t *heap; /* rank << 32 | position: the least is the leftmost of the lowest rank */
     size_t symbol_capacity, heap_count, heap_capacity;
@@ -56,14 +59,32 @@ void fnd_bpe_scratch_close(fnd_bpe_scratch *s) {
 
 uint64_t fnd_bpe_scratch_steps(const fnd_bpe_scratch *s) { return s->steps; }
 
-fnd_bpe_scratch *fnd_bpe_scratch_take(const fnd_tokenizer *t) {
-    fnd_bpe_scratch *s = atomic_exchange(&t->spare->scratch, NULL);
-    if (s) return s;
-    s = fnd_alloc_zeroed(1, sizeof *s);
+static fnd_bpe_scratch *open_scratch(const fnd_tokenizer *t) {
+    fnd_bpe_scratch *s = fnd_alloc_zeroed(1, sizeof *s);
     if (!s) return NULL;
     if (t->splitter) s->split = fnd_split_state_open(t->splitter);
-    s->cache = fnd_alloc_zeroed(CACHE_SLOTS, sizeof *s->cache);
-    if (s->cache && (s->split || !t->splitter)) return s;
+    if (s->split || !t->splitter) return s;
+    fnd_bpe_scratch_close(s);
+    return NULL;
+}
+
+/* A larger cache begins empty. False: there is none, nor memory for one. */
+static bool grow_cache(fnd_bpe_scratch *s, size_t text_bytes) {
+    size_t words = CACHE_LEAST;
+    while (words < CACHE_MOST && words * CACHE_SHARE < text_bytes) words *= 2;
+    if (words <= s->cache_words) return true;
+    cached_word *cache = fnd_alloc_zeroed(words, sizeof *cache);
+    if (!cache) return s->cache_words > 0;
+    fnd_free_memory(s->cache);
+    s->cache = cache;
+    s->cache_words = words;
+    return true;
+}
+
+fnd_bpe_scratch *fnd_bpe_scratch_take(const fnd_tokenizer *t, size_t text_bytes) {
+    fnd_bpe_scratch *s = atomic_exchange(&t->spare->scratch, NULL);
+    if (!s) s = open_scratch(t);
+    if (s && grow_cache(s, text_bytes)) return s;
     fnd_bpe_scratch_close(s);
     return NULL;
 }
@@ -188,7 +209,7 @@ static fnd_status encode_short(fnd_bpe_call *call, const char *piece, size_t byt
 
 static fnd_status encode_word(fnd_bpe_call *call, const char *piece, size_t bytes, fnd_error *err) {
     if (bytes > CACHE_TEXT) return encode_short(call, piece, bytes, err);
-    cached_word *word = &call->scratch->cache[XXH3_64bits(piece, bytes) % CACHE_SLOTS];
+    cached_word *word = &call->scratch->cache[XXH3_64bits(piece, bytes) & (call->scratch->cache_words - 1)];
     if (word->bytes == bytes && memcmp(word->text, piece, bytes) == 0) {
         for (size_t i = 0; i < word->count; i++) FND_TRY(fnd_ids_add(call->ids, word->ids[i], err));
         return FND_OK;

@@ -53,6 +53,12 @@ static fnd_status device_commit(void *self, fnd_block *block, size_t bytes, fnd_
     return FND_OK;
 }
 
+static void device_forget(void *self, const fnd_block *block) {
+    foundry *f = self;
+    fnd_memory m = memory_of(block);
+    if (f->backend->forget) f->backend->forget(f->device, &m);
+}
+
 static void device_release(void *self, fnd_block *block) {
     foundry *f = self;
     fnd_flight_quiet(f);
@@ -100,6 +106,7 @@ static const fnd_storage_ops device_ops = {
     .alloc = device_alloc,
     .reserve = device_reserve,
     .commit = device_commit,
+    .forget = device_forget,
     .release = device_release,
     .adopt = device_adopt,
     .upload = device_upload,

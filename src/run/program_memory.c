@@ -33,6 +33,8 @@ fnd_status fnd_program_temporary(fnd_program *p, fnd_format format, fnd_shape sh
     return FND_OK;
 }
 
+fnd_status fnd_program_rest(fnd_program *p, fnd_error *err) { return p->arena.t.rank ? fnd_storage_forget(p->f, &p->arena, err) : FND_OK; }
+
 static fnd_temporary *temporary_of(fnd_program *p, const fnd_tensor *t) {
     if (!p->arena.t.rank || t->storage != p->arena.t.storage || t->generation != p->arena.t.generation) return NULL;
     for (uint32_t i = 0; i < p->temporary_count; i++) {

@@ -126,6 +126,17 @@ fnd_status fnd_storage_get(fnd_storage *s, uint64_t lo, void *data, uint64_t byt
     return status;
 }
 
+fnd_status fnd_storage_forget(const foundry *f, const fnd_dedicated *x, fnd_error *err) {
+    fnd_storage *s;
+    FND_TRY(fnd_storage_find(f, &x->t, &s, err));
+    if (!s->owner->ops->forget || s->kind != FND_STORAGE_GROWING) return FND_OK;
+    fnd_storage_lock(s->owner);
+    fnd_status status = fnd_storage_settle(s, err);
+    if (status == FND_OK) s->owner->ops->forget(s->owner->self, &s->block);
+    fnd_storage_unlock(s->owner);
+    return status;
+}
+
 /* ---- before a launch ----------------------------------------------------------------------------- */
 
 /* The later of two that take it; a plain launch is later than any submission. */

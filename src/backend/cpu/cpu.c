@@ -70,6 +70,7 @@ const fnd_backend fnd_backend_cpu = {
     .alloc = fnd_cpu_alloc,
     .reserve = fnd_cpu_reserve,
     .commit = fnd_cpu_commit,
+    .forget = fnd_cpu_forget,
     .release = fnd_cpu_release,
     .adopt = fnd_cpu_adopt,
     .upload = fnd_cpu_upload,

@@ -65,6 +65,7 @@ typedef struct fnd_cpu {
 fnd_status fnd_cpu_alloc(void *self, size_t bytes, fnd_memory *out, fnd_error *err);
 fnd_status fnd_cpu_reserve(void *self, size_t bytes, fnd_memory *out, fnd_error *err);
 fnd_status fnd_cpu_commit(void *self, fnd_memory *memory, size_t bytes, fnd_error *err);
+void fnd_cpu_forget(void *self, const fnd_memory *memory);
 void fnd_cpu_release(void *self, fnd_memory *memory);
 fnd_status fnd_cpu_adopt(void *self, const void *host, size_t bytes, fnd_memory *out, fnd_error *err);
 fnd_status fnd_cpu_upload(void *self, fnd_memory *to, size_t offset, const void *from, size_t bytes, fnd_error *err);

@@ -153,6 +153,12 @@ fnd_status fnd_cpu_commit(void *self, fnd_memory *memory, size_t bytes, fnd_erro
     return FND_OK;
 }
 
+void fnd_cpu_forget(void *self, const fnd_memory *memory) {
+    (void)self;
+    const block *b = memory->handle;
+    if (b && b->mapped && b->usable_bytes) madvise(memory->host, b->usable_bytes, MADV_DONTNEED); /* refused: it stays */
+}
+
 void fnd_cpu_release(void *self, fnd_memory *memory) {
     (void)self;
     block *b = memory->handle;
