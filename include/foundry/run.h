@@ -122,8 +122,8 @@ FND_USE_RESULT fnd_status fnd_program_finish(fnd_program *p, fnd_error *err);
  * to hold between several numbers (docs/kernels.md, rules) is checked by the next run, when all are set. */
 FND_USE_RESULT fnd_status fnd_program_set(fnd_program *p, const char *variable, uint32_t value, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_program_run(fnd_program *p, fnd_error *err);
-/* It does not run for a while: memory of its temporaries goes where the device's is the host's, and comes back
- * with the next run. */
+/* It does not run for a while: memory of its temporaries, and that kernels work in, goes where the device's is
+ * the host's, and comes back with the next run. */
 FND_USE_RESULT fnd_status fnd_program_rest(fnd_program *p, fnd_error *err);
 void fnd_program_free(fnd_program *p);
 

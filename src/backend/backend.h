@@ -98,8 +98,8 @@ typedef struct fnd_backend {
     /* Address space for `bytes`, of which nothing is usable before commit(bytes so far). */
     fnd_status (*reserve)(void *self, size_t bytes, fnd_memory *out, fnd_error *err);
     fnd_status (*commit)(void *self, fnd_memory *memory, size_t bytes, fnd_error *err);
-    /* Nobody needs what is in memory that was reserved and committed: it holds anything from now on, and takes
-     * none of the machine's until it is written. Nothing that uses it runs. NULL: it stays. */
+    /* Nobody needs what is in memory that was reserved and committed, nor in scratch memory of launches: it holds
+     * anything from now on, and takes none of the machine's until it is written. Nothing runs. NULL: it stays. */
     void (*forget)(void *self, const fnd_memory *memory);
     void (*release)(void *self, fnd_memory *memory);
     /* Make host memory visible to kernels, read-only, in place (a mapped file). May be NULL. */

@@ -30,7 +30,7 @@ typedef struct fnd_storage_ops {
     fnd_status (*alloc)(void *self, size_t bytes, fnd_block *out, fnd_error *err); /* zeroed */
     fnd_status (*reserve)(void *self, size_t bytes, fnd_block *out, fnd_error *err);
     fnd_status (*commit)(void *self, fnd_block *block, size_t bytes, fnd_error *err);
-    void (*forget)(void *self, const fnd_block *block); /* what is in it; NULL: it stays */
+    void (*forget)(void *self, const fnd_block *block); /* what is in it, and in scratch memory; NULL: it stays */
     void (*release)(void *self, fnd_block *block);
     fnd_status (*adopt)(void *self, const void *host, size_t bytes, fnd_block *out, fnd_error *err);
     fnd_status (*upload)(void *self, fnd_block *to, size_t offset, const void *from, size_t bytes, fnd_error *err);
@@ -55,8 +55,8 @@ fnd_storage_owner *fnd_storage_owner_of(const foundry *context);
 void fnd_storage_lock(fnd_storage_owner *owner);
 void fnd_storage_unlock(fnd_storage_owner *owner);
 void fnd_storage_get_counts(const fnd_storage_owner *owner, fnd_storage_counts *out);
-/* Nobody needs what is in a tensor of fnd_reserve: its memory may go until it is written again. Waits for
- * launches that may use it. */
+/* Nobody needs what is in a tensor of fnd_reserve: its memory may go until it is written again, and the
+ * device's scratch memory with it. Waits for launches that may use it. */
 FND_USE_RESULT fnd_status fnd_storage_forget(const foundry *f, const fnd_dedicated *x, fnd_error *err);
 /* Wait for all launches so far. */
 FND_USE_RESULT fnd_status fnd_storage_wait(fnd_storage_owner *owner, fnd_error *err);

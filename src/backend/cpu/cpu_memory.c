@@ -153,10 +153,18 @@ fnd_status fnd_cpu_commit(void *self, fnd_memory *memory, size_t bytes, fnd_erro
     return FND_OK;
 }
 
+/* Pages that begin and end in it; refused, they stay. */
+static void drop_pages(uint8_t *at, size_t bytes) {
+    size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE), before = fnd_round_up((uintptr_t)at, page_bytes) - (uintptr_t)at;
+    if (bytes > before + page_bytes) madvise(at + before, (bytes - before) / page_bytes * page_bytes, MADV_DONTNEED);
+}
+
 void fnd_cpu_forget(void *self, const fnd_memory *memory) {
-    (void)self;
+    const fnd_cpu *cpu = self;
     const block *b = memory->handle;
-    if (b && b->mapped && b->usable_bytes) madvise(memory->host, b->usable_bytes, MADV_DONTNEED); /* refused: it stays */
+    if (b && b->mapped) drop_pages(memory->host, b->usable_bytes);
+    drop_pages(cpu->scratch.data, cpu->scratch.bytes);
+    drop_pages(cpu->shared_scratch.data, cpu->shared_scratch.bytes);
 }
 
 void fnd_cpu_release(void *self, fnd_memory *memory) {
