@@ -202,11 +202,11 @@ TEST(compose_limits) {
     CHECK_HAS(err.text, "more than 32 arguments");
     fnd_text_clear(&text);
     fnd_text_str(&text, "#define many_ARGS(X)");
-    for (int i = 0; i < 17; i++) fnd_text_printf(&text, " X(IN, f32, a%d, \"[rows]\", \"\")", i);
+    for (int i = 0; i < 21; i++) fnd_text_printf(&text, " X(IN, f32, a%d, \"[rows]\", \"\")", i);
     fnd_text_str(&text, "\nFND_STAGE(many, many_ARGS, EPILOGUE_ACTIVATION, TILE, TILE, OWN, \"\")\n");
     err = (fnd_error){ 0 };
     CHECK(fnd_catalog_add(catalog, "user/many.h", text.data, &err) == FND_ERR_LIMIT);
-    CHECK_HAS(err.text, "user/many.h:1: more than 16 arguments");
+    CHECK_HAS(err.text, "user/many.h:1: more than 20 arguments");
     fnd_text_free(&text);
     fnd_catalog_close(catalog);
 }

@@ -668,6 +668,7 @@ static void check_batch(kernel_bench *b, size_t n, fnd_format format) {
     bench_in_copy(b, "firsts", FND_U32, fnd_shape1(SEQUENCES), firsts);
     bench_rope(b, &s);
     bench_u32(b, "keys", 1);
+    bench_u32(b, "writes", 1);
     bench_f32(b, "scale", 0.125f);
     bool ran = bench_run(b, "attention_batch");
     for (size_t i = 0; ran && i < SEQUENCES; i++) {

@@ -44,6 +44,9 @@ typedef struct fnd_generate_desc {
     uint32_t             logprobs;      /* for each token so many alternatives, and its own; 0: none at all */
     bool                 context_shift; /* at the end of the context, drop half of what is behind the first */
     uint32_t             keep;          /* so many tokens, and go on; without it, end there */
+    bool                 lookup;        /* guess tokens from what the context holds already and check several in
+                                         * one step: the same answer, sooner where text repeats itself. Of
+                                         * fnd_generate; a batch has its step full already */
     fnd_shown_fn        *text;          /* as it comes; may be NULL */
     void                *ctx;
     const volatile bool *cancel;        /* looked at after every token; may be NULL */
@@ -56,6 +59,7 @@ typedef struct fnd_generated {
     fnd_ids      ids;           /* all tokens chosen but the one that ended it */
     fnd_logprob *logprobs;      /* [ids.count][1 + desc.logprobs], as fnd_session_logprobs; NULL: not asked for */
     uint32_t     dropped;       /* tokens, by context_shift */
+    uint64_t     guessed, guessed_right; /* tokens, by lookup */
     double       first_seconds, seconds; /* until the first token was chosen; in all */
     /* Of the prompt, where a fnd_conversation evaluated it: its tokens, and those that were there. */
     uint32_t     prompt_tokens, prompt_reused;

@@ -106,7 +106,7 @@ typedef struct fnd_attention_decode_bind {
  *     splits <= 65536
  *     tokens*kv_heads*splits <= 2147483648 */
 typedef struct fnd_attention_batch_bind {
-    const fnd_query *q;          /* [tokens, heads*head_dim] f32: queries, not rotated; each token of another sequence */
+    const fnd_query *q;          /* [tokens, heads*head_dim] f32: queries, not rotated; mostly each of another sequence */
     const fnd_key *k;            /* [tokens, kv_heads*head_dim] f32: their keys, not rotated */
     const fnd_value *v;          /* [tokens, kv_heads*head_dim] f32: their values */
     const fnd_tensor *inv_freq;  /* [pairs] f32: radians per position for every pair */
@@ -116,6 +116,7 @@ typedef struct fnd_attention_batch_bind {
     fnd_value *v_cache;          /* [blocks, kv_heads, 16, head_dim] cache: values of all sequences; those of the tokens are written */
     fnd_tensor *part;            /* [tokens, heads, splits, head_dim+2] f32: sum of values, maximum, sum of weights */
     uint32_t keys;               /* positions that the tokens see together: what is moved */
+    uint32_t writes;             /* 1: their keys and values are written, all of other sequences; 0: they are in the caches */
     float scale;                 /* of the scores; mostly 1/sqrt(head_dim) */
     uint32_t pairing;            /* RoPE: 0 (2i, 2i+1), 1 (i, i+pairs) */
     float mscale;                /* RoPE: multiplies sine and cosine */

@@ -61,6 +61,7 @@ static void tell(const chat *a, const fnd_generated *g) {
     if (computed) snprintf(speed, sizeof speed, ", %.1f tok/s", fnd_cli_per_second((double)computed, g->prompt_seconds));
     fnd_cli_note("%zu tokens, %.1f tok/s; prompt: %u tokens, %u of them new%s; context: %u of %u", g->ids.count, fnd_cli_per_second((double)g->ids.count, g->seconds), g->prompt_tokens, computed, speed,
                  fnd_session_position(s), fnd_session_context(s));
+    fnd_cli_lookup_note(&a->o->generation, g);
 }
 
 /* text: a message to answer; NULL: the last one again. */

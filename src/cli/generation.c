@@ -68,6 +68,7 @@ fnd_status fnd_cli_generation_desc(const fnd_cli_generation *o, const fnd_cli_lm
     out->stop_count = o->stop.count;
     out->context_shift = o->context_shift;
     out->keep = o->keep;
+    out->lookup = o->lookup;
     out->cancel = &fnd_cli_interrupted;
     out->sampling = (fnd_sampling){
         .temperature = (float)o->temperature,
@@ -90,4 +91,8 @@ void fnd_cli_generation_note(const fnd_cli_generation *o, uint64_t seed) {
     bool chooses = o->top_k || o->top_p < 1 || o->min_p > 0 || o->typical_p < 1 || o->seed.given;
     if (o->temperature > 0 && !o->seed.given) fnd_cli_note("--seed %llu would choose the same tokens again", (unsigned long long)seed);
     if (o->temperature <= 0 && chooses) fnd_cli_note("--top-k, --typical-p, --top-p, --min-p and --seed change nothing without a --temperature above 0");
+}
+
+void fnd_cli_lookup_note(const fnd_cli_generation *o, const fnd_generated *g) {
+    if (o->lookup) fnd_cli_note("lookup: %llu of %llu guessed tokens were right", (unsigned long long)g->guessed_right, (unsigned long long)g->guessed);
 }

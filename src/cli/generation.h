@@ -12,7 +12,7 @@ typedef struct fnd_cli_generation {
     fnd_cli_u64   seed;
     fnd_cli_list  stop, logit_bias, template_vars;
     const char   *tools;
-    bool          context_shift, compile;
+    bool          context_shift, lookup, compile;
 } fnd_cli_generation;
 
 #define FND_CLI_GENERATION_DEFAULTS { .top_p = 1, .typical_p = 1, .repeat_penalty = 1, .repeat_last_n = 64, .keep = 16 }
@@ -34,6 +34,7 @@ typedef struct fnd_cli_generation {
     { "frequency-penalty", FND_CLI_REAL, "X", offsetof(T, G.frequency_penalty), "subtracted for every time they came; 0: off", -100, 100 },                                   \
     { "repeat-last-n", FND_CLI_U32, "N", offsetof(T, G.repeat_last_n), "tokens that are recent (default: 64)", 1, UINT32_MAX },                                               \
     { "logit-bias", FND_CLI_LIST, "TOKEN=X", offsetof(T, G.logit_bias), "added to a token's logit (-inf: never); TOKEN: id or text; may be given several times", 0, 0 },     \
+    { "lookup", FND_CLI_FLAG, NULL, offsetof(T, G.lookup), "guess tokens from the text so far and check several at once: the same answer, sooner where text repeats itself", 0, 0 }, \
     { "template-var", FND_CLI_LIST, "K=JSON", offsetof(T, G.template_vars), FND_CLI_TEMPLATE_VAR_DOC, 0, 0 },                                                                 \
     { "tools", FND_CLI_NAME, "FILE", offsetof(T, G.tools), "JSON array of tools for the template", 0, 0 },                                                                    \
     { "compile", FND_CLI_FLAG, NULL, offsetof(T, G.compile), "compile all kernels before the answer, and keep them (else they are compiled during answers that last)", 0, 0 }, \
@@ -43,6 +44,9 @@ typedef struct fnd_cli_generation {
 FND_USE_RESULT fnd_status fnd_cli_generation_desc(const fnd_cli_generation *o, const fnd_cli_lm *lm, fnd_logit_bias *bias, fnd_generate_desc *out, fnd_error *err);
 /* Notes: which seed was taken; which options change nothing. */
 void fnd_cli_generation_note(const fnd_cli_generation *o, uint64_t seed);
+
+/* A note on what --lookup gave. */
+void fnd_cli_lookup_note(const fnd_cli_generation *o, const fnd_generated *g);
 
 static inline double fnd_cli_per_second(double count, double seconds) { return count / (seconds > 0 ? seconds : 1); }
 

@@ -121,6 +121,7 @@ static void tell(const generation *g) {
     if (g->out.ending == FND_ENDING_CONTEXT) fnd_cli_note("stopped because the context of %u tokens is full", fnd_session_context(g->lm->s));
     if (g->out.dropped) fnd_cli_note("the context was full: %u tokens behind the first %u were dropped", g->out.dropped, g->desc.keep);
     fnd_cli_note("prompt: %zu tokens in %.3f s, %.1f tok/s; answer: %zu tokens in %.3f s, %.1f tok/s", g->prompt.count, g->out.prompt_seconds, prefill, count, g->out.seconds, decode);
+    fnd_cli_lookup_note(&g->o->generation, &g->out);
     fnd_cli_note("first token after %.3f s: weights in %.3f s, kernels in %.3f s (%llu compiled, %llu from the cache, %llu built in)", g->first_seconds, g->lm->load_seconds, g->lm->open_seconds,
                  (unsigned long long)fnd_counter_get(f, FND_COUNTER_COMPILATIONS), (unsigned long long)fnd_counter_get(f, FND_COUNTER_DISK_HITS),
                  (unsigned long long)fnd_counter_get(f, FND_COUNTER_BAKED_HITS));
@@ -161,7 +162,7 @@ static fnd_status put_json(const generation *g, fnd_error *err) {
     fnd_cli_json_text(&out, r->text, r->bytes);
     fnd_text_printf(&out, ", \"stop_reason\": \"%s\", \"prompt_tokens\": %zu, \"tokens\": [", fnd_ending_name(r->ending), g->prompt.count);
     for (size_t i = 0; i < r->ids.count; i++) fnd_text_printf(&out, "%s%u", i ? ", " : "", r->ids.data[i]);
-    fnd_text_printf(&out, "], \"dropped_tokens\": %u, \"seed\": ", r->dropped);
+    fnd_text_printf(&out, "], \"dropped_tokens\": %u, \"guessed\": %llu, \"guessed_right\": %llu, \"seed\": ", r->dropped, (unsigned long long)r->guessed, (unsigned long long)r->guessed_right);
     if (g->o->generation.temperature > 0)
         fnd_text_printf(&out, "%llu", (unsigned long long)g->desc.sampling.seed);
     else

@@ -50,7 +50,7 @@ typedef enum fnd_reach { FND_REACHES(FND_ENUM_ROW_) } fnd_reach;
 #undef FND_ENUM_PREFIX_
 #undef FND_ENUM_ROW_
 
-enum { FND_MAX_STAGE_ARGS = 16, FND_MAX_STAGE_RULES = 12, FND_DOC_BYTES = 160, FND_KERNEL_PATH_BYTES = 128 };
+enum { FND_MAX_STAGE_ARGS = 20, FND_MAX_STAGE_RULES = 12, FND_DOC_BYTES = 160, FND_KERNEL_PATH_BYTES = 128 };
 
 typedef struct fnd_arg {
     fnd_arg_kind   kind;

@@ -2,6 +2,7 @@
 #include "lm/generate.h"
 #include "base/base.h"
 #include "base/memory.h"
+#include "lm/guesses.h"
 
 static const char *const ending_names[] = {
 #define NAME_(id, name) name,
@@ -150,14 +151,20 @@ static fnd_status step(fnd_answer *a, fnd_error *err) {
     uint32_t id;
     FND_TRY(fnd_answer_choose(a, &id, err));
     if (a->g.out.ending != FND_ENDING_NONE) return FND_OK;
-    FND_TRY(fnd_session_eval(a->s, &id, 1, err));
+    FND_TRY(a->g.desc->lookup ? fnd_session_eval_guessing(a->s, id, err) : fnd_session_eval(a->s, &id, 1, err));
     if (a->g.desc->cancel && *a->g.desc->cancel) a->g.out.ending = FND_ENDING_CANCELLED;
     return FND_OK;
 }
 
 fnd_status fnd_generate(fnd_session *s, const fnd_generate_desc *desc, fnd_generated *out, fnd_error *err) {
     fnd_answer a;
+    *out = (fnd_generated){ .ending = FND_ENDING_NONE };
+    if (desc->lookup) FND_TRY(fnd_guesses_begin(s, err));
     fnd_status status = fnd_answer_begin(&a, s, desc, err);
     while (status == FND_OK && a.g.out.ending == FND_ENDING_NONE) status = step(&a, err);
+    if (desc->lookup) {
+        a.g.out.guessed = s->guesses->lookup.guessed;
+        a.g.out.guessed_right = s->guesses->lookup.hit;
+    }
     return fnd_answer_end(&a, status, out, err);
 }

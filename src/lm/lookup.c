@@ -2,7 +2,9 @@
 #include "lm/lookup.h"
 
 /* A pair of tokens that came before is worth a guess; after misses in a row, only more is. */
-enum { SHORTEST = 2, LONGEST = 16, PATIENCE = 2 };
+enum { SHORTEST = 2,
+       LONGEST = 16,
+       PATIENCE = 2 };
 
 static uint32_t shortest(const fnd_lookup *l) {
     uint32_t more = l->missed / PATIENCE;
@@ -30,11 +32,7 @@ uint32_t fnd_lookup_guess(const fnd_lookup *l, const uint32_t *tokens, uint32_t 
     return most;
 }
 
-void fnd_lookup_learn(fnd_lookup *l, uint32_t guessed, uint32_t hit) {
-    l->guessed += guessed;
+void fnd_lookup_learn(fnd_lookup *l, bool hit) {
+    l->missed = hit ? 0 : l->missed + 1;
     l->hit += hit;
-    if (hit)
-        l->missed = 0;
-    else if (guessed)
-        l->missed++;
 }

@@ -1,7 +1,7 @@
 /* programs.c - the forward pass of a model, as lists of kernel calls. Fused by default; with no_fuse
  * every operation is a kernel of its own, launched one by one. */
 #include "base/base.h"
-#include "lm/batch.h"
+#include "lm/guesses.h"
 
 /* The tensors between kernels. The residual stream is x, to which attention and the feed-forward part add in
  * place; operation by operation it is y between the two. */
@@ -9,17 +9,19 @@ typedef struct temporaries {
     fnd_tensor y, norm, q, k, v, attention, part, gate, up, hidden;
 } temporaries;
 
-/* How tokens see each other: one; many of one sequence; one each of several. */
+/* How tokens see each other: one; many of one sequence; one each of several; a few of one sequence, computed
+ * as one after the other would be. */
 typedef enum form { ONE,
                     MANY,
-                    BATCH } form;
+                    BATCH,
+                    GUESSES } form;
 
 /* A program being written: `a` the tensors between kernels, `layer` the present layer's weights. */
 typedef struct writer {
     fnd_session *s;
     fnd_program *p;
-    fnd_batch *b; /* of a BATCH, with */
-    const fnd_batch_step *step;
+    fnd_batch *b;               /* of a BATCH */
+    const fnd_batch_step *step; /* and of GUESSES */
     fnd_activations *a;
     temporaries t;
     fnd_layer_weights *w;
@@ -88,21 +90,30 @@ static fnd_status attend_one(writer *w) {
     return FND_OK;
 }
 
+static fnd_status write_many(writer *w) {
+    fnd_session *s = w->s;
+    CALL(w, "kv_write", fnd_bind_in("k", &w->t.k), fnd_bind_in("v", &w->t.v), fnd_bind_in("inv_freq", s->inv_freq), fnd_bind_out("k_cache", &s->k_cache[w->i]),
+         fnd_bind_out("v_cache", &s->v_cache[w->i]), fnd_bind_u32("pos", 0), fnd_bind_u32("pairing", s->m->info.rope_pairing), fnd_bind_f32("mscale", s->m->rope.mscale));
+    return FND_OK;
+}
+
 static fnd_status attend_many(writer *w) {
     fnd_session *s = w->s;
     const fnd_model *m = s->m;
-    CALL(w, "kv_write", fnd_bind_in("k", &w->t.k), fnd_bind_in("v", &w->t.v), fnd_bind_in("inv_freq", s->inv_freq), fnd_bind_out("k_cache", &s->k_cache[w->i]),
-         fnd_bind_out("v_cache", &s->v_cache[w->i]), fnd_bind_u32("pos", 0), fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope.mscale));
+    FND_TRY(write_many(w));
     CALL(w, "attention", fnd_bind_in("q", &w->t.q), fnd_bind_in("inv_freq", s->inv_freq), fnd_bind_in("k_cache", &s->k_cache[w->i]), fnd_bind_in("v_cache", &s->v_cache[w->i]),
          fnd_bind_out("y", &w->t.attention), fnd_bind_u32("pos", 0), fnd_bind_f32("scale", 1.0f / __builtin_sqrtf((float)m->info.head_dim)),
          fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope.mscale));
     return FND_OK;
 }
 
-static fnd_status attend_batch(writer *w) {
+static fnd_status attend_each(writer *w) {
     const fnd_model *m = w->s->m;
+    bool guesses = w->form == GUESSES; /* whose keys must all be there before the first looks at them */
+    if (guesses) FND_TRY(write_many(w));
+    fnd_tensor *k_cache = guesses ? &w->s->k_cache[w->i] : &w->b->k_pool[w->i].t, *v_cache = guesses ? &w->s->v_cache[w->i] : &w->b->v_pool[w->i].t;
     CALL(w, "attention_batch", fnd_bind_in("q", &w->t.q), fnd_bind_in("k", &w->t.k), fnd_bind_in("v", &w->t.v), fnd_bind_in("inv_freq", w->s->inv_freq), fnd_bind_in("positions", &w->step->positions.t),
-         fnd_bind_in("firsts", &w->step->firsts.t), fnd_bind_out("k_cache", &w->b->k_pool[w->i].t), fnd_bind_out("v_cache", &w->b->v_pool[w->i].t), fnd_bind_out("part", &w->t.part), fnd_bind_u32("keys", 0),
+         fnd_bind_in("firsts", &w->step->firsts.t), fnd_bind_out("k_cache", k_cache), fnd_bind_out("v_cache", v_cache), fnd_bind_out("part", &w->t.part), fnd_bind_u32("keys", 0), fnd_bind_u32("writes", !guesses),
          fnd_bind_f32("scale", 1.0f / __builtin_sqrtf((float)m->info.head_dim)), fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope.mscale));
     return FND_OK;
 }
@@ -118,7 +129,7 @@ static fnd_status fused_layer(writer *w) {
     FND_TRY(m->info.qkv_bias ? call(w, "norm_qkv_bias", qkv, 12) : call(w, "norm_qkv", qkv, 9));
     FND_TRY(head_calls(w));
     if (w->form != MANY) {
-        FND_TRY(w->form == ONE ? attend_one(w) : attend_batch(w));
+        FND_TRY(w->form == ONE ? attend_one(w) : attend_each(w));
         CALL(w, "merge_residual", fnd_bind_in("part", &t->part), fnd_bind_in("w", &l->o.t), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &a->x.t));
     } else {
         FND_TRY(attend_many(w));
@@ -151,8 +162,9 @@ static fnd_status plain_layer(writer *w) {
     FND_TRY(linear(w, &t->norm, &l->k, &l->k_bias, &t->k));
     FND_TRY(linear(w, &t->norm, &l->v, &l->v_bias, &t->v));
     FND_TRY(head_calls(w));
-    FND_TRY(w->form == BATCH ? attend_batch(w) : attend_many(w));
-    if (w->form == BATCH) CALL(w, "merge", fnd_bind_in("part", &t->part), fnd_bind_out("y", &t->attention));
+    bool each = w->form == BATCH || w->form == GUESSES;
+    FND_TRY(each ? attend_each(w) : attend_many(w));
+    if (each) CALL(w, "merge", fnd_bind_in("part", &t->part), fnd_bind_out("y", &t->attention));
     FND_TRY(linear(w, &t->attention, &l->o, &none, &t->norm));
     CALL(w, "add", fnd_bind_in("x", &t->norm), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &t->y));
     FND_TRY(norm(w, &t->y, &l->ffn_norm, &t->norm));
@@ -180,7 +192,7 @@ static fnd_status take_temporaries(writer *w) {
         { &w->t.k, "k", fnd_shape2(rows, kv_dim), true },
         { &w->t.v, "v", fnd_shape2(rows, kv_dim), true },
         { &w->t.hidden, "hidden", fnd_shape2(rows, m->hidden_dim), true },
-        { &w->t.part, "part", fnd_shape4(rows, m->heads, FND_SPLITS, m->head_dim + 2), merged || w->form == BATCH },
+        { &w->t.part, "part", fnd_shape4(rows, m->heads, FND_SPLITS, m->head_dim + 2), merged || w->form == BATCH || w->form == GUESSES },
         { &w->t.attention, "attention", fnd_shape2(rows, q_dim), !merged },
         { &w->t.norm, "norm", fnd_shape2(rows, m->dim), plain },
         { &w->t.gate, "gate", fnd_shape2(rows, m->hidden_dim), plain },
@@ -289,6 +301,24 @@ static fnd_status record_batch(writer *w, fnd_program **out) {
 fnd_status fnd_batch_make_program(fnd_batch *b, fnd_batch_step *step, fnd_error *err) {
     writer w = { .s = b->sessions[0], .b = b, .step = step, .a = &step->a, .form = BATCH, .err = err };
     fnd_status status = record_batch(&w, &step->program);
+    if (status == FND_OK) return FND_OK;
+    fnd_program_free(step->program);
+    step->program = NULL;
+    return status;
+}
+
+static fnd_status record_guesses(writer *w, fnd_program **out) {
+    fnd_view logits;
+    FND_TRY(fnd_view_cut(&w->s->logits.t, (fnd_cut){ .count = w->step->a.rows }, &logits, w->err));
+    FND_TRY(begin(w, &(fnd_program_desc){ .name = "guesses", .variables = { "tokens", "pos", "keys", "blocks" } }, out));
+    FND_TRY(layers(w));
+    FND_TRY(head(w, &w->a->x.t, &logits.t));
+    return fnd_program_finish(*out, w->err);
+}
+
+fnd_status fnd_session_make_guesses(fnd_session *s, fnd_batch_step *step, fnd_error *err) {
+    writer w = { .s = s, .step = step, .a = &step->a, .form = GUESSES, .err = err };
+    fnd_status status = record_guesses(&w, &step->program);
     if (status == FND_OK) return FND_OK;
     fnd_program_free(step->program);
     step->program = NULL;

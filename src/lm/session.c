@@ -2,7 +2,7 @@
 #include "lm/session.h"
 #include "base/base.h"
 #include "base/memory.h"
-#include "lm/batch.h"
+#include "lm/guesses.h"
 
 /* Enough that reading the weights is nothing beside using them; more only takes more memory. */
 enum { DEFAULT_BATCH = 256 };
@@ -138,6 +138,7 @@ fnd_status fnd_session_open(fnd_model *m, const fnd_session_desc *desc, fnd_sess
 void fnd_session_close(fnd_session *s) {
     if (!s) return;
     /* Last made, first gone: what waits for the compiler leaves the queue before what it compiles ends. */
+    fnd_guesses_close(s);
     fnd_sampler_free(s);
     fnd_program_free(s->shift);
     fnd_program_free(s->heads);
@@ -208,6 +209,16 @@ static fnd_status copy_rows(const fnd_session *s, const fnd_const_view *from, fn
     FND_TRY(fnd_view_cut(to, (fnd_cut){ .count = count }, &rows, err));
     fnd_binding b[] = { fnd_bind_in("x", fnd_view_tensor(from)), fnd_bind_out("y", &rows.t) };
     return fnd_run(s->m->f, copy, b, FND_COUNT(b), err);
+}
+
+fnd_status fnd_session_take_row(fnd_session *s, uint32_t id, uint32_t row, fnd_error *err) {
+    fnd_const_view from;
+    FND_TRY(fnd_const_view_cut(&s->logits.t, (fnd_cut){ .first = row, .count = 1 }, &from, err));
+    if (row) FND_TRY(copy_rows(s, &from, &s->logits.t, 1, err));
+    add_tokens(s, &id, 1);
+    s->has_logits = true;
+    s->batch_row = FND_OWN_ROW;
+    return FND_OK;
 }
 
 /* Logits of rows first .. first + count - 1 of the chunk, into rows 0 .. of s->logits. */

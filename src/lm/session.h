@@ -33,6 +33,7 @@ struct fnd_session {
     fnd_program     *head;              /* one row of `last` */
     fnd_program     *heads;             /* up to FND_HEAD_ROWS rows of `last`; NULL until it is needed */
     fnd_program     *shift;             /* drop positions; NULL until it is needed */
+    struct fnd_guesses *guesses;        /* guesses.h; NULL until they are needed */
     fnd_sampler      sampler;
     uint32_t        *tokens;            /* [position] of [context] */
     bool             has_logits;
@@ -66,6 +67,9 @@ void fnd_session_stepped(fnd_session *s, uint32_t id, uint32_t row);
 /* Its logits, [1, vocab], wherever they are; bring them into `logits`, where programs of the session look. */
 FND_USE_RESULT fnd_status fnd_session_find_logits(const fnd_session *s, fnd_const_view *out, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_session_own_logits(fnd_session *s, fnd_error *err);
+
+/* A token was evaluated at the present position, and row `row` of `logits` is what came of it; session.c. */
+FND_USE_RESULT fnd_status fnd_session_take_row(fnd_session *s, uint32_t id, uint32_t row, fnd_error *err);
 
 /* How many of these tokens it holds already, from the start; session_edit.c. */
 uint32_t fnd_session_common(const fnd_session *s, const uint32_t *ids, size_t count);

@@ -95,7 +95,7 @@ FND_STAGE(attention_decode, ATTENTION_DECODE_ARGS, MAIN, NONE, NONE, ALL, "atten
     X(RULE, "splits <= 65536", "positions are numbers of 31 bits") \
     X(RULE, "tokens*kv_heads*splits <= 2147483648", "they are counted in 32 bits") \
     X(OPS,  "4*heads*head_dim*keys", "scores, then sums of values") \
-    X(IN,    f32, q,         "[tokens, heads*head_dim]",                                           "queries, not rotated; each token of another sequence")      \
+    X(IN,    f32, q,         "[tokens, heads*head_dim]",                                           "queries, not rotated; mostly each of another sequence")     \
     X(IN,    f32, k,         "[tokens, kv_heads*head_dim]",                                        "their keys, not rotated")                                  \
     X(IN,    f32, v,         "[tokens, kv_heads*head_dim]",                                        "their values")                                             \
     X(IN,    f32, inv_freq,  "[pairs]",                                                            "radians per position for every pair")                      \
@@ -105,6 +105,7 @@ FND_STAGE(attention_decode, ATTENTION_DECODE_ARGS, MAIN, NONE, NONE, ALL, "atten
     X(INOUT, cache, v_cache, "[blocks, kv_heads, 16, head_dim] moves keys*kv_heads*head_dim",      "values of all sequences; those of the tokens are written") \
     X(OUT,   f32, part,      "[tokens, heads, splits, head_dim+2]",                                "sum of values, maximum, sum of weights")                   \
     X(VAL,   u32, keys,      "",                                                                   "positions that the tokens see together: what is moved")    \
+    X(VAL,   u32, writes,    "",                                                                   "1: their keys and values are written, all of other sequences; 0: they are in the caches") \
     X(VAL,   f32, scale,     "",                                                                   "of the scores; mostly 1/sqrt(head_dim)")                   \
     X(VAL,   u32, pairing,   "",                                                                   "RoPE: 0 (2i, 2i+1), 1 (i, i+pairs)")                       \
     X(VAL,   f32, mscale,    "",                                                                   "RoPE: multiplies sine and cosine")                         \

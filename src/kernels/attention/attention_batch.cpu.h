@@ -6,7 +6,7 @@
 #include "attention/attention_decode.cpu.h"
 
 FND_INLINE void attention_batch(fnd_thread t, const f32 *q, const f32 *k, const f32 *v, const f32 *inv_freq, const u32 *positions, const u32 *firsts,
-                                fnd_act k_cache, fnd_act v_cache, f32 *part, u32 keys, f32 scale, u32 pairing, f32 mscale,
+                                fnd_act k_cache, fnd_act v_cache, f32 *part, u32 keys, u32 writes, f32 scale, u32 pairing, f32 mscale,
                                 f32 *q_rows, f32 *scores, f32 *stats,
                                 u32 tokens, u32 heads, u32 head_dim, u32 kv_heads, u32 pairs, u32 blocks, u32 splits) {
     (void)keys;
@@ -21,6 +21,7 @@ FND_INLINE void attention_batch(fnd_thread t, const f32 *q, const f32 *k, const 
     n.table = &table;
     n.scale = scale;
     n.splits = splits;
+    n.writes = writes;
     rope_steps_fill(&steps, n.p);
     a.rows = a.group = group;
     a.q = q_rows;

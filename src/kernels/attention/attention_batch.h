@@ -6,7 +6,7 @@
 
 FND_INLINE void attention_batch(fnd_thread t, const FND_GPU f32 *q, const FND_GPU f32 *k, const FND_GPU f32 *v,
                                 const FND_GPU f32 *inv_freq, const FND_GPU u32 *positions, const FND_GPU u32 *firsts,
-                                fnd_act k_cache, fnd_act v_cache, FND_GPU f32 *part, u32 keys, f32 scale, u32 pairing, f32 mscale,
+                                fnd_act k_cache, fnd_act v_cache, FND_GPU f32 *part, u32 keys, u32 writes, f32 scale, u32 pairing, f32 mscale,
                                 FND_GROUP f32 *q_rows, FND_GROUP f32 *scores, FND_GROUP f32 *stats,
                                 u32 tokens, u32 heads, u32 head_dim, u32 kv_heads, u32 pairs, u32 blocks, u32 splits) {
     (void)keys;
@@ -15,6 +15,7 @@ FND_INLINE void attention_batch(fnd_thread t, const FND_GPU f32 *q, const FND_GP
     n.p = rope_params_of(inv_freq, pairs, pairing, mscale);
     n.scale = scale;
     n.splits = splits;
+    n.writes = writes;
     for (u32 item = t.group; item < tokens * kv_heads * splits; item += t.groups) {
         u32 token = item % tokens, head = item / tokens % kv_heads, split = item / tokens / kv_heads;
         attention_place place = attention_place_of(firsts[token], positions[token], blocks);

@@ -13,14 +13,14 @@ typedef struct attention_token {
     rope_params p;
     const rope_table *table;
     f32 scale;
-    u32 splits;
+    u32 splits, writes; /* its key and value are to be written */
 } attention_token;
 
 /* One split, for the kv head and position of `a`. A split without keys leaves a weight of 0 and no values. */
 FND_INLINE void attention_decode_split(attention_tile *a, attention_token n, u32 split, fnd_act k_cache, fnd_act v_cache) {
     u32 head_dim = a->head.head_dim, width = head_dim + 2;
     attention_keys keys = attention_split(a->position + 1, split, n.splits);
-    if (keys.first < keys.end && keys.end == a->position + 1) {
+    if (n.writes && keys.first < keys.end && keys.end == a->position + 1) {
         attention_put(a->head, a->position, n.k, n.v, n.p, n.table, k_cache, v_cache);
     }
     for (u32 g = 0; g < a->group && keys.first < keys.end; g++) rope_row(a->q + g * head_dim, n.q + g * head_dim, n.p, n.table, head_dim, n.scale);
@@ -49,6 +49,7 @@ FND_INLINE void attention_decode(fnd_thread t, const f32 *q, const f32 *k, const
     n.table = &table;
     n.scale = scale;
     n.splits = splits;
+    n.writes = 1;
     rope_steps_fill(&steps, n.p);
     rope_table_fill(&table, n.p, &steps, pos);
     a.rows = a.group = group;

@@ -27,7 +27,7 @@ typedef struct attention_token {
     FND_GPU f32 *part;            /* [a.group, splits, head_dim + 2] */
     rope_params p;
     f32 scale;
-    u32 splits;
+    u32 splits, writes; /* its key and value are to be written */
 } attention_token;
 
 /* One split, for the kv head and position of `a`. */
@@ -36,7 +36,7 @@ FND_INLINE void attention_decode_split(fnd_thread t, attention_tile a, attention
     attention_strip sums[ATTENTION_OWN];
     a.k_cache = fnd_act_const(k_cache);
     a.v_cache = fnd_act_const(v_cache);
-    if (keys.first < keys.end && keys.end == a.position + 1) {
+    if (n.writes && keys.first < keys.end && keys.end == a.position + 1) {
         attention_new one;
         one.k = n.k;
         one.v = n.v;
@@ -61,6 +61,7 @@ FND_INLINE void attention_decode(fnd_thread t, const FND_GPU f32 *q, const FND_G
     n.p = rope_params_of(inv_freq, pairs, pairing, mscale);
     n.scale = scale;
     n.splits = splits;
+    n.writes = 1;
     for (u32 item = t.group; item < kv_heads * splits; item += t.groups) {
         u32 head = item % kv_heads;
         attention_tile a;
