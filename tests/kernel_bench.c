@@ -341,3 +341,23 @@ bool bench_compare(const kernel_bench *b, const bench_tensor *got, const ref_val
     }
     return true;
 }
+
+ref_val *ref_vals(size_t count) {
+    ref_val *v = calloc(count, sizeof *v);
+    if (!v) abort();
+    return v;
+}
+
+ref_val *ref_rmsnorm(const double *x, const double *gamma, double eps, size_t tokens, size_t cols) {
+    ref_val *rows = ref_vals(tokens * cols);
+    for (size_t m = 0; m < tokens; m++) {
+        double square = 0.0;
+        for (size_t k = 0; k < cols; k++) square += x[m * cols + k] * x[m * cols + k];
+        double scale = 1.0 / sqrt(square / (double)cols + eps);
+        for (size_t k = 0; k < cols; k++) {
+            double v = x[m * cols + k] * scale * gamma[k];
+            rows[m * cols + k] = (ref_val){ v, 1e-6 * fabs(v) };
+        }
+    }
+    return rows;
+}

@@ -105,6 +105,8 @@ typedef struct ref_val {
     double v, e;
 } ref_val;
 
+/* Zeros, to be freed with free(). */
+ref_val *ref_vals(size_t count);
 ref_val ref_exact(double v);
 ref_val ref_add(ref_val a, ref_val b);
 ref_val ref_mul(ref_val a, ref_val b);
@@ -119,6 +121,8 @@ void ref_codes(ref_val *x, size_t cols);
 void ref_halves(ref_val *x, size_t count);
 /* sum of w[k] x[k]; e holds 1e-5 of sum |w||x|. */
 ref_val ref_dot(const double *w, const ref_val *x, size_t cols);
+/* [tokens, cols] rows, each over its root mean square; free with free(). */
+ref_val *ref_rmsnorm(const double *x, const double *gamma, double eps, size_t tokens, size_t cols);
 /* What the kernel wrote is `want`, rounded once to the format of the tensor. */
 bool bench_compare(const kernel_bench *b, const bench_tensor *got, const ref_val *want, const char *what);
 

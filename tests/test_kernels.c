@@ -1,6 +1,7 @@
 /* test_kernels.c - every shipped kernel, with every weight format, on every backend, at ragged shapes,
  * against f64 references on dequantised weights. Outputs are poisoned with NaN; guards lie round
- * every tensor. Matrix kernels: linear_case below; the others one test each. */
+ * every tensor. Matrix kernels: linear_case below; the others one test each, those of rows and single
+ * values in test_kernels_rows.c. */
 #include "base/cpuinfo.h"
 #include "compose/shipped.h"
 #include "kernel_bench.h"
@@ -26,7 +27,6 @@ static void *zeroed(size_t count, size_t bytes) {
     if (!p) abort();
     return p;
 }
-static ref_val *vals(size_t count) { return zeroed(count, sizeof(ref_val)); }
 
 /* ---- matrix kernels ---- */
 
@@ -59,22 +59,8 @@ static const char *arg_name(char text[64], const char *arg, const char *head) {
 
 /* Rows of activations after the prologue, before they become codes. */
 static ref_val *rows_ref(const linear_case *c, const bench_tensor *x) {
-    ref_val *rows = vals(c->tokens * c->cols);
+    ref_val *rows = ref_vals(c->tokens * c->cols);
     for (size_t i = 0; i < c->tokens * c->cols; i++) rows[i] = ref_exact(x->v[i]);
-    return rows;
-}
-
-static ref_val *rmsnorm_ref(const double *x, const double *gamma, double eps, size_t tokens, size_t cols) {
-    ref_val *rows = vals(tokens * cols);
-    for (size_t m = 0; m < tokens; m++) {
-        double square = 0.0;
-        for (size_t k = 0; k < cols; k++) square += x[m * cols + k] * x[m * cols + k];
-        double scale = 1.0 / sqrt(square / (double)cols + eps);
-        for (size_t k = 0; k < cols; k++) {
-            double v = x[m * cols + k] * scale * gamma[k];
-            rows[m * cols + k] = (ref_val){ v, 1e-6 * fabs(v) };
-        }
-    }
     return rows;
 }
 
@@ -98,7 +84,7 @@ static float *make_parts(merge_shape s) {
 
 static ref_val *merge_ref(const float *part, merge_shape s) {
     size_t width = s.head_dim + 2;
-    ref_val *rows = vals(s.tokens * s.heads * s.head_dim);
+    ref_val *rows = ref_vals(s.tokens * s.heads * s.head_dim);
     for (size_t i = 0; i < s.tokens * s.heads; i++) {
         const float *of = part + i * s.splits * width;
         double most = -INFINITY, total = 0.0;
@@ -149,7 +135,7 @@ static ref_val *prepare_rows(kernel_bench *b, const linear_case *c) {
     if (strcmp(c->prologue, "rows") == 0) return rows_ref(c, x);
     const bench_tensor *gamma = bench_in(b, "gamma", FND_F32, fnd_shape1(c->cols));
     bench_f32(b, "eps", 1e-5f);
-    return rmsnorm_ref(x->v, gamma->v, (double)1e-5f, c->tokens, c->cols);
+    return ref_rmsnorm(x->v, gamma->v, (double)1e-5f, c->tokens, c->cols);
 }
 
 typedef struct format_rows {
@@ -160,7 +146,7 @@ typedef struct format_rows {
 /* Products with many tokens where both sides are bf16. F32 weights keep twice the digits. */
 static void panel_ref(const double *w, format_rows shape, const ref_val *rows, uint64_t tokens, ref_val *out) {
     size_t count = shape.rows * shape.cols;
-    ref_val *x = vals(tokens * shape.cols), *weights = vals(count);
+    ref_val *x = ref_vals(tokens * shape.cols), *weights = ref_vals(count);
     memcpy(x, rows, tokens * shape.cols * sizeof *x);
     for (size_t i = 0; i < count; i++) weights[i] = (ref_val){ w[i], 1e-6 * fabs(w[i]) };
     if (shape.format != FND_F32) {
@@ -187,7 +173,7 @@ static ref_val *head_ref(kernel_bench *b, const linear_case *c, uint32_t h, cons
     char name[64];
     const double *w = bench_weight(b, arg_name(name, "w", c->heads[h]), c->formats[h], c->rows[h], c->cols)->v;
     const double *bias = c->bias ? bench_in(b, arg_name(name, "bias", c->heads[h]), FND_F32, fnd_shape1(c->rows[h]))->v : NULL;
-    ref_val *seen = vals(c->tokens * c->cols), *out = vals(c->tokens * c->rows[h]);
+    ref_val *seen = ref_vals(c->tokens * c->cols), *out = ref_vals(c->tokens * c->rows[h]);
     bool panels = b->panels && c->tokens >= 32;
     memcpy(seen, rows, c->tokens * c->cols * sizeof *seen);
     if (panels) panel_ref(w, (format_rows){ c->formats[h], c->rows[h], c->cols }, rows, c->tokens, out);
@@ -316,160 +302,6 @@ TEST(kernels_fused_in_every_format) {
 TEST(kernels_linear_with_every_activation) {
     ON_EVERY_DEVICE(b) {
         for (size_t n = 4; n < 8; n++) check_linear_at(&b, 0, n % 2 ? 0 : 4, n, n % 2 ? 1 : 9);
-    }
-}
-
-/* ---- rows ---- */
-
-static const fnd_format act_pairs[][2] = { { FND_F32, FND_F32 }, { FND_F16, FND_BF16 }, { FND_BF16, FND_Q8_0 }, { FND_Q8_0, FND_F16 }, { FND_F32, FND_Q8_0 } };
-enum { ACT_PAIRS = sizeof act_pairs / sizeof *act_pairs };
-
-static ref_val *softmax_ref(const double *x, size_t tokens, size_t cols) {
-    ref_val *rows = vals(tokens * cols);
-    for (size_t m = 0; m < tokens; m++) {
-        double most = -INFINITY, total = 0.0;
-        for (size_t k = 0; k < cols; k++) most = fmax(most, x[m * cols + k]);
-        for (size_t k = 0; k < cols; k++) total += exp(x[m * cols + k] - most);
-        for (size_t k = 0; k < cols; k++) {
-            double v = exp(x[m * cols + k] - most) / total;
-            rows[m * cols + k] = (ref_val){ v, 2e-6 * v };
-        }
-    }
-    return rows;
-}
-
-static void check_rows(kernel_bench *b, const char *kernel, const fnd_format formats[2], uint64_t tokens, uint64_t cols) {
-    char what[96];
-    bool blocks = formats[0] == FND_Q8_0 || formats[1] == FND_Q8_0;
-    if (blocks && cols % 32) cols = (cols + 31) / 32 * 32;
-    snprintf(what, sizeof what, "%s %s to %s, %u x %u", kernel, fnd_format_get(formats[0])->name, fnd_format_get(formats[1])->name, (unsigned)tokens, (unsigned)cols);
-    const bench_tensor *x = bench_in(b, "x", formats[0], fnd_shape2(tokens, cols));
-    ref_val *want;
-    if (strcmp(kernel, "rmsnorm") == 0) {
-        const bench_tensor *gamma = bench_in(b, "gamma", FND_F32, fnd_shape1(cols));
-        bench_f32(b, "eps", 1e-6f);
-        want = rmsnorm_ref(x->v, gamma->v, (double)1e-6f, tokens, cols);
-    } else if (strcmp(kernel, "softmax") == 0) {
-        want = softmax_ref(x->v, tokens, cols);
-    } else {
-        want = vals(tokens * cols);
-        for (size_t i = 0; i < tokens * cols; i++) want[i] = ref_exact(x->v[i]);
-    }
-    const bench_tensor *y = bench_out(b, "y", formats[1], fnd_shape2(tokens, cols));
-    if (bench_run(b, kernel)) bench_compare(b, y, want, what);
-    free(want);
-    bench_clear(b);
-}
-
-TEST(kernels_rows) {
-    static const char *const kernels[] = { "rmsnorm", "copy", "softmax" };
-    static const uint64_t shapes[][2] = { { 1, 1 }, { 3, 31 }, { 9, 33 }, { 5, 896 } };
-    ON_EVERY_DEVICE(b) {
-        for (size_t k = 0; k < 3; k++) {
-            for (size_t p = 0; p < ACT_PAIRS; p++) {
-                for (size_t s = 0; s < 4; s++) check_rows(&b, kernels[k], act_pairs[p], shapes[s][0], shapes[s][1]);
-            }
-        }
-    }
-}
-
-/* ---- elementwise ---- */
-
-static ref_val element_ref(const char *kernel, double a, double c) {
-    ref_val x = ref_exact(a), y = ref_exact(c);
-    if (strcmp(kernel, "silu") == 0) return ref_silu(x);
-    if (strcmp(kernel, "gelu") == 0) return ref_gelu(x);
-    if (strcmp(kernel, "add") == 0) return ref_add(x, y);
-    return ref_mul(ref_silu(x), y);
-}
-
-static void check_elements(kernel_bench *b, const char *kernel, fnd_format format, uint64_t tokens, uint64_t rows) {
-    char what[96];
-    fnd_shape shape = fnd_shape2(tokens, rows);
-    bool swiglu = strcmp(kernel, "swiglu") == 0, add = strcmp(kernel, "add") == 0;
-    snprintf(what, sizeof what, "%s %s, %u x %u", kernel, fnd_format_get(format)->name, (unsigned)tokens, (unsigned)rows);
-    const bench_tensor *x = bench_in(b, swiglu ? "x_gate" : "x", format, shape), *second = NULL;
-    if (swiglu || add) second = bench_in(b, swiglu ? "x_up" : "residual", format, shape);
-    const bench_tensor *y = bench_out(b, "y", format == FND_Q8_0 ? FND_F32 : format, shape);
-    ref_val *want = vals(tokens * rows);
-    for (size_t i = 0; i < tokens * rows; i++) want[i] = element_ref(kernel, x->v[i], second ? second->v[i] : 0.0);
-    if (bench_run(b, kernel)) bench_compare(b, y, want, what);
-    free(want);
-    bench_clear(b);
-}
-
-TEST(kernels_elementwise) {
-    static const char *const kernels[] = { "silu", "gelu", "add", "swiglu" };
-    static const fnd_format formats[] = { FND_F32, FND_F16, FND_BF16, FND_Q8_0 };
-    static const uint64_t shapes[][2] = { { 1, 1 }, { 3, 31 }, { 9, 33 }, { 2, 100 } };
-    ON_EVERY_DEVICE(b) {
-        for (size_t k = 0; k < 4; k++) {
-            for (size_t f = 0; f < 4; f++) {
-                if (formats[f] == FND_Q8_0) {
-                    check_elements(&b, kernels[k], formats[f], 3, 96);
-                } else if (f == 0 || k >= 2) {
-                    for (size_t s = 0; s < 4; s++) check_elements(&b, kernels[k], formats[f], shapes[s][0], shapes[s][1]);
-                }
-            }
-        }
-    }
-}
-
-/* ---- embedding, repacking ---- */
-
-static void check_embed(kernel_bench *b, fnd_format format, fnd_format y_format, uint64_t tokens, uint64_t dim) {
-    enum { VOCAB = 37 };
-    char what[96];
-    uint32_t ids[16];
-    for (size_t i = 0; i < 16; i++) ids[i] = i ? bench_below(VOCAB) : VOCAB - 1;
-    const bench_tensor *w = bench_in(b, "w", format, fnd_shape2(VOCAB, dim));
-    bench_in_copy(b, "ids", FND_U32, fnd_shape1(tokens), ids);
-    const bench_tensor *y = bench_out(b, "y", y_format, fnd_shape2(tokens, dim));
-    ref_val *want = vals(tokens * dim);
-    for (size_t i = 0; i < tokens * dim; i++) {
-        double v = w->v[ids[i / dim] * dim + i % dim];
-        want[i] = (ref_val){ v, 3e-7 * fabs(v) + 1e-6 * 4.0 }; /* scale * code + min, of weights up to 4 */
-    }
-    snprintf(what, sizeof what, "embed %s to %s, %u x %u", fnd_format_get(format)->name, fnd_format_get(y_format)->name, (unsigned)tokens, (unsigned)dim);
-    if (bench_run(b, "embed")) bench_compare(b, y, want, what);
-    free(want);
-    bench_clear(b);
-}
-
-TEST(kernels_embed_in_every_format) {
-    static const fnd_format outs[] = { FND_F32, FND_F16, FND_F32, FND_Q8_0 };
-    ON_EVERY_DEVICE(b) {
-        for (size_t f = 0; f < FORMATS; f++) {
-            uint32_t block = fnd_format_get(format_at(f))->block_weights;
-            fnd_format out = outs[f % 4];
-            uint64_t ragged = block > 1 ? block : out == FND_Q8_0 ? 32
-                                                                  : 33;
-            check_embed(&b, format_at(f), out, 3, ragged);
-            check_embed(&b, format_at(f), out, 9, block == 32 ? 96 : 512);
-        }
-    }
-}
-
-/* Tiles written with guards round them are those that matrix kernels are tested with; where there are
- * no tiles, repacking copies. */
-TEST(kernels_repack_writes_what_it_should) {
-    ON_EVERY_DEVICE(b) {
-        for (size_t f = 0; f < FORMATS; f++) {
-            fnd_format format = format_at(f);
-            uint64_t cols = has_codes(format) ? fnd_format_get(format)->block_weights : 33;
-            bench_tensor *w = bench_in(&b, "w", format, fnd_shape2(33, cols));
-            fnd_dedicated tiles = { 0 };
-            uint64_t bytes = w->data_bytes;
-            if (b.tile_rows) {
-                CHECK_OK(fnd_alloc_tiled(b.f, format, fnd_shape2(33, cols), b.tile_rows, &tiles, &b.err), &b.err);
-                bytes = fnd_tensor_bytes(&tiles.t);
-            }
-            const bench_tensor *out = bench_out(&b, "tiles", FND_U8, fnd_shape1(bytes));
-            bool ran = bench_run(&b, "repack");
-            for (size_t i = 0; ran && !b.tile_rows && i < bytes; i++) CHECK_MSG(out->v[i] == w->bytes[BENCH_GUARD + i], "%s %s: byte %zu", b.label, fnd_format_get(format)->name, i);
-            fnd_tensor_free(b.f, &tiles, NULL);
-            bench_clear(&b);
-        }
     }
 }
 
@@ -615,7 +447,7 @@ static void check_prefill(kernel_bench *b, size_t n, fnd_format format) {
     bench_u32(b, "pos", (uint32_t)s.pos);
     bench_f32(b, "scale", 0.125f);
     if (bench_run(b, "attention")) {
-        ref_val *got = vals(y->count);
+        ref_val *got = ref_vals(y->count);
         for (size_t i = 0; i < y->count; i++) got[i] = ref_exact(y->v[i]);
         check_attention(b, &s, q, k_cache, v_cache, got, "attention");
         free(got);
@@ -750,7 +582,7 @@ static void check_rope(kernel_bench *b, size_t n, fnd_format format) {
     for (size_t i = 0; i < s.tokens; i++) positions[i] = (int32_t)bench_below(4000);
     bench_tensor *x = bench_inout(b, "x", format, fnd_shape3(s.tokens, s.heads, s.head_dim));
     double *before = copy_of(x);
-    ref_val *want = vals(x->count);
+    ref_val *want = ref_vals(x->count);
     rope_ref_params rope = rope_of(&s);
     for (size_t i = 0; i < x->count / s.head_dim; i++) rope_ref(&rope, before + i * s.head_dim, positions[i / s.heads]);
     for (size_t i = 0; i < x->count; i++) want[i] = (ref_val){ before[i], 2e-6 * 4.0 };
@@ -817,7 +649,7 @@ static void check_head_norm(kernel_bench *b, uint64_t tokens, uint64_t heads, ui
     bench_tensor *x = bench_inout(b, "x", FND_F32, fnd_shape3(tokens, heads, head_dim));
     bench_tensor *gamma = bench_in(b, "gamma", FND_F32, fnd_shape1(head_dim));
     bench_f32(b, "eps", 1e-6f);
-    ref_val *want = rmsnorm_ref(x->v, gamma->v, (double)1e-6f, tokens * heads, head_dim);
+    ref_val *want = ref_rmsnorm(x->v, gamma->v, (double)1e-6f, tokens * heads, head_dim);
     if (bench_run(b, "head_norm")) bench_compare(b, x, want, "head_norm");
     free(want);
     bench_clear(b);
