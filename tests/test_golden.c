@@ -242,6 +242,7 @@ TEST(golden_smollm2_v3) {
 
 TEST(golden_qwen) { check_all(GOLDEN_QWEN, &(fnd_desc){ .wait_for_build = true }, false); }
 TEST(golden_qwen_from_the_library) { check_all(GOLDEN_QWEN, &(fnd_desc){ .no_build = true, .no_cache = true }, false); }
+TEST(golden_qwen_unfused) { check_all(GOLDEN_QWEN, &(fnd_desc){ 0 }, true); }
 
 TEST(golden_qwen_generic) { check_all(GOLDEN_QWEN, &(fnd_desc){ .isa = "generic", .wait_for_build = true }, false); }
 

@@ -321,6 +321,27 @@ TEST(programs_have_variables) {
     }
 }
 
+/* Work space is for all that was bound, however little of it a run before the compiling used: what runs from the
+ * library at first has small prompts, too. */
+TEST(programs_have_room_for_all_that_was_bound) {
+    user u;
+    if (!user_open(&u, &(bench_device){ "cpu", NULL, false })) return;
+    if (user_program(&u, &(fnd_program_desc){ .name = "user", .variables = { "tokens" } })) {
+        const fnd_segment before = u.p->segments[0];
+        fnd_program_info info;
+        CHECK(before.own_scratch_bytes > 0);
+        CHECK_OK(fnd_program_set(u.p, "tokens", 1, &u.err), &u.err);
+        CHECK(user_run(&u) == FND_OK);
+        fnd_program_get_info(u.p, &info);
+        CHECK_OK(fnd_program_compile(u.p, false, &u.err), &u.err);
+        CHECK(u.p->segments[0].own_scratch_bytes == before.own_scratch_bytes && u.p->segments[0].shared_scratch_bytes == before.shared_scratch_bytes);
+        void *code = NULL;
+        CHECK_OK(fnd_program_compile_printed(u.p, NULL, &code, &u.err), &u.err);
+        CHECK(code == before.code);
+    }
+    user_close(&u);
+}
+
 /* ---- misuse ---- */
 
 static void check_refused(fnd_status got, fnd_status want, fnd_error *err, const char *says) {

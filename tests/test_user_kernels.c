@@ -239,6 +239,41 @@ TEST(user_kernels_wrong_declarations) {
     fnd_catalog_close(catalog);
 }
 
+/* A mistake that C would let pass with a warning is told when the kernel is run, with its file and line, by
+ * every compiler here and on every device. */
+TEST(user_kernels_with_wrong_types_are_refused) {
+    static const struct {
+        const char *parameter, *body, *where;
+    } wrong[] = {
+        { "u32", "out[0] = places;", "mine/wrong.h:3" }, /* the list says f32 */
+        { "f32", "\n    FND_GPU u32 *bits = out;\n    bits[0] = places;", "mine/wrong.h:4" },
+        { "f32", "\n\n    out[0] = squared(places);", "mine/wrong.h:5" },
+        { "f32", "\n    u32 p = out;\n    out[0] = (f32)p;", "mine/wrong.h:4" },
+    };
+    static const char *const backends[] = { "cpu", "sim" }, *const compilers[] = { "gcc", "clang" };
+    char found[FND_PROCESS_PATH_BYTES];
+    for (size_t i = 0; i < FND_COUNT(wrong) * FND_COUNT(backends) * FND_COUNT(compilers); i++) {
+        const char *compiler = compilers[i % 2], *backend = backends[i / 2 % 2];
+        fnd_text text = { 0 };
+        fnd_error err = { 0 };
+        foundry *f;
+        fnd_kernel *k;
+        fnd_dedicated y;
+        if (!fnd_process_find(compiler, found)) continue;
+        fnd_text_printf(&text, "#define WRONG_ARGS(X) X(OUT, f32, out, \"[places]\", \"\")\nFND_STAGE(wrong, WRONG_ARGS, MAIN, NONE, NONE, OWN, \"\")\n");
+        fnd_text_printf(&text, "FND_INLINE void wrong(fnd_thread t, FND_GPU %s *out, u32 places) { (void)t; %s }\n", wrong[i / 4].parameter, wrong[i / 4].body);
+        CHECK_OK(fnd_open(&(fnd_desc){ .backend = backend, .compiler = compiler, .no_cache = true, .quick_build = true }, &f, &err), &err);
+        CHECK_OK(fnd_register_text(f, "mine/wrong.h", fnd_text_get(&text), &err), &err);
+        CHECK_OK(fnd_kernel_make(f, &(fnd_kernel_desc){ .name = "k", .stages = { { "wrong", NULL } } }, &k, &err), &err);
+        CHECK_OK(fnd_alloc(f, FND_F32, fnd_shape1(8), FND_ZEROS, &y, &err), &err);
+        const fnd_binding b[] = { fnd_bind_out("out", &y.t) };
+        fnd_status status = err.status == FND_OK ? fnd_run(f, k, b, 1, &err) : err.status;
+        CHECK_MSG(status == FND_ERR_COMPILE && strstr(err.text, wrong[i / 4].where), "%s %s: %d, \"%s\" lacks %s", backend, compiler, status, err.text, wrong[i / 4].where);
+        fnd_close(f, NULL);
+        fnd_text_free(&text);
+    }
+}
+
 /* What was made stays what it is: a name with other stages than before is refused, not mixed up. */
 TEST(user_kernels_declared_anew) {
     kernel_bench b;

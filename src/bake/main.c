@@ -159,7 +159,7 @@ static fnd_status write_table(baker *b) {
     FND_TRY(fnd_file_write(path, t.data, t.bytes, &b->err));
     fnd_text_free(&t);
     snprintf(path, sizeof path, "%s/Makefile", b->dir);
-    fnd_text_printf(&t, "CFLAGS := -O3" FND_CPU_FLAGS(FLAG_WORD_) "\nkernels.o:%s table.o\n\t$(CC) -r -nostdlib $^ -o $@\n", fnd_text_get(&b->objects));
+    fnd_text_printf(&t, "CFLAGS := -O3 -w" FND_CPU_FLAGS(FLAG_WORD_) "\nkernels.o:%s table.o\n\t$(CC) -r -nostdlib $^ -o $@\n", fnd_text_get(&b->objects));
     fnd_text_printf(&t, "table.o: CFLAGS += $(LIBRARY_FLAGS)\n%%.o: %%.c\n\t@echo \"  bake $<\"; $(CC) $(CFLAGS) -c $< -o $@\n%s", fnd_text_get(&b->makefile));
     fnd_status status = fnd_file_write(path, t.data, t.bytes, &b->err);
     fnd_text_free(&t);

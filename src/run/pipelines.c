@@ -66,9 +66,9 @@ static fnd_hash128 key_of(const foundry *f, const fnd_pipeline_desc *desc, const
 
 static fnd_status make(foundry *f, fnd_composer *c, const fnd_pipeline_desc *desc, void **code, fnd_error *err) {
     fnd_text flat = { 0 };
-    FND_TRY(open_cache(f, err));
     pthread_mutex_lock(&c->lock);
-    fnd_status status = fnd_sources_flatten(fnd_catalog_sources(c->catalog), desc->suffix, desc->entry, desc->text, &flat, err);
+    fnd_status status = open_cache(f, err);
+    if (status == FND_OK) status = fnd_sources_flatten(fnd_catalog_sources(c->catalog), desc->suffix, desc->entry, desc->text, &flat, err);
     pthread_mutex_unlock(&c->lock);
     if (status == FND_OK) {
         build b = { f, { .entry = desc->entry, .text = fnd_text_get(&flat), .warps = desc->warps, .quick = f->desc.quick_build, .stop = desc->stop }, desc->only_if_there };
@@ -87,9 +87,9 @@ fnd_status fnd_pipeline_get(foundry *f, const fnd_pipeline_desc *desc, void **co
     pthread_mutex_lock(&c->lock);
     fnd_pipeline *p = c->pipelines;
     while (p && !fnd_hash_equal(p->key, key)) p = p->next;
+    if (p) *code = p->code;
     pthread_mutex_unlock(&c->lock);
     if (p) {
-        *code = p->code;
         fnd_count(f, FND_COUNTER_MEMORY_HITS, 1);
         return FND_OK;
     }

@@ -66,6 +66,7 @@ struct fnd_program {
     fnd_launch_buffer *buffers;   /* of all calls, one behind the other */
     size_t         *first_buffer; /* of each call, and behind the last */
     fnd_text        text;
+    const char     *suffix; /* which texts it is flattened from */
     fnd_dedicated   arena; /* of the temporaries; rank 0: none */
     fnd_temporary  *temporaries;
     uint32_t        temporary_count;
@@ -77,8 +78,9 @@ struct fnd_program {
     bool            compiling;   /* the thread was started and not yet joined */
     _Atomic bool    compiled;    /* it is done */
     _Atomic bool    unwanted;    /* the program goes: compiling ends, or does not begin */
-    bool            in_background;
     fnd_process_stop stop;       /* the compiler's, in the background */
+    /* The thread's own until it is joined; of the program it only reads name, text and suffix. */
+    void           *compiled_code;
     fnd_status      compile_status;
     fnd_error       compile_error;
 };
@@ -92,6 +94,8 @@ FND_USE_RESULT fnd_status fnd_program_fold(fnd_program *p, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_program_choose_texts(fnd_program *p, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_program_fill_table(fnd_program *p, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_program_compile(fnd_program *p, bool only_if_there, fnd_error *err);
+/* What fnd_program_compile could not find of a whole program: from another thread, while the program runs. */
+FND_USE_RESULT fnd_status fnd_program_compile_printed(const fnd_program *p, fnd_process_stop *stop, void **code, fnd_error *err);
 /* program_meanwhile.c: find, or compile, the code of a program; in the background where the library
  * can serve until it is there. */
 FND_USE_RESULT fnd_status fnd_program_prepare(fnd_program *p, fnd_error *err);

@@ -161,32 +161,48 @@ static void measure_segment(const fnd_program *p, fnd_segment *s) {
     }
 }
 
-/* Print and compile calls first .. first + count - 1 as one entry point. */
-static fnd_status compile_text(fnd_program *p, fnd_segment *s, const fnd_program_text *text, bool only_if_there, fnd_error *err) {
+/* Print calls first .. first + count - 1 as one entry point, into p->text. */
+static fnd_status print_segment(fnd_program *p, fnd_segment *s, const fnd_program_text *text, fnd_error *err) {
     fnd_composer *c;
-    const char *suffix;
     FND_TRY(fnd_composer_get(p->f, &c, err));
-    FND_TRY(common_suffix(p, s->first, s->count, &suffix, err));
+    FND_TRY(common_suffix(p, s->first, s->count, &p->suffix, err));
     s->is_program = true;
     fnd_text_clear(&p->text);
-    FND_TRY(fnd_print_program(c->catalog, text, &p->text, err));
-    fnd_pipeline_desc desc = { .entry = text->name, .text = fnd_text_get(&p->text), .suffix = suffix, .warps = p->f->info.warps, .only_if_there = only_if_there, .stop = p->in_background ? &p->stop : NULL };
-    return fnd_pipeline_get(p->f, &desc, &s->code, err);
+    return fnd_print_program(c->catalog, text, &p->text, err);
 }
 
-static fnd_status build_whole(fnd_program *p, bool only_if_there, fnd_error *err) {
+static fnd_status compile_printed(const fnd_program *p, const char *entry, bool only_if_there, fnd_process_stop *stop, void **code, fnd_error *err) {
+    fnd_pipeline_desc desc = { .entry = entry, .text = p->text.data, .suffix = p->suffix, .warps = p->f->info.warps, .only_if_there = only_if_there, .stop = stop };
+    return fnd_pipeline_get(p->f, &desc, code, err);
+}
+
+fnd_status fnd_program_compile_printed(const fnd_program *p, fnd_process_stop *stop, void **code, fnd_error *err) {
+    return compile_printed(p, p->name, false, stop, code, err);
+}
+
+/* Everything but the compiling, with the dimensions that are bound: they may be others by then. */
+static fnd_status print_whole_program(fnd_program *p, fnd_error *err) {
     layering l = { 0 };
     fnd_program_text text = { .name = p->name, .variants = (const fnd_variant *const *)p->variants, .variant_count = p->variant_count };
-    if (!p->segments) p->segments = fnd_alloc_zeroed(1, sizeof *p->segments);
+    p->segments = fnd_alloc_zeroed(1, sizeof *p->segments);
     if (!p->segments) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", p->name);
     p->segment_count = 1;
-    p->segments[0] = (fnd_segment){ .count = p->call_count };
+    p->segments[0].count = p->call_count;
     snprintf(p->segments[0].label, sizeof p->segments[0].label, "%s", p->name);
     measure_segment(p, &p->segments[0]);
     fnd_status status = find_layers(p, &l, &text, err);
-    if (status == FND_OK) status = compile_text(p, &p->segments[0], &text, only_if_there, err);
+    if (status == FND_OK) status = print_segment(p, &p->segments[0], &text, err);
     free_layering(&l);
+    if (status == FND_OK) return FND_OK;
+    fnd_free_memory(p->segments);
+    p->segments = NULL;
+    p->segment_count = 0;
     return status;
+}
+
+static fnd_status build_whole(fnd_program *p, bool only_if_there, fnd_error *err) {
+    if (!p->segments) FND_TRY(print_whole_program(p, err));
+    return compile_printed(p, p->name, only_if_there, NULL, &p->segments[0].code, err);
 }
 
 static fnd_status print_whole(const fnd_program *p, const fnd_program_text *text, bool flat, fnd_text *out, fnd_error *err) {
@@ -239,7 +255,8 @@ static fnd_status build_segment(fnd_program *p, fnd_segment *s, fnd_error *err) 
     }
     snprintf(s->label, sizeof s->label, "%.24s_and_%u", variants[0]->name, s->count - 1);
     text.before = (fnd_block_of_calls){ parts, s->count };
-    return compile_text(p, s, &text, false, err);
+    FND_TRY(print_segment(p, s, &text, err));
+    return compile_printed(p, text.name, false, NULL, &s->code, err);
 }
 
 static fnd_status build_separate(fnd_program *p, fnd_error *err) {

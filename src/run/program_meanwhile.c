@@ -45,7 +45,7 @@ static void *compile_in_background(void *ctx) {
     fnd_system_work_last();
     p->compile_status = FND_ERR_CANCELLED;
     if (take_turn(p)) {
-        p->compile_status = fnd_program_compile(p, false, &p->compile_error);
+        p->compile_status = fnd_program_compile_printed(p, &p->stop, &p->compiled_code, &p->compile_error);
         end_turn();
     }
     if (p->compile_status != FND_OK && p->compile_status != FND_ERR_CANCELLED) tell_why(p, p->compile_error.text);
@@ -90,7 +90,6 @@ fnd_status fnd_program_prepare(fnd_program *p, fnd_error *err) {
         return fnd_fail(err, why.status, "program %s cannot run: %s, and nothing can be compiled here: %s", p->name, why.text, why_not_build(p));
     }
     if (tried || (!may_build && !p->f->desc.no_build)) tell_why(p, tried ? failure.text : why_not_build(p));
-    p->in_background = true;
     if (may_build && !tried && pthread_create(&p->compiler, NULL, compile_in_background, p) == 0) p->compiling = true;
     return FND_OK;
 }
@@ -100,6 +99,7 @@ fnd_program *fnd_program_present(fnd_program *p) {
     if (p->compiling && atomic_load(&p->compiled)) {
         fnd_program_stop_compiling(p);
         if (p->compile_status == FND_OK) {
+            p->segments[0].code = p->compiled_code;
             fnd_program_free(p->meanwhile);
             p->meanwhile = NULL;
             return p;

@@ -10,10 +10,10 @@
 
 struct fnd_thread;
 
-/* How kernel texts are compiled, now or when the library is: the results must agree. Warnings are
- * silenced: they are looked at when kernels are checked, not when they are run. */
+/* How kernel texts are compiled, now or when the library is: the results must agree. What is a mistake for
+ * certain is an error (kernels/dialect/c.h); other warnings are looked at when kernels are checked. */
 #define FND_CPU_FLAGS(X) \
-    X("-std=gnu11") X("-fPIC") X("-w") X("-fno-math-errno") X("-fno-trapping-math") X("-ffp-contract=fast") X("-fno-stack-protector")
+    X("-std=gnu11") X("-fPIC") X("-fno-math-errno") X("-fno-trapping-math") X("-ffp-contract=fast") X("-fno-stack-protector")
 
 /* Tokens that matrix kernels compute together in prefill: sums and their scales then fit the vector
  * registers. */

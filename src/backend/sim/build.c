@@ -56,7 +56,7 @@ void fnd_sim_find_compiler(fnd_sim *sim, const fnd_backend_desc *desc, fnd_devic
     fnd_text_free(&version);
 }
 
-/* The first errors of a compiler's output, on one line. */
+/* The first errors of a compiler's output, and what it notes about them, on one line. */
 static fnd_status compile_failed(const fnd_build_desc *desc, const char *output, fnd_error *err) {
     fnd_text errors = { 0 };
     int shown = 0;
@@ -65,6 +65,8 @@ static fnd_status compile_failed(const fnd_build_desc *desc, const char *output,
         const char *at = strstr(line, "error:");
         const char *undefined = strstr(line, "undefined reference");
         if (!at || (undefined && undefined < at)) at = undefined;
+        const char *note = shown ? strstr(line, "note:") : NULL;
+        if (!at || (note && note < at)) at = note;
         if (at && at < line + bytes && bytes < 400) fnd_text_printf(&errors, "%s%.*s", shown++ ? "; " : "", (int)bytes, line);
         line += bytes + (line[bytes] == '\n');
     }

@@ -3,6 +3,21 @@
 #ifndef FND_DIALECT_C_H
 #define FND_DIALECT_C_H
 
+/* What C lets pass with a warning and other machines' compilers refuse, or what is a mistake everywhere. As
+ * pragmas, since a compiler that does not know one says so and goes on. */
+#pragma GCC diagnostic error "-Wincompatible-pointer-types"
+#pragma GCC diagnostic error "-Wint-conversion"
+#pragma GCC diagnostic error "-Wimplicit-function-declaration"
+#pragma GCC diagnostic error "-Wimplicit-int"
+#pragma GCC diagnostic error "-Wreturn-type"
+#if defined(__clang__)
+  #pragma GCC diagnostic error "-Wincompatible-pointer-types-discards-qualifiers"
+  #pragma GCC diagnostic error "-Wreturn-stack-address"
+#else
+  #pragma GCC diagnostic error "-Wdiscarded-qualifiers"
+  #pragma GCC diagnostic error "-Wreturn-local-addr"
+#endif
+
 typedef unsigned char      u8;
 typedef signed char        i8;
 typedef unsigned short     u16;
