@@ -44,14 +44,15 @@ static pthread_once_t tiles_once = PTHREAD_ONCE_INIT;
 static int tiles_refused;
 static void ask_for_tiles(void) { tiles_refused = fnd_system_ask_for_tiles(); }
 
-static bool refuses_tiles(const fnd_cpu_level *level) {
-    if (!(level->needs >> FND_CPU_amx_tile & 1)) return false;
+static bool refuses_tiles(uint64_t needs) {
+    if (!(needs >> FND_CPU_amx_tile & 1)) return false;
     pthread_once(&tiles_once, ask_for_tiles);
     return tiles_refused != 0;
 }
 
 static bool has_instructions(const fnd_cpu_level *level) { return (fnd_cpuinfo_get()->has & level->needs) == level->needs; }
-static bool runs_here(const fnd_cpu_level *level) { return has_instructions(level) && !refuses_tiles(level); }
+bool fnd_cpu_may_use(uint64_t needs) { return (fnd_cpuinfo_get()->has & needs) == needs && !refuses_tiles(needs); }
+static bool runs_here(const fnd_cpu_level *level) { return fnd_cpu_may_use(level->needs); }
 
 const fnd_cpu_level *fnd_cpu_level_best(void) {
     size_t count;

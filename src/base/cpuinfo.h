@@ -91,6 +91,8 @@ typedef struct fnd_cpuinfo {
 
 /* This machine. Looked up once; never NULL. */
 const fnd_cpuinfo *fnd_cpuinfo_get(void);
+/* All of these features, and the system lets this process use their registers. */
+bool fnd_cpu_may_use(uint64_t features);
 static inline bool fnd_cpu_has(fnd_cpu_feature feature) { return fnd_cpuinfo_get()->has >> feature & 1; }
 
 /* All levels of an architecture, weakest first ("generic", which every architecture has); of this one. */
