@@ -73,7 +73,7 @@ class Text:
 
     def __init__(self, text):
         self.code, self.macros, self.findings = [], [], set()
-        self.calls, self.places, self.policy = {}, {}, ""
+        self.calls, self.places, self.policy, self.by_policy = {}, {}, "", set()
         for line, file, number in logical_lines(text):
             if DIALECT.search(file):
                 continue
@@ -96,6 +96,9 @@ class Text:
         name, body = define[1], define[4]
         if name == "POLICY":
             self.policy = body.strip()
+        if re.fullmatch(r"\s*FND_CAT\(POLICY,\s*(\w+)\)\s*", body) and define[3]:
+            self.by_policy.add(name)
+            return
         before = define[0][: len(define[0]) - len(body)]
         tokens = tokens_of(body, file, number + before.count("\n"))
         self.macros.append(tokens)
@@ -103,13 +106,16 @@ class Text:
         self.add_calls(name, [t for t in tokens if t.text not in own], file, number)
 
     def resolve(self, tokens):
-        """FND_CAT(POLICY, _dot) is one name; its policy is that of the moment."""
+        """FND_CAT(POLICY, _dot), and P_(_dot) where a macro says the same, is one name; its policy is that of the moment."""
         out, i = [], 0
         while i < len(tokens):
             words = [t.text for t in tokens[i : i + 6]]
             if words[:4] == ["FND_CAT", "(", "POLICY", ","] and words[5:] == [")"]:
                 out.append(Token(self.policy + words[4], tokens[i].file, tokens[i].line))
                 i += 6
+            elif words[0] in self.by_policy and words[1:4:2] == ["(", ")"]:
+                out.append(Token(self.policy + words[2], tokens[i].file, tokens[i].line))
+                i += 4
             else:
                 out.append(tokens[i])
                 i += 1

@@ -165,8 +165,7 @@ build() {
     say "building foundry for $machine ..."
     # Compiled kernels are not built in: what writes them has to run here.
     make --no-print-directory -s -j"$jobs" SYSTEM=Darwin BUILD_SUFFIX="macos-$machine" BAKE='' AR="$zig ar" CC="$zig cc -target $target" \
-        CFLAGS="-g0 -I$deps/include -DPCRE2_STATIC -DUTF8PROC_STATIC" LIBRARY_PATHS="-L$deps/lib" everything | grep -v '^  cc' || true
-    [ "${PIPESTATUS[0]}" = 0 ] || die "foundry does not build for $machine"
+        CFLAGS="-g0 -I$deps/include -DPCRE2_STATIC -DUTF8PROC_STATIC" LIBRARY_PATHS="-L$deps/lib" everything | sed '/^  cc/d'
 }
 
 fetch_compiler

@@ -80,7 +80,8 @@ unsigned char *bench_blocks_within(fnd_format format, uint64_t rows, uint64_t co
 
 /* ---- the device ---- */
 
-static const bench_device here[] = { { "cpu", NULL, false }, { "cpu", "generic", false }, { "sim", NULL, false }, { "cpu", NULL, true }, { "cpu", "generic", true } };
+static const bench_device here[] = { { "cpu", NULL, false }, { "cpu", "generic", false }, { "sim", NULL, false }, { "cpu", NULL, true }, { "cpu", "generic", true }, { "sim", "metal", false } };
+enum { ONLY_MATRICES = 1 /* the last of these: other kernels are the same texts there */ };
 
 /* FOUNDRY_TEST_GPU names a backend that has a real GPU here: the tests then run on it alone. */
 static const bench_device *gpu(void) {
@@ -89,7 +90,8 @@ static const bench_device *gpu(void) {
     return asked.backend && asked.backend[0] ? &asked : NULL;
 }
 
-size_t bench_device_count(void) { return gpu() ? 1 : sizeof here / sizeof *here; }
+size_t bench_device_count(void) { return gpu() ? 1 : sizeof here / sizeof *here - ONLY_MATRICES; }
+size_t bench_matrix_device_count(void) { return gpu() ? 1 : sizeof here / sizeof *here; }
 const bench_device *bench_device_at(size_t index) { return gpu() ? gpu() : &here[index]; }
 
 bool bench_open(kernel_bench *b, const bench_device *device) {

@@ -64,9 +64,12 @@ void bench_clear(kernel_bench *b);
 /* Every device that kernels are tested on: for (each) { ... } with an open kernel_bench `b`. Where
  * FOUNDRY_TEST_GPU names a backend, it alone is. */
 size_t bench_device_count(void);
+size_t bench_matrix_device_count(void); /* with those on which only kernels with matrices are other texts */
 const bench_device *bench_device_at(size_t index);
-#define ON_EVERY_DEVICE(b)                                              \
-    for (size_t device_ = 0; device_ < bench_device_count(); device_++) \
+#define ON_EVERY_DEVICE(b)        ON_DEVICES_(b, bench_device_count())
+#define ON_EVERY_MATRIX_DEVICE(b) ON_DEVICES_(b, bench_matrix_device_count())
+#define ON_DEVICES_(b, count)                                           \
+    for (size_t device_ = 0; device_ < (count); device_++)               \
         for (kernel_bench b, *open_ = bench_open(&b, bench_device_at(device_)) ? &b : NULL; open_; bench_close(open_), open_ = NULL)
 
 /* Random numbers, the same in every run. */

@@ -246,7 +246,7 @@ static void check_linear_at(kernel_bench *b, size_t kernel, size_t f, size_t n, 
 }
 
 TEST(kernels_linear_in_every_format) {
-    ON_EVERY_DEVICE(b) {
+    ON_EVERY_MATRIX_DEVICE(b) {
         for (size_t f = 0; f < FORMATS; f++) {
             check_linear_at(&b, 0, f, 0, 1);
             check_linear_at(&b, 0, f, 1, 9);
@@ -288,7 +288,7 @@ TEST(kernels_linear_with_many_tokens) {
 }
 
 TEST(kernels_fused_in_every_format) {
-    ON_EVERY_DEVICE(b) {
+    ON_EVERY_MATRIX_DEVICE(b) {
         for (size_t f = 0; f < FORMATS; f++) {
             for (size_t i = 0; i < 2; i++) { /* each kernel three formats or more, each format two */
                 size_t kernel = 1 + (f * 2 + i) % (LINEAR_KERNELS - 1);
@@ -300,7 +300,7 @@ TEST(kernels_fused_in_every_format) {
 }
 
 TEST(kernels_linear_with_every_activation) {
-    ON_EVERY_DEVICE(b) {
+    ON_EVERY_MATRIX_DEVICE(b) {
         for (size_t n = 4; n < 8; n++) check_linear_at(&b, 0, n % 2 ? 0 : 4, n, n % 2 ? 1 : 9);
     }
 }

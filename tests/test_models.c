@@ -238,7 +238,7 @@ TEST(models_match_the_reference_on_cpu) {
 
 /* Compiling takes its time: nothing twice that the scalings below run too. */
 TEST(models_of_other_architectures_match_the_reference) {
-    static const way cpu = { .backend = "cpu" }, baked = { .backend = "cpu", .baked = true }, plain = { .backend = "cpu", .isa = "generic", .no_fuse = true }, sim = { .backend = "sim" };
+    static const way cpu = { .backend = "cpu" }, baked = { .backend = "cpu", .baked = true }, plain = { .backend = "cpu", .isa = "generic", .no_fuse = true }, sim = { .backend = "sim" }, metal = { .backend = "sim", .isa = "metal" };
     for (size_t i = 0; i < OTHERS; i++) {
         toy t;
         if (!toy_open(&t, &other_models[i], (uint32_t)i + 11)) return;
@@ -246,6 +246,7 @@ TEST(models_of_other_architectures_match_the_reference) {
         if (i != 1) check_logits(&t, &baked, 33, IDS - 33);
         if (i != 2) check_logits(&t, &plain, 33, IDS - 33);
         if (i != 2) check_logits(&t, &sim, 5, 2);
+        if (i == 2) check_logits(&t, &metal, 18, 2);
         toy_close(&t);
     }
 }

@@ -23,7 +23,7 @@ typedef struct fnd_desc {
     const char *backend;    /* "cpu" (default), "cuda", "sim" */
     uint32_t    threads;    /* workers, at most FND_MAX_THREADS; 0: one per core this process may use */
     uint32_t    device;     /* which device of its kind; 0: the first */
-    const char *isa;        /* "generic" forces the portable texts; NULL: the best here */
+    const char *isa;        /* "generic" forces the portable texts; NULL: the best here. On sim, "metal": texts for Metal */
     const char *compiler;   /* C compiler of the backends that need one; NULL: first on the PATH */
     uint32_t    compiler_seconds; /* a compiler that takes longer for one text is stopped; 0: FND_COMPILER_SECONDS */
     const char *kernel_dir; /* kernel texts found here replace those inside the library */

@@ -15,7 +15,7 @@
 typedef struct fnd_backend_desc {
     uint32_t    threads;   /* cpu: workers; 0 = one per core this process may use */
     uint32_t    device;    /* which device of its kind; 0 = first */
-    const char *isa;       /* cpu: "generic", "v3", "v4", "v4_vnni"...; NULL = best here */
+    const char *isa;       /* cpu: "generic", "v3", "v4", "v4_vnni"...; NULL = best here. sim: "metal" runs the texts for Metal */
     const char *compiler;  /* cpu, sim: C compiler; NULL = first of cc, gcc, clang on the PATH */
     uint32_t    compiler_seconds; /* a compiler that takes longer is stopped; 0 = FND_COMPILER_SECONDS */
 } fnd_backend_desc;

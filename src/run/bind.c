@@ -152,7 +152,7 @@ static fnd_status check_layouts(const binder *x) {
         if (operand) tiled ? tiles++ : rows++;
     }
     if (tiles && rows) return fnd_fail(x->err, FND_ERR_SHAPE, "kernel %s: some weights lie in tiles and some as in the file; repack all or none", c->name);
-    x->b->portable = rows > 0;
+    x->b->portable = rows > 0 && tile_rows > 0; /* where there are no tiles, texts for the device read rows */
     x->b->tiled = tiles > 0;
     return FND_OK;
 }

@@ -100,7 +100,7 @@ static bool run(const char *const *argv, fnd_text *said) {
  * Metal's address spaces; the generic one is only there because clang copies structs through it, and
  * a pointer that names no space is what the second check finds. */
 bool check_metal(const char *path, fnd_text *said) {
-    const char *const clang[] = { "clang", "-x", "cl", "-cl-std=clc++2021", "-cl-no-stdinc", "-Xclang", "-cl-ext=-all,+__opencl_c_generic_address_space",
+    const char *const clang[] = { "clang", "-x", "cl", "-cl-std=clc++2021", "-cl-no-stdinc", "-Xclang", "-cl-ext=-all,+cl_khr_fp16,+__opencl_c_generic_address_space",
                                   "-target", "spir64", "-fsyntax-only", "-D__METAL_VERSION__=310", "-Itests/metal",
                                   "-Wall", "-Wextra", "-Werror", "-pedantic-errors", "-Wno-unused-function", "-Wno-unknown-attributes", path, NULL };
     const char *const dialect[] = { "python3", "scripts/check-kernels.py", path, NULL };

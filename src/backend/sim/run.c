@@ -46,6 +46,8 @@ static const char *meeting_text(fnd_sim_meeting m) {
         return "a lane maximum";
     case FND_SIM_LANE_GET:
         return "a lane get";
+    case FND_SIM_PRODUCT:
+        return "a product of matrices";
     case FND_SIM_BARRIER:
         return "a group barrier";
     default:
@@ -172,9 +174,27 @@ SWITCHES static void group_barrier(const char *file, uint32_t line) {
     fnd_sim_group_met(&run->check);
 }
 
+/* sum += a b of 8 x 8, in steps along the columns of a. Lane l has two of row l / 4. */
+static void multiply(fnd_sim_fiber *lanes) {
+    float a[8][8], b[8][8];
+    for (uint32_t i = 0; i < FND_SIM_LANES; i++) {
+        memcpy(&a[i / 4][i % 4 * 2], lanes[i].a, sizeof lanes[i].a);
+        memcpy(&b[i / 4][i % 4 * 2], lanes[i].b, sizeof lanes[i].b);
+    }
+    for (uint32_t i = 0; i < FND_SIM_LANES; i++) {
+        for (uint32_t k = 0; k < 8; k++) {
+            for (uint32_t e = 0; e < 2; e++) lanes[i].sum[e] += a[i / 4][k] * b[k][i % 4 * 2 + e];
+        }
+    }
+}
+
 /* The value of every lane is in its fiber: replace it by the result, in the order of a butterfly. */
 static void combine(fnd_sim_fiber *lanes) {
     float v[FND_SIM_LANES];
+    if (lanes->waits_for == FND_SIM_PRODUCT) {
+        multiply(lanes);
+        return;
+    }
     for (uint32_t i = 0; i < FND_SIM_LANES; i++) v[i] = lanes[i].value;
     if (lanes->waits_for == FND_SIM_LANE_GET) {
         for (uint32_t i = 0; i < FND_SIM_LANES; i++) lanes[i].value = v[lanes[i].lane];
@@ -214,6 +234,15 @@ SWITCHES static float meet_lanes(fnd_sim_meeting meeting, float v, uint32_t lane
 
 static float lane_sum(float v, const char *file, uint32_t line) { return meet_lanes(FND_SIM_LANE_SUM, v, 0, file, line); }
 static float lane_max(float v, const char *file, uint32_t line) { return meet_lanes(FND_SIM_LANE_MAX, v, 0, file, line); }
+
+SWITCHES static void add_product(float *sum, const float *a, const float *b, const char *file, uint32_t line) {
+    fnd_sim_fiber *me = &current->fibers[current->running];
+    memcpy(me->sum, sum, sizeof me->sum);
+    memcpy(me->a, a, sizeof me->a);
+    memcpy(me->b, b, sizeof me->b);
+    (void)meet_lanes(FND_SIM_PRODUCT, 0, 0, file, line);
+    memcpy(sum, me->sum, sizeof me->sum);
+}
 
 SWITCHES static float lane_get(float v, uint32_t lane, const char *file, uint32_t line) {
     if (lane >= FND_SIM_LANES) {
@@ -287,4 +316,5 @@ const fnd_sim_table fnd_sim_run_table = {
     .bad_division = bad_division,
     .move = memmove,
     .set = memset,
+    .add_product = add_product,
 };

@@ -10,6 +10,7 @@ typedef enum fnd_sim_meeting {
     FND_SIM_LANE_SUM,
     FND_SIM_LANE_MAX,
     FND_SIM_LANE_GET,
+    FND_SIM_PRODUCT,
     FND_SIM_BARRIER,
     FND_SIM_DONE,
 } fnd_sim_meeting;
@@ -21,6 +22,7 @@ typedef struct fnd_sim_fiber {
     const char     *file; /* where */
     uint32_t        line, lane;
     float           value;
+    float           sum[2], a[2], b[2]; /* of matrices */
 } fnd_sim_fiber;
 
 enum {

@@ -86,14 +86,34 @@ FND_INLINE vec fnd_vec_load_f16(const FND_GPU u16 *p) {
 /* Of both memories: a group's rows stand in its scratch memory. */
 #define fnd_group_barrier(t)  ((void)(t), metal::threadgroup_barrier(metal::mem_flags::mem_device | metal::mem_flags::mem_threadgroup))
 
+/* Of the memory of a warp's own, and of what its lanes have written there. */
+#define fnd_warp_barrier(t)   ((void)(t), metal::simdgroup_barrier(metal::mem_flags::mem_threadgroup))
+
 /* Only the entry point may declare threadgroup memory. It declares one block; the arrays of the body
- * are cut from it. */
+ * are cut from it. And one with FND_WARP_BYTES for each warp, where a strategy asks for that many. */
 #define FND_TEAM_FIELDS         \
     FND_GROUP u8 *group_memory; \
-    u32 group_used;
+    u32 group_used;             \
+    FND_GROUP u8 *warp_memory;
+#ifndef FND_WARP_BYTES
+  #define FND_WARP_BYTES 16
+#endif
+#define FND_WARP_ARRAY(T, name, count)                                                     \
+    FND_CHECK(sizeof(T) * (count) <= FND_WARP_BYTES, #name ": more than a warp has");      \
+    FND_GROUP T *name = (FND_GROUP T *)(t.warp_memory + t.warp * FND_WARP_BYTES)
 #define FND_GROUP_ARRAY(T, name, count)                                           \
     FND_GROUP T *name = (FND_GROUP T *)(t.group_memory + t.group_used);           \
     t.group_used += (u32)(sizeof(T) * (count) + 15) / 16 * 16
+
+/* ---- matrices of a warp ---------------------------------------------------------------------- */
+/* 8 x 8 floats, of which every lane has two. All lanes of the warp call these together. A row of the
+ * matrix is `pitch` floats behind the one before it in memory; turned: columns are. */
+typedef metal::simdgroup_float8x8 fnd_mat8;
+#define fnd_mat8_zero()                       metal::make_filled_simdgroup_matrix<f32, 8, 8>(0.0f)
+#define fnd_mat8_load(t, m, from, pitch)        ((void)(t), metal::simdgroup_load(m, from, (u64)(pitch)))
+#define fnd_mat8_load_turned(t, m, from, pitch) ((void)(t), metal::simdgroup_load(m, from, (u64)(pitch), metal::ulong2(0, 0), true))
+#define fnd_mat8_store(t, m, to, pitch)         ((void)(t), metal::simdgroup_store(m, to, (u64)(pitch)))
+#define fnd_mat8_add_product(sum, a, b)         metal::simdgroup_multiply_accumulate(sum, a, b, sum)
 
 /* ---- entry points ---------------------------------------------------------------------------- */
 /* A weight matrix, as large as the host's; `ops` means something on a CPU only. */
@@ -138,6 +158,7 @@ typedef struct fnd_weight {
                      u32 fnd_lane [[thread_index_in_simdgroup]]) {                     \
         threadgroup f32 fnd_reduce[FND_WARPS + 1];                                     \
         threadgroup u8 fnd_group_memory[FND_GROUP_BYTES] __attribute__((aligned(16))); \
+        threadgroup u8 fnd_warp_memory[FND_WARPS * FND_WARP_BYTES] __attribute__((aligned(16))); \
         fnd_thread fnd_t;                                                              \
         name##_args fnd_a;                                                             \
         TENSORS(FND_FILL_) VALUES(FND_FILL_)                                           \
@@ -150,6 +171,7 @@ typedef struct fnd_weight {
         fnd_t.scratch = fnd_scratch + fnd_group * *fnd_scratch_bytes;                  \
         fnd_t.group_memory = fnd_group_memory;                                         \
         fnd_t.group_used = 0;                                                          \
+        fnd_t.warp_memory = fnd_warp_memory;                                           \
         name##_body(fnd_t, fnd_a);                                                     \
     }                                                                                  \
     FND_INLINE void name##_body(fnd_thread t, name##_args a)

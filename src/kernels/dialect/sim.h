@@ -30,6 +30,7 @@ typedef struct fnd_sim_calls {
     void  (*bad_division)(const char *file, u32 line);
     void *(*move)(void *to, const void *from, __SIZE_TYPE__ bytes);
     void *(*set)(void *to, int value, __SIZE_TYPE__ bytes);
+    void  (*add_product)(f32 *sum, const f32 *a, const f32 *b, const char *file, u32 line);
 } fnd_sim_calls;
 extern fnd_sim_calls fnd_sim;
 extern const u32 fnd_sim_warps;
@@ -52,6 +53,35 @@ static FND_SIM_PLAIN_ void *fnd_sim_group_array(u32 slot, u32 bytes, const char 
 #define fnd_lane_get(v, lane) fnd_sim_lane_get(v, lane, __FILE__, __LINE__)
 #define fnd_group_barrier(t)  ((void)(t), fnd_sim_group_barrier(__FILE__, __LINE__))
 #define FND_GROUP_ARRAY(T, name, count) T *name = (T *)fnd_sim_group_array(__COUNTER__, (u32)sizeof(T) * (count), #name)
+
+/* Memory of a warp's own, in the group's: one block, where a strategy asks for it. */
+#define fnd_warp_barrier(t) ((void)(t), (void)fnd_sim_lane_max(0.0f, __FILE__, __LINE__))
+#ifndef FND_WARP_BYTES
+  #define FND_WARP_BYTES 16
+#endif
+#define FND_WARP_ARRAY(T, name, count)                                               \
+    FND_CHECK(sizeof(T) * (count) <= FND_WARP_BYTES, #name ": more than a warp has"); \
+    T *name = (T *)fnd_sim_group_array(0x10000u, FND_WARP_BYTES * FND_WARPS, "memory of warps") + t.warp * (FND_WARP_BYTES / sizeof(T))
+
+/* Matrices of a warp, 8 x 8 floats (dialect/metal.h): lane l has two of row l / 4, from column 2 (l % 4) on. */
+typedef struct fnd_mat8 { f32 of[2]; } fnd_mat8;
+static FND_SIM_PLAIN_ fnd_mat8 fnd_sim_add_product(fnd_mat8 sum, fnd_mat8 a, fnd_mat8 b, const char *file, u32 line) {
+    fnd_sim.add_product(sum.of, a.of, b.of, file, line);
+    return sum;
+}
+FND_INLINE fnd_mat8 fnd_mat8_zero(void) { fnd_mat8 m = { { 0.0f, 0.0f } }; return m; }
+FND_INLINE fnd_mat8 fnd_sim_mat8_load(u32 lane, const f32 *from, u64 row_step, u64 column_step) {
+    fnd_mat8 m;
+    for (u32 i = 0; i < 2; i++) m.of[i] = from[lane / 4 * row_step + (lane % 4 * 2 + i) * column_step];
+    return m;
+}
+FND_INLINE void fnd_sim_mat8_store(u32 lane, fnd_mat8 m, f32 *to, u64 pitch) {
+    for (u32 i = 0; i < 2; i++) to[lane / 4 * pitch + lane % 4 * 2 + i] = m.of[i];
+}
+#define fnd_mat8_load(t, m, from, pitch)        (m) = fnd_sim_mat8_load((t).lane, from, pitch, 1)
+#define fnd_mat8_load_turned(t, m, from, pitch) (m) = fnd_sim_mat8_load((t).lane, from, 1, pitch)
+#define fnd_mat8_store(t, m, to, pitch)         fnd_sim_mat8_store((t).lane, m, to, pitch)
+#define fnd_mat8_add_product(sum, a, b)         (sum) = fnd_sim_add_product(sum, a, b, __FILE__, __LINE__)
 
 /* What gcc and clang call for an access of a known size; clang knows more names than gcc. */
 #define FND_SIM_CALLBACK_(name, bytes, how)           \
