@@ -6,6 +6,7 @@
 #include "foundry/profile.h"
 #include "foundry/run.h"
 #include "run/profiler_ring.h"
+#include "run/profiler_table.h"
 #include "session_bench.h"
 #include "test.h"
 
@@ -436,5 +437,69 @@ TEST(profiler_on_allocates_nothing_in_a_dispatch) {
     uint64_t before = fnd_memory_allocations();
     for (int i = 0; i < 1000; i++) dispatch(f, "gemv", 1, 1);
     CHECK(fnd_memory_allocations() == before);
+    fnd_close(f, NULL);
+}
+
+/* ---- whose time it is ---- */
+
+TEST(profiler_gives_every_row_its_own_time) {
+    static const struct {
+        const char *path, *kernel;
+        uint64_t total, own;
+    } list[] = {
+        { "", "sample", 100, 100 },
+        { "run", "", 1000, 300 },        /* 700 of it in run/a/token, whose outer label is no scope */
+        { "run/a/token", "", 700, 150 }, /* less 250 in qkv and 300 in mlp */
+        { "run/a/token", "qkv", 250, 250 },
+        { "run/a/token/mlp", "", 300, 0 }, /* what ran beside it took longer than it */
+        { "run/a/token/mlp", "up", 400, 400 },
+        { "runs", "", 50, 50 },
+    };
+    fnd_profile_table *table = fnd_profile_table_create();
+    fnd_profile_row rows[FND_COUNT(list)];
+    REQUIRE(table);
+    for (size_t i = 0; i < FND_COUNT(list); i++) {
+        fnd_profile_entry e = { .duration_ns = list[i].total };
+        snprintf(e.path, sizeof e.path, "%s", list[i].path);
+        snprintf(e.kernel, sizeof e.kernel, "%s", list[i].kernel);
+        CHECK(fnd_profile_table_add(table, &e));
+    }
+    CHECK(fnd_profile_table_rows(table, rows, FND_COUNT(rows)) == FND_COUNT(list));
+    for (size_t i = 0; i < FND_COUNT(list); i++) {
+        const fnd_profile_row *row = find_row(rows, FND_COUNT(rows), list[i].path, list[i].kernel);
+        CHECK_MSG(row && row->self_ns == list[i].own, "%s/%s has %llu of its own", list[i].path, list[i].kernel, row ? (unsigned long long)row->self_ns : 0);
+    }
+    fnd_profile_table_destroy(table);
+}
+
+TEST(profiler_shares_out_all_time_once) {
+    fnd_error err = { 0 };
+    foundry *f = fake_open(true);
+    REQUIRE(f);
+    CHECK_OK(fnd_profile_start(f, NULL, &err), &err);
+    FND_SCOPE(f, "outer") {
+        FND_SCOPE(f, "inner") {
+            dispatch(f, "short", 3000, 1);
+            usleep(2000);
+        }
+        dispatch(f, "long", 400000, 1);
+        usleep(2000);
+    }
+    CHECK_OK(fnd_profile_stop(f, &err), &err);
+    FILE *to = tmpfile();
+    REQUIRE(to);
+    CHECK_OK(fnd_profile_print(f, to, &err), &err);
+    rewind(to);
+    char line[512];
+    double sum = 0;
+    size_t rows = 0;
+    while (fgets(line, sizeof line, to)) {
+        if (strncmp(line, "outer/", 6) != 0) continue;
+        sum += strtod(strrchr(line, ' '), NULL);
+        rows++;
+    }
+    CHECK(rows == 4);
+    CHECK_MSG(sum > 99.7 && sum < 100.3, "all rows are %.1f %% of the time", sum);
+    fclose(to);
     fnd_close(f, NULL);
 }

@@ -48,6 +48,7 @@ typedef struct fnd_profile_row {
     char     kernel[FND_PROFILE_KERNEL_BYTES]; /* "" for a scope */
     uint64_t calls;
     uint64_t total_ns, min_ns, max_ns;
+    uint64_t self_ns;                          /* of a scope: less what is spent in scopes and dispatches within it */
     uint64_t bytes_read, bytes_written, ops;   /* of a scope: of the dispatches below it */
 } fnd_profile_row;
 
@@ -66,7 +67,8 @@ void   fnd_profile_get_totals(foundry *f, fnd_profile_totals *out);
  * rate where its operations for each byte are too many for that (Williams et al. 2009). 0: not known. */
 double fnd_profile_of_roof(const fnd_profile_row *row, const fnd_profile_totals *totals);
 /* The table as text: calls, total us, us/call, GB/s, per cent of the measured bandwidth, operations for
- * each byte, 10^9 operations/s, per cent of the roof; counters. */
+ * each byte, 10^9 operations/s, per cent of the roof, per cent of all time; counters. Of time each row has what
+ * is its own (self_ns), so that all rows together are 100. */
 FND_USE_RESULT fnd_status fnd_profile_print(foundry *f, FILE *to, fnd_error *err);
 
 /* ---- scopes --------------------------------------------------------------------------------- */

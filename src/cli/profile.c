@@ -62,7 +62,8 @@ const fnd_cli_command fnd_cli_profile = {
     .more = "Prints for each kernel its calls, time, GB/s and per cent of the measured read bandwidth, operations\n"
             "for each byte, 10^9 operations a second, and per cent of the roof: of the bandwidth, or of this\n"
             "processor's fastest products where there are many for each byte (`bench --roofline` draws it).\n"
-            "Kernels are launched one by one to be seen, so the sum is a little more than a run needs.",
+            "% time is a row's own part of all time: of a scope, what passes between the kernels and scopes\n"
+            "within it. Kernels are launched one by one to be seen, so the sum is a little more than a run needs.",
     .example = "  foundry profile --model model.gguf --trace trace.json",
     .options = options_list,
     .defaults = &defaults,

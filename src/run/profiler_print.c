@@ -34,7 +34,7 @@ static void print_number(FILE *to, double value) {
         fprintf(to, " %8s", "-");
 }
 
-static void print_row(FILE *to, const fnd_profile_row *r, const fnd_profile_totals *t) {
+static void print_row(FILE *to, const fnd_profile_row *r, const fnd_profile_totals *t, uint64_t all_ns) {
     char name[FND_PROFILE_PATH_BYTES + FND_PROFILE_KERNEL_BYTES + 2];
     snprintf(name, sizeof name, "%s%s%s", r->path, r->path[0] || !r->kernel[0] ? "/" : "", r->kernel);
     uint64_t bytes = r->bytes_read + r->bytes_written;
@@ -44,7 +44,7 @@ static void print_row(FILE *to, const fnd_profile_row *r, const fnd_profile_tota
     print_number(to, bytes ? (double)r->ops / (double)bytes : 0);
     print_number(to, r->total_ns ? (double)r->ops / (double)r->total_ns : 0);
     print_number(to, 100 * fnd_profile_of_roof(r, t));
-    print_share(to, (double)r->total_ns, (double)t->dispatch_ns);
+    print_share(to, (double)r->self_ns, (double)all_ns);
     fputc('\n', to);
 }
 
@@ -65,7 +65,9 @@ fnd_status fnd_profile_print(foundry *f, FILE *to, fnd_error *err) {
     count = fnd_min_size(count, fnd_profile_rows(f, rows, count));
     fnd_profile_get_totals(f, &totals);
     fprintf(to, "%-*s %9s %12s %10s %9s %7s %8s %8s %8s %7s\n", NAME_WIDTH, "kernel (scopes end with /)", "calls", "total us", "us/call", "GB/s", "% bw", "ops/byte", "Gop/s", "% roof", "% time");
-    for (size_t i = 0; i < count; i++) print_row(to, &rows[i], &totals);
+    uint64_t all_ns = 0;
+    for (size_t i = 0; i < count; i++) all_ns += rows[i].self_ns;
+    for (size_t i = 0; i < count; i++) print_row(to, &rows[i], &totals, all_ns);
     fnd_free_memory(rows);
     const fnd_ring *ring = atomic_load(&f->profiler.ring);
     print_totals(to, &totals, ring ? fnd_ring_capacity(ring) : 0);

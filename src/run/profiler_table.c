@@ -88,6 +88,25 @@ static bool is_below(const char *path, const char *scope) {
     return strncmp(path, scope, bytes) == 0 && (path[bytes] == '/' || path[bytes] == '\0');
 }
 
+/* The innermost scope around a row; NULL: there is none, or it is not over. */
+static fnd_profile_row *scope_around(fnd_profile_row *rows, size_t count, const fnd_profile_row *row) {
+    fnd_profile_row *found = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].kernel[0] || &rows[i] == row || !is_below(row->path, rows[i].path)) continue;
+        if (!found || strlen(rows[i].path) > strlen(found->path)) found = &rows[i];
+    }
+    return found;
+}
+
+/* What each row has left when those within it are taken away: where they run beside it, nothing. */
+static void find_own_time(fnd_profile_row *rows, size_t count) {
+    for (size_t i = 0; i < count; i++) rows[i].self_ns = rows[i].total_ns;
+    for (size_t i = 0; i < count; i++) {
+        fnd_profile_row *scope = scope_around(rows, count, &rows[i]);
+        if (scope) scope->self_ns -= rows[i].total_ns < scope->self_ns ? rows[i].total_ns : scope->self_ns;
+    }
+}
+
 static int by_time(const void *a, const void *b) {
     const fnd_profile_row *x = a, *y = b;
     if (x->total_ns != y->total_ns) return x->total_ns < y->total_ns ? 1 : -1;
@@ -110,6 +129,7 @@ size_t fnd_profile_table_rows(const fnd_profile_table *table, fnd_profile_row *r
             sorted[i].ops += row->ops;
         }
     }
+    find_own_time(sorted, table->count);
     qsort(sorted, table->count, sizeof *sorted, by_time);
     memcpy(rows, sorted, fnd_min_size(capacity, table->count) * sizeof *sorted);
     fnd_free_memory(sorted);
