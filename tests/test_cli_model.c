@@ -150,6 +150,9 @@ TEST(cli_prompts_empty_and_not_utf8) {
     CHECK_MSG(r.exit_code == 0, "%s", r.err);
     CHECK_HAS(r.err, "not valid UTF-8 from byte 1 on");
     program_free(&r);
+    RUN(&r, "run", "--help");
+    CHECK_HAS(r.out, "Bytes of a prompt that are not UTF-8 are taken as they\nare, with a note");
+    program_free(&r);
 }
 
 TEST(cli_run_interrupted) {

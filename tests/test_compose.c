@@ -59,21 +59,21 @@ static void check_refused(const fnd_catalog *catalog, const refusal *r) {
 
 TEST(compose_refuses_a_wrong_flow_of_values) {
     static const refusal list[] = {
-        { "dot, store", { "dot takes rows of activations", "gives nothing" } },
+        { "dot, store", { "stage dot takes rows of activations, but no stage is before it" } },
         { "rmsnorm", { "ends with rows of activations that nobody uses", "a main is missing" } },
-        { "rmsnorm, store", { "store takes a tile of results", "gives rows of activations" } },
+        { "rmsnorm, store", { "stage store takes a tile of results, but stage rmsnorm before it leaves rows of activations" } },
         { "rmsnorm, dot", { "ends with a tile of results that nobody stores", "a store is missing" } },
         { "rmsnorm, dot, bias", { "a store is missing" } },
-        { "store", { "store takes a tile of results", "gives nothing" } },
-        { "take, dot, store", { "dot takes rows of activations", "a tile of results" } },
+        { "store", { "store takes a tile of results, but no stage is before it" } },
+        { "take, dot, store", { "stage dot takes rows of activations, but stage take before it leaves a tile of results" } },
         { "rmsnorm, take, store", { "take takes nothing", "rows of activations" } },
-        { "rmsnorm, rmsnorm, dot, store", { "rmsnorm takes nothing", "gives rows of activations" } },
+        { "rmsnorm, rmsnorm, dot, store", { "stage rmsnorm takes nothing, but stage rmsnorm before it leaves rows of activations" } },
         { "rmsnorm, dot, rmsnorm, store", { "rmsnorm takes nothing", "a tile of results" } },
-        { "rmsnorm, dot, swiglu, store", { "swiglu takes the tiles of two heads", "gives a tile of results" } },
+        { "rmsnorm, dot, swiglu, store", { "stage swiglu takes the tiles of two heads, but stage dot before it leaves a tile of results" } },
         { "rmsnorm, dot a, dot b, store", { "store takes a tile of results", "the tiles of two heads" } },
         { "rmsnorm, dot a, dot b, dot c, swiglu, store", { "stage dot", "a third result in flight" } },
         { "rmsnorm, dot, put_rows", { "put_rows takes rows of activations" } },
-        { "softmax, put_rows", { "softmax takes rows of activations", "gives nothing" } },
+        { "softmax, put_rows", { "stage softmax takes rows of activations, but no stage is before it" } },
     };
     fnd_catalog *catalog = open_catalog();
     for (size_t i = 0; i < FND_COUNT(list); i++) check_refused(catalog, &list[i]);
@@ -87,7 +87,7 @@ TEST(compose_keeps_the_order_of_epilogues) {
         { "rows, dot, gate, silu, store", { "stage silu (epilogue: activation) cannot come after epilogue: * gate" } },
         { "rows, dot, residual, residual, store", { "stage residual", "each once" } },
         { "rows, dot, bias, bias, store", { "stage bias", "each once" } },
-        { "rows, dot, store, store", { "store takes a tile of results", "gives nothing" } },
+        { "rows, dot, store, store", { "stage store takes a tile of results, but stage store before it leaves nothing" } },
     };
     fnd_catalog *catalog = open_catalog();
     for (size_t i = 0; i < FND_COUNT(list); i++) check_refused(catalog, &list[i]);
@@ -110,7 +110,9 @@ TEST(compose_refuses_what_needs_all_groups) {
 TEST(compose_refuses_wrong_names) {
     fnd_catalog *catalog = open_catalog();
     static const refusal list[] = {
-        { "rows, dott, store", { "there is no stage dott" } },
+        { "rows, dott, store", { "there is no stage dott (did you mean 'dot'?)" } },
+        { "rows, dot, resid, store", { "there is no stage resid (did you mean 'residual'?)" } },
+        { "rows, zzzzzz, store", { "there is no stage zzzzzz; `foundry kernels` lists them" } },
         { "", { "kernel k has no stages" } },
         { "rows, dot headnameoftwelve, store headnameoftwelve", { "head \"headnameoftwelve\" is longer than 11" } },
     };
@@ -122,6 +124,10 @@ TEST(compose_refuses_wrong_names) {
         CHECK(fnd_compose(catalog, &desc, &room, &err) == FND_ERR_COMPOSE);
         CHECK_HAS(err.text, "a kernel needs a name");
     }
+    fnd_error err = { 0 };
+    fnd_kernel_desc shipped;
+    CHECK(fnd_shipped_find("linear_residul", &shipped, &err) == FND_ERR_UNSUPPORTED);
+    CHECK_STR(err.text, "there is no kernel linear_residul (did you mean 'linear_residual'?); `foundry kernels` lists them");
     fnd_catalog_close(catalog);
 }
 
@@ -177,11 +183,11 @@ TEST(compose_merges_arguments_by_name) {
     for (uint32_t i = 0; i < room.composition.arg_count; i++) biases += strcmp(room.composition.args[i].name, "bias") == 0;
     CHECK(biases == 1);
     static const refusal list[] = {
-        { "rows, dot, bias, m_type, store", { "stage m_type has argument bias with type f16", "an earlier stage has it with f32" } },
-        { "rows, dot, bias, m_kind, store", { "stage m_kind has argument bias with kind VAL", "IN" } },
-        { "rows, dot, bias, m_shape, store", { "stage m_shape has argument bias with shape [tokens, rows]", "[rows]" } },
-        { "rows, dot, bias, m_writes, store", { "stage m_writes shares argument bias", "IN by one stage and OUT by another" } },
-        { "rows, dot, m_in_out, store", { "stage store shares argument y", "other groups may not be done" } },
+        { "rows, dot, bias, m_type, store", { "stage m_type has argument bias with type f16, but stage bias before it has it with f32" } },
+        { "rows, dot, bias, m_kind, store", { "stage m_kind has argument bias with kind VAL, but stage bias before it has it with IN" } },
+        { "rows, dot, bias, m_shape, store", { "stage m_shape has argument bias with shape [tokens, rows], but stage bias before it has it with [rows]" } },
+        { "rows, dot, bias, m_writes, store", { "stage m_writes has argument bias as OUT, but stage bias before it has it as IN" } },
+        { "rows, dot, m_in_out, store", { "stage store has argument y as OUT, but stage m_in_out before it has it as IN", "other groups may not be done" } },
         { "rows, dot, m_dim, store", { "rows is both an argument and a dimension" } },
     };
     for (size_t i = 0; i < FND_COUNT(list); i++) check_refused(catalog, &list[i]);

@@ -64,3 +64,16 @@ static void check_generation(int model) {
 
 TEST(golden_smollm2_by_the_command_line) { check_generation(GOLDEN_SMOLLM2); }
 TEST(golden_qwen_by_the_command_line) { check_generation(GOLDEN_QWEN); }
+
+/* A byte that the vocabulary cannot spell is no answer to something else. */
+TEST(golden_smollm2_bytes_without_a_token) {
+    const char *path = golden_model_file(GOLDEN_SMOLLM2);
+    NEED(path, "no model: make test-models names one");
+    NEED(program_there(), "the program is not built beside the tests");
+    program_result r;
+    program_run(&r, (const char *const[]){ "run", "--model", path, "--raw", "--prompt", "caf\xe9 \xfe", "--max-tokens", "1", NULL });
+    CHECK_MSG(r.exit_code == 1 && r.out_bytes == 0, "exit code %d: %s", r.exit_code, r.err);
+    CHECK_HAS(r.err, "foundry: the text is not valid UTF-8 from byte 3 on; its bytes are taken as they are\n");
+    CHECK_HAS(r.err, "foundry: the byte 0xfe at offset 5 of the text has no token in this model's vocabulary; remove it\n");
+    program_free(&r);
+}

@@ -186,12 +186,12 @@ static fnd_status do_help(chat *a, const char *rest, fnd_error *err) {
 static fnd_status run_command(chat *a, const char *line, fnd_error *err) {
     size_t bytes = strcspn(line, " \t\n");
     char shown[80];
-    fnd_cli_nearest near = { .word = line, .bytes = bytes };
+    fnd_nearest near = { .word = line, .bytes = bytes };
     for (size_t i = 0; i < FND_COUNT(commands); i++) {
         if (strlen(commands[i].name) == bytes && memcmp(commands[i].name, line, bytes) == 0) return commands[i].run(a, without_spaces(line + bytes), err);
-        fnd_cli_nearest_try(&near, commands[i].name);
+        fnd_nearest_try(&near, commands[i].name);
     }
-    return fnd_fail(err, FND_ERR_USAGE, "there is no command '/%s'%s; /help lists them", fnd_span_quote((fnd_span){ line, bytes }, shown, sizeof shown), fnd_cli_nearest_text(&near, "/"));
+    return fnd_fail(err, FND_ERR_USAGE, "there is no command '/%s'%s; /help lists them", fnd_span_quote((fnd_span){ line, bytes }, shown, sizeof shown), fnd_nearest_text(&near, "/"));
 }
 
 /* ---- the loop ---- */

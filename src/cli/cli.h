@@ -8,6 +8,7 @@
 #define CLI_CLI_H
 
 #include "base/base.h"
+#include "base/nearest.h"
 #include "base/text.h"
 #include "foundry/context.h"
 #include "foundry/gguf.h"
@@ -130,21 +131,6 @@ typedef struct fnd_cli_values {
 } fnd_cli_values;
 
 FND_USE_RESULT fnd_status fnd_cli_option_values(const fnd_cli_option *o, fnd_cli_values *out, fnd_error *err);
-
-/* ---- mistyped words (nearest.c) ---- */
-
-/* Start with { word, bytes }, try what there is, and add the text to the sentence: " (did you mean
- * 'run'?)", or "" when nothing is near. */
-typedef struct fnd_cli_nearest {
-    const char *word;
-    size_t      bytes;
-    const char *best;
-    unsigned    distance;
-    char        text[96];
-} fnd_cli_nearest;
-
-void fnd_cli_nearest_try(fnd_cli_nearest *n, const char *candidate);
-const char *fnd_cli_nearest_text(fnd_cli_nearest *n, const char *before);
 
 /* ---- output (output.c) ---- */
 

@@ -76,7 +76,7 @@ static fnd_status set_policies(const fnd_catalog *catalog, const char *policies,
 
 static fnd_status find_kernel(const fnd_catalog *catalog, const char *name, fnd_kernel_desc *out, fnd_error *err) {
     char shown[80];
-    fnd_cli_nearest near = { .word = name, .bytes = strlen(name) };
+    fnd_nearest near = { .word = name, .bytes = strlen(name) };
     const fnd_declared_kernel *declared = fnd_catalog_kernel(catalog, name);
     if (declared) {
         *out = declared->desc;
@@ -84,10 +84,10 @@ static fnd_status find_kernel(const fnd_catalog *catalog, const char *name, fnd_
     }
     for (size_t i = 0; i < fnd_shipped_count(); i++) {
         if (strcmp(fnd_shipped_name(i), name) == 0) return fnd_shipped_stages(i, out, err);
-        fnd_cli_nearest_try(&near, fnd_shipped_name(i));
+        fnd_nearest_try(&near, fnd_shipped_name(i));
     }
-    for (size_t i = 0; i < fnd_catalog_kernel_count(catalog); i++) fnd_cli_nearest_try(&near, fnd_catalog_kernel_at(catalog, i)->name);
-    return fnd_fail(err, FND_ERR_USAGE, "there is no kernel '%s'%s; `foundry kernels` lists them", fnd_span_quote((fnd_span){ name, near.bytes }, shown, sizeof shown), fnd_cli_nearest_text(&near, ""));
+    for (size_t i = 0; i < fnd_catalog_kernel_count(catalog); i++) fnd_nearest_try(&near, fnd_catalog_kernel_at(catalog, i)->name);
+    return fnd_fail(err, FND_ERR_USAGE, "there is no kernel '%s'%s; `foundry kernels` lists them", fnd_span_quote((fnd_span){ name, near.bytes }, shown, sizeof shown), fnd_nearest_text(&near, ""));
 }
 
 static fnd_status print(fnd_catalog *catalog, const emit_options *o, const char *suffix, fnd_text *out, fnd_error *err) {

@@ -55,9 +55,9 @@ static fnd_status hold_streams(fnd_error *err) {
 
 static fnd_status unknown_command(const char *name, fnd_error *err) {
     char shown[80];
-    fnd_cli_nearest near = { .word = name, .bytes = strlen(name) };
-    for (size_t i = 0; i < FND_COUNT(commands); i++) fnd_cli_nearest_try(&near, commands[i]->name);
-    return fnd_fail(err, FND_ERR_USAGE, "there is no command '%s'%s; `foundry help` lists them", fnd_span_quote((fnd_span){ name, near.bytes }, shown, sizeof shown), fnd_cli_nearest_text(&near, ""));
+    fnd_nearest near = { .word = name, .bytes = strlen(name) };
+    for (size_t i = 0; i < FND_COUNT(commands); i++) fnd_nearest_try(&near, commands[i]->name);
+    return fnd_fail(err, FND_ERR_USAGE, "there is no command '%s'%s; `foundry help` lists them", fnd_span_quote((fnd_span){ name, near.bytes }, shown, sizeof shown), fnd_nearest_text(&near, ""));
 }
 
 static fnd_status help(const char *name, fnd_error *err) {

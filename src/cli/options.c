@@ -113,10 +113,10 @@ static const fnd_cli_option *find(const fnd_cli_option *list, const char *name, 
 static fnd_status unknown_option(const fnd_cli_command *command, const char *dashed, size_t bytes, fnd_error *err) {
     char shown[80];
     size_t dashes = strspn(dashed, "-");
-    fnd_cli_nearest near = { .word = dashed + dashes, .bytes = bytes - dashes };
-    for (const fnd_cli_option *o = command->options; o->name; o++) fnd_cli_nearest_try(&near, o->name);
-    for (const fnd_cli_option *o = global_options; o->name; o++) fnd_cli_nearest_try(&near, o->name);
-    return fnd_fail(err, FND_ERR_USAGE, "%s has no option '%s'%s; `foundry %s --help` lists them", command->name, fnd_span_quote((fnd_span){ dashed, bytes }, shown, sizeof shown), fnd_cli_nearest_text(&near, "--"), command->name);
+    fnd_nearest near = { .word = dashed + dashes, .bytes = bytes - dashes };
+    for (const fnd_cli_option *o = command->options; o->name; o++) fnd_nearest_try(&near, o->name);
+    for (const fnd_cli_option *o = global_options; o->name; o++) fnd_nearest_try(&near, o->name);
+    return fnd_fail(err, FND_ERR_USAGE, "%s has no option '%s'%s; `foundry %s --help` lists them", command->name, fnd_span_quote((fnd_span){ dashed, bytes }, shown, sizeof shown), fnd_nearest_text(&near, "--"), command->name);
 }
 
 /* words[*at] begins with "--", or is "-" and one letter; takes its value too. */

@@ -216,7 +216,8 @@ const fnd_cli_command fnd_cli_run = {
     .doc = "let a model answer a prompt",
     .usage = "--model F --prompt T [options]",
     .more = "The prompt is put into the model's chat template. The answer goes to standard output as it is\n"
-            "generated, speed and notes to standard error.",
+            "generated, speed and notes to standard error. Bytes of a prompt that are not UTF-8 are taken as they\n"
+            "are, with a note; one that the model has no token for is an error.",
     .example = "  foundry run --model model.gguf --prompt 'Name the capital of France.'\n"
                "  foundry run --model model.gguf --raw --prompt 'Once upon a time' --temperature 0.8 --max-tokens 100",
     .options = options_list,

@@ -1,6 +1,7 @@
 /* kernel.c - from a list of stages to a kernel: do they fit, and which arguments do they share? */
 #include "compose/kernel.h"
 #include "base/base.h"
+#include "base/nearest.h"
 
 #include <stdio.h>
 
@@ -32,8 +33,9 @@ static fnd_status refuse(const flow *f, const fnd_step *step, const char *why) {
 }
 
 static fnd_status mismatch(const flow *f, const fnd_step *step) {
-    return fnd_fail(f->err, FND_ERR_COMPOSE, "kernel %s: stage %s takes %s, but what comes before it gives %s", f->c->name, step->stage->name,
-                    fnd_value_kind_text(step->stage->takes), fnd_value_kind_text(f->value));
+    const char *takes = fnd_value_kind_text(step->stage->takes);
+    if (step == f->c->steps) return fnd_fail(f->err, FND_ERR_COMPOSE, "kernel %s: stage %s takes %s, but no stage is before it", f->c->name, step->stage->name, takes);
+    return fnd_fail(f->err, FND_ERR_COMPOSE, "kernel %s: stage %s takes %s, but stage %s before it leaves %s", f->c->name, step->stage->name, takes, step[-1].stage->name, fnd_value_kind_text(f->value));
 }
 
 static fnd_status flow_main(flow *f, const fnd_step *step) {
@@ -174,8 +176,18 @@ static fnd_status too_long(const fnd_composition *c, const fnd_step *step, const
     return fnd_fail(err, FND_ERR_LIMIT, "kernel %s: stage %s: \"%s\" gets too long with the head %s", c->name, step->stage->name, text, step->head);
 }
 
-static fnd_status differ(const fnd_composition *c, const fnd_step *step, const fnd_arg *arg, const char *what, const char *a, const char *b, fnd_error *err) {
-    return fnd_fail(err, FND_ERR_COMPOSE, "kernel %s: stage %s has argument %s with %s %s, but an earlier stage has it with %s", c->name, step->stage->name, arg->name, what, b, a);
+/* The name of the stage that brought this argument. */
+static const char *first_with(const fnd_composition *c, uint32_t arg) {
+    for (uint32_t s = 0; s < c->step_count; s++) {
+        for (uint32_t i = 0; i < c->steps[s].stage->arg_count; i++) {
+            if (c->steps[s].arg[i] == arg) return c->steps[s].stage->name;
+        }
+    }
+    return "";
+}
+
+static fnd_status differ(const fnd_composition *c, const fnd_step *step, uint32_t arg, const char *what, const char *a, const char *b, fnd_error *err) {
+    return fnd_fail(err, FND_ERR_COMPOSE, "kernel %s: stage %s has argument %s with %s %s, but stage %s before it has it with %s", c->name, step->stage->name, c->args[arg].name, what, b, first_with(c, arg), a);
 }
 
 /* Is there an argument of this name already? Then it must be the same one. */
@@ -189,15 +201,15 @@ static fnd_status merge_arg(fnd_composition *c, fnd_step *step, const fnd_arg *a
     }
     const fnd_arg *known = &c->args[found];
     *index = (uint8_t)found;
-    if (strcmp(known->type, arg->type) != 0) return differ(c, step, arg, "type", known->type, arg->type, err);
+    if (strcmp(known->type, arg->type) != 0) return differ(c, step, *index, "type", known->type, arg->type, err);
     bool writes = known->kind == FND_ARG_OUT || known->kind == FND_ARG_INOUT || arg->kind == FND_ARG_OUT || arg->kind == FND_ARG_INOUT;
     if (writes) {
-        return fnd_fail(err, FND_ERR_COMPOSE, "kernel %s: stage %s shares argument %s, which is %s by one stage and %s by another: other groups may not be done with it; make two kernels of it, in a program",
-                        c->name, step->stage->name, arg->name, fnd_arg_kind_name(known->kind), fnd_arg_kind_name(arg->kind));
+        return fnd_fail(err, FND_ERR_COMPOSE, "kernel %s: stage %s has argument %s as %s, but stage %s before it has it as %s: other groups may not be done with it; make two kernels of it, in a program", c->name, step->stage->name,
+                        arg->name, fnd_arg_kind_name(arg->kind), first_with(c, *index), fnd_arg_kind_name(known->kind));
     }
-    if (known->kind != arg->kind) return differ(c, step, arg, "kind", fnd_arg_kind_name(known->kind), fnd_arg_kind_name(arg->kind), err);
+    if (known->kind != arg->kind) return differ(c, step, *index, "kind", fnd_arg_kind_name(known->kind), fnd_arg_kind_name(arg->kind), err);
     for (uint32_t d = 0; d < FND_MAX_RANK; d++) {
-        if (known->shape.rank != arg->shape.rank || strcmp(known->shape.dim[d], arg->shape.dim[d]) != 0) return differ(c, step, arg, "shape", known->shape_text, arg->shape_text, err);
+        if (known->shape.rank != arg->shape.rank || strcmp(known->shape.dim[d], arg->shape.dim[d]) != 0) return differ(c, step, *index, "shape", known->shape_text, arg->shape_text, err);
     }
     return FND_OK;
 }
@@ -272,6 +284,12 @@ static fnd_status gather_rules(fnd_composition *c, fnd_error *err) {
     return FND_OK;
 }
 
+static fnd_status no_stage(const fnd_catalog *catalog, const char *kernel, const char *name, fnd_error *err) {
+    fnd_nearest near = { .word = name, .bytes = strlen(name) };
+    for (size_t i = 0; i < fnd_catalog_stage_count(catalog); i++) fnd_nearest_try(&near, fnd_catalog_stage_at(catalog, i)->name);
+    return fnd_fail(err, FND_ERR_COMPOSE, "kernel %s: there is no stage %s%s; `foundry kernels` lists them", kernel, name, fnd_nearest_text(&near, ""));
+}
+
 fnd_status fnd_compose(const fnd_catalog *catalog, const fnd_kernel_desc *desc, fnd_composition_room *room, fnd_error *err) {
     fnd_composition *c = &room->composition;
     memset(room, 0, sizeof *room);
@@ -285,7 +303,7 @@ fnd_status fnd_compose(const fnd_catalog *catalog, const fnd_kernel_desc *desc, 
         const fnd_stage_use *use = &desc->stages[c->step_count];
         fnd_step *step = &c->steps[c->step_count];
         step->stage = fnd_catalog_stage(catalog, use->stage);
-        if (!step->stage) return fnd_fail(err, FND_ERR_COMPOSE, "kernel %s: there is no stage %s; `foundry kernels` lists them", c->name, use->stage);
+        if (!step->stage) return no_stage(catalog, c->name, use->stage, err);
         if (use->head && strlen(use->head) > 11) return fnd_fail(err, FND_ERR_COMPOSE, "kernel %s: head \"%s\" is longer than 11 characters", c->name, use->head);
         snprintf(step->head, sizeof step->head, "%s", use->head ? use->head : "");
     }

@@ -1,6 +1,7 @@
 /* shipped.c - the list of shipped kernels. */
 #include "compose/shipped.h"
 #include "base/base.h"
+#include "base/nearest.h"
 
 typedef struct shipped {
     const char *doc;
@@ -63,8 +64,10 @@ fnd_status fnd_shipped_stages(size_t index, fnd_kernel_desc *out, fnd_error *err
 }
 
 fnd_status fnd_shipped_find(const char *name, fnd_kernel_desc *out, fnd_error *err) {
+    fnd_nearest near = { .word = name, .bytes = strlen(name) };
     for (size_t i = 0; i < FND_COUNT(list); i++) {
         if (strcmp(fnd_shipped_name(i), name) == 0) return fnd_shipped_stages(i, out, err);
+        fnd_nearest_try(&near, fnd_shipped_name(i));
     }
-    return fnd_fail(err, FND_ERR_UNSUPPORTED, "there is no kernel %s; `foundry kernels` lists them", name);
+    return fnd_fail(err, FND_ERR_UNSUPPORTED, "there is no kernel %s%s; `foundry kernels` lists them", name, fnd_nearest_text(&near, ""));
 }

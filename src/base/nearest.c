@@ -1,7 +1,9 @@
 /* nearest.c - what a mistyped word may have meant. */
-#include "cli/cli.h"
+#include "base/nearest.h"
+#include "base/base.h"
 
 #include <ctype.h>
+#include <stdio.h>
 
 enum { LONGEST = 40,
        UNLIKE = 99,
@@ -37,7 +39,7 @@ static bool begins(const char *candidate, const char *word, size_t bytes) {
     return bytes >= PREFIX_BYTES;
 }
 
-void fnd_cli_nearest_try(fnd_cli_nearest *n, const char *candidate) {
+void fnd_nearest_try(fnd_nearest *n, const char *candidate) {
     unsigned d = distance(n->word, n->bytes, candidate, strlen(candidate));
     unsigned most = n->bytes <= 3 ? 1 : n->bytes <= 7 ? 2
                                                       : 3;
@@ -47,7 +49,7 @@ void fnd_cli_nearest_try(fnd_cli_nearest *n, const char *candidate) {
     n->distance = d;
 }
 
-const char *fnd_cli_nearest_text(fnd_cli_nearest *n, const char *before) {
+const char *fnd_nearest_text(fnd_nearest *n, const char *before) {
     n->text[0] = '\0';
     if (n->best) snprintf(n->text, sizeof n->text, " (did you mean '%s%s'?)", before, n->best);
     return n->text;
