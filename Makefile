@@ -76,8 +76,11 @@ $(ROOT)/bake: $(BAKE_OBJ)
 $(ROOT)/baked/Makefile: $(ROOT)/bake
 	@rm -rf $(@D)
 	$< $(@D)
+# That make reads what src/bake has written: with -n, which writes nothing, it is shown and not run.
+BAKE_MAKE = $(MAKE) --no-print-directory -C $(ROOT)/baked CC='$(CC)' LIBRARY_FLAGS='-I$(CURDIR)/include -I$(CURDIR)/src' kernels.o
+DRY_RUN   = $(findstring n,$(filter-out -%,$(firstword $(MAKEFLAGS))))
 $(ROOT)/baked/kernels.o: $(ROOT)/baked/Makefile
-	+@$(MAKE) --no-print-directory -C $(@D) CC='$(CC)' LIBRARY_FLAGS='-I$(CURDIR)/include -I$(CURDIR)/src' kernels.o
+	$(if $(DRY_RUN),,+)@$(BAKE_MAKE)
 LIB_OBJ += $(if $(BAKE),$(ROOT)/baked/kernels.o,$(ROOT)/obj/src/bake/none.o)
 
 $(ROOT)/libfoundry.a: $(LIB_OBJ)

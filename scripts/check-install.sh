@@ -13,6 +13,14 @@ die() {
 }
 make_() { "${MAKE:-make}" -s --no-print-directory "$1" DESTDIR="$tmp/dest folder" PREFIX=/opt/f; }
 
+# ---- what would be done ----
+# Before anything is built: no failure, nothing written, and each step shown.
+dry=$("${MAKE:-make}" -n --no-print-directory install BUILD_SUFFIX=dry-run BAKE=1 DESTDIR="$tmp/dry") || die "make -n install fails before the kernels are built"
+if [ -e build/dry-run ] || [ -e "$tmp/dry" ]; then die "make -n install wrote something"; fi
+for step in 'build/dry-run/bake build/dry-run/baked' "-C build/dry-run/baked CC=.* kernels.o" 'install -m 755 build/dry-run/foundry'; do
+    grep -q -- "$step" <<<"$dry" || die "make -n install does not show: $step"
+done
+
 make_ install
 root="$tmp/dest folder/opt/f"
 version=$("$root/bin/foundry" --version)
