@@ -132,7 +132,7 @@ test-models: setup
 	for format in f16 q8_0; do scripts/test-quantised.sh $(ROOT) $$format; done
 
 ## check: warnings as errors with gcc and clang, sanitizers, style, layers, headers, short fuzzing
-check: check-scripts check-layers check-style check-headers check-warnings check-asan check-install check-fuzz
+check: check-scripts check-layers check-style check-headers check-warnings check-asan check-tsan check-install check-fuzz
 setup-checks:
 	@scripts/setup.sh --checks
 check-scripts: | setup-checks
@@ -151,6 +151,10 @@ check-warnings: | setup-checks
 check-asan: | setup-checks
 	+$(BUILD) -s config=asan everything
 	build/asan/tests
+# What threads share: teams, submissions, the profiler, tensors, a model of several sessions.
+check-tsan: | setup-checks
+	+$(BUILD) -s config=tsan build/tsan/tests
+	build/tsan/tests team_ submit_ profiler_switches registry_ tensor_table session_many_threads
 check-fuzz: | setup-checks
 	+@$(BUILD) fuzz FUZZ_SECONDS=10
 check-install: | setup-checks
@@ -247,4 +251,4 @@ help:
 
 -include $(LIB_OBJ:.o=.d) $(BAKE_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(KERNELS_CHECK_OBJ:.o=.d)
 .PHONY: all clean help setup demo bench-start test test-models check setup-checks check-scripts check-layers \
-    check-style check-headers check-warnings check-asan check-install check-fuzz everything kernels snapshots format fuzz fuzz-targets bench-cpu bench bench-tokenizer examples bind-header reference macos
+    check-style check-headers check-warnings check-asan check-tsan check-install check-fuzz everything kernels snapshots format fuzz fuzz-targets bench-cpu bench bench-tokenizer examples bind-header reference macos

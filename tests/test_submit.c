@@ -415,6 +415,29 @@ TEST(submit_allocates_nothing) {
     }
 }
 
+/* Without memory for its copies nothing was submitted, and no callback comes; the next one goes well. */
+TEST(submit_survives_no_memory) {
+    bench b;
+    seen s = { .lock = PTHREAD_MUTEX_INITIALIZER };
+    uint64_t number = 0, refused = 0;
+    if (!open_bench(&b, &fnd_backend_cpu)) return;
+    SUBMIT(&b, "first", &b.x[0].t, &b.x[1].t, &b.y[0].t, &s, &number);
+    for (uint64_t n = 1; n < 20 && number < 2; n++) {
+        fnd_error err = { 0 };
+        const fnd_binding list[] = { fnd_bind_in("x", &b.x[0].t), fnd_bind_in("residual", &b.x[1].t), fnd_bind_out("y", &b.y[0].t) };
+        const fnd_work work = fnd_work_kernel(b.add, list, 3);
+        fnd_memory_fail_after(n);
+        fnd_status status = fnd_submit(b.f, &(fnd_submission){ .work = &work, .count = 1, .done = told, .ctx = &s }, &number, &err);
+        fnd_memory_fail_after(0);
+        CHECK_MSG(status == FND_OK || (status == FND_ERR_MEMORY && number == 0), "allocation %d: %s", (int)n, err.text);
+        refused += status != FND_OK;
+    }
+    CHECK(refused >= 3 && number == 2);
+    CHECK_OK(fnd_wait(b.f, &b.err), &b.err);
+    CHECK(s.count == 2 && first_of(&b, &b.y[0]) == 2);
+    CHECK_OK(fnd_close(b.f, &b.err), &b.err);
+}
+
 /* Records come with completion, under the path that the work was submitted with, and nothing waits for them. */
 TEST(submit_is_profiled_at_completion) {
     for (size_t d = 0; d < FND_COUNT(devices); d++) {
