@@ -10,6 +10,17 @@
 #include "test.h"
 
 #include <stdlib.h>
+#if defined(__linux__) && defined(__x86_64__)
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
 
 static const fnd_backend *const cpu = &fnd_backend_cpu;
 
@@ -388,3 +399,67 @@ TEST(cpu_failures_stay_until_waited_for) {
     cpu->unload(d.self, code);
     cpu->close(d.self);
 }
+
+#if defined(__linux__) && defined(__x86_64__)
+/* From now on this process and what it runs is refused the registers of the matrix unit. */
+static bool refuse_tiles(void) {
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023 };
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_arch_prctl, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH_REQ_XCOMP_PERM, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { sizeof code / sizeof *code, code };
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* The program's output where tiles are refused, cut to `bytes`; -1: such a filter cannot be set here. */
+static int run_refused(const char *const *argv, char *out, size_t bytes) {
+    int ends[2], status = 0;
+    size_t used = 0;
+    if (pipe(ends) != 0) return -1;
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], 1);
+        dup2(ends[1], 2);
+        close(ends[0]);
+        if (!refuse_tiles()) _exit(99);
+        execv(argv[0], (char *const *)(uintptr_t)argv);
+        _exit(98);
+    }
+    close(ends[1]);
+    for (ssize_t n; used + 1 < bytes && (n = read(ends[0], out + used, bytes - 1 - used)) > 0;) used += (size_t)n;
+    out[used] = '\0';
+    close(ends[0]);
+    if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) == 99) return -1;
+    return WEXITSTATUS(status);
+}
+
+TEST(cpu_backend_falls_back_where_tiles_are_refused) {
+    static const char refused[] = "the system refuses this process the tile registers that \"amx\" needs: arch_prctl: Operation not permitted";
+    static char out[1 << 16];
+    const fnd_cpu_level *level;
+    fnd_error err = { 0 };
+    if (fnd_cpu_level_find("amx", &level, &err) != FND_OK) {
+        fnd_test_skip(err.text);
+        return;
+    }
+    if (access("build/foundry", X_OK) != 0) {
+        fnd_test_skip("the program is not built beside the tests");
+        return;
+    }
+    int code = run_refused((const char *const[]){ "build/foundry", "doctor", "--threads", "1", NULL }, out, sizeof out);
+    if (code < 0) {
+        fnd_test_skip("this system takes no filter of system calls");
+        return;
+    }
+    CHECK(code == 0);
+    CHECK_HAS(out, refused);
+    CHECK_HAS(out, "the best here: AVX-512 with 8-bit dot products");
+    code = run_refused((const char *const[]){ "build/foundry", "doctor", "--threads", "1", "--isa", "amx", NULL }, out, sizeof out);
+    CHECK_HAS(out, refused);
+}
+#endif

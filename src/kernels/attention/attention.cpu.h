@@ -2,6 +2,7 @@
  * against all keys they may see. */
 #ifndef ATTENTION_ATTENTION_H
 #define ATTENTION_ATTENTION_H
+#include "attention/panel.cpu.h"
 #include "attention/tile.cpu.h"
 
 /* Tokens of a tile: as many as fit, if possible a number that fills the blocks of rows. */
@@ -22,6 +23,12 @@ FND_INLINE void attention(fnd_thread t, const f32 *q, const f32 *inv_freq, fnd_c
     u32 group = q_dim / head_dim / kv_heads, per_tile = attention_tile_tokens(group, head_dim);
     u32 tiles = (tokens + per_tile - 1) / per_tile;
     rope_params p = rope_params_of(inv_freq, pairs, pairing, mscale);
+#ifdef FND_AMX
+    if (tokens * group >= ATTENTION_PANEL_FROM && head_dim % 32 == 0 && k_cache.format != FND_ACT_Q8_0) {
+        attention_panels(t, q, p, k_cache, v_cache, y, pos, scale, tokens, q_dim, kv_heads, head_dim);
+        return;
+    }
+#endif
     rope_steps steps;
     rope_table table;
     f32 out[ATTENTION_VALUES], weights[ATTENTION_ROWS * ATTENTION_KEYS], scaled[ATTENTION_ROWS * ATTENTION_KEYS];

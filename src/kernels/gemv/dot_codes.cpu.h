@@ -62,8 +62,8 @@ FND_INLINE void P_(_panel)(u16 *to, const u8 *tile, u32 cols, u32 first, u32 ste
                 vec_u32x1_ u = (vec_u32x1_)P_(_unpack)(codes, j);
                 vec w0 = (vec)((u << 15 & 0x7f8000u) | 0x43800000u), w1 = (vec)((u << 7 & 0x7f8000u) | 0x43800000u);
                 vec w2 = (vec)((u >> 1 & 0x7f8000u) | 0x43800000u), w3 = (vec)((u >> 9 & 0x7f8000u) | 0x43800000u);
-                fnd_panel_put(to + 64 * j, w0 * scale + offset, w1 * scale + offset);
-                fnd_panel_put(to + 64 * j + 32, w2 * scale + offset, w3 * scale + offset);
+                fnd_amx_put(to + 64 * j, w0 * scale + offset, w1 * scale + offset);
+                fnd_amx_put(to + 64 * j + 32, w2 * scale + offset, w3 * scale + offset);
             }
         }
     }

@@ -31,11 +31,11 @@ FND_INLINE void P_(_dot_columns)(fnd_tile *out, const u8 *tile, const f32 *x, u3
 FND_INLINE vec P_(_panel_column)(const u8 *tile, u32 cols, u32 k, const u32 rest) {
     if (k >= cols) return fnd_vec_splat(0.0f);
     vec v = P_(_load)(tile, k);
-    return rest ? v - fnd_panel_round_(v) : v;
+    return rest ? v - fnd_amx_round(v) : v;
 }
 FND_INLINE void P_(_panel)(u16 *to, const u8 *tile, u32 cols, u32 first, u32 steps, const u32 rest) {
     for (u32 k = first; k < first + 32 * steps; k += 2, to += 32)
-        fnd_panel_put(to, P_(_panel_column)(tile, cols, k, rest), P_(_panel_column)(tile, cols, k + 1, rest));
+        fnd_amx_put(to, P_(_panel_column)(tile, cols, k, rest), P_(_panel_column)(tile, cols, k + 1, rest));
 }
 FND_INLINE void P_(_panel_ahead)(const u8 *tile, u32 cols, u32 first) {
     (void)cols;

@@ -22,7 +22,7 @@ FND_INLINE void P_(_panel_multiply)(fnd_x x, const u16 *halves, f32 *sums, u32 t
                     u32 col = next + fetched % (FND_PANEL_COLS / 32) * 32;
                     if (col < x.cols) P_(_panel_ahead)(tile + fetched / (FND_PANEL_COLS / 32) * tile_bytes, x.cols, col);
                 }
-                fnd_panel_block(halves + m * block_step + (u64)step * 512, block_step, x.panels->panel + (u64)i * steps * 512, (u64)steps * 512,
+                fnd_amx_block(halves + m * block_step + (u64)step * 512, block_step, x.panels->panel + (u64)i * steps * 512, (u64)steps * 512,
                                 sums + ((u64)i * blocks + m) * 256, (u64)blocks * 256, steps, adds, fnd_min(2, blocks - m), fnd_min(2, tiles - i));
             }
         }
