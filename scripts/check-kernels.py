@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Checks the rules of the kernel dialect (docs/kernels.md) that no compiler at hand enforces.
 
-    scripts/check-kernels.py TEXT...     flattened kernel texts; exit code 1 on findings
+    scripts/check-kernels.py TEXT...             flattened kernel texts; exit code 1 on findings
+    scripts/check-kernels.py --expanded TEXT...  the same behind the preprocessor, as Metal sees them: entry
+                                                 points and attributes
 
 Metal wants an address space on every pointer and refuses recursion; clang's OpenCL mode gives a
 pointer without one the generic space and compiles recursion. The dialect's own headers are left out.
@@ -23,7 +25,29 @@ WORDS = {
     "__asm__": "asm: belongs into a machine's own file",
     "half": "half: a type in Metal, and no name",
     "volatile": "volatile: orders nothing between threads; use a barrier",
+    "kernel": "kernel: an entry point is printed by the composer (FND_KERNEL)",
+    "throw": "throw: Metal has no exceptions",
+    "try": "try: Metal has no exceptions",
+    "catch": "catch: Metal has no exceptions",
+    "virtual": "virtual: Metal has no virtual functions",
+    "new": "new: Metal has no heap",
+    "delete": "delete: Metal has no heap",
+    "typeid": "typeid: Metal has no types at run time",
+    "dynamic_cast": "dynamic_cast: Metal has no types at run time",
+    "thread_local": "thread_local: variables do not outlive a launch",
+    "va_list": "va_list: Metal has no functions with any number of arguments",
 }
+# What a parameter or a member may say of itself: the specification's chapter 5.2.3, and 5.2.1, 4.5, 5.8 and 5.1.
+ATTRIBUTES = {
+    "thread_position_in_grid", "threads_per_grid", "thread_position_in_threadgroup", "threads_per_threadgroup",
+    "thread_index_in_threadgroup", "threadgroup_position_in_grid", "threadgroups_per_grid",
+    "simdgroup_index_in_threadgroup", "simdgroups_per_threadgroup", "thread_index_in_simdgroup", "threads_per_simdgroup",
+    "quadgroup_index_in_threadgroup", "quadgroups_per_threadgroup", "thread_index_in_quadgroup", "threads_per_quadgroup",
+    "dispatch_threads_per_threadgroup", "dispatch_simdgroups_per_threadgroup", "dispatch_quadgroups_per_threadgroup",
+    "grid_origin", "grid_size", "thread_execution_width",
+    "buffer", "threadgroup", "function_constant", "id", "max_total_threads_per_threadgroup", "host_name", "visible",
+}
+OF_NO_PLACE = {"buffer", "threadgroup", "function_constant", "id", "max_total_threads_per_threadgroup", "host_name", "visible"}
 DIALECT = re.compile(r"(^|/)(dialect/|metal_stdlib)")
 TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|[A-Za-z_]\w*|\.?\d[\w.]*|##|[-+*/%&|^=<>!]=|[&|]{2}|->|.')
 LINE = re.compile(r'\s*#\s*line\s+(\d+)\s+"([^"]*)"')
@@ -140,6 +164,19 @@ class Text:
             at -= 1
         return {t.text for t in tokens[at:end]}
 
+    def check_cpp(self, tokens):
+        """What C++ has and Metal has not, and no single word names."""
+        for i, t in enumerate(tokens):
+            before, after = (tokens[i - 1].text if i else ""), [x.text for x in tokens[i + 1 : i + 3]]
+            if t.text == "[" and not (i and (tokens[i - 1].is_name or before in ("]", ")", "["))) and (after[:1] == ["]"] or after[1:2] == ["]"]) and after[:1] != ["["]:
+                self.report(t.file, t.line, "a function without a name: Metal has none")
+            if t.text == "&" and self.specifiers(tokens, i) & self.types and not self.specifiers(tokens, i) & SPACES and tokens[i - 1].text != ")":
+                self.report(t.file, t.line, "reference without an address space (FND_GPU, FND_GROUP or FND_OWN)")
+            if t.text == "." and after == [".", "."]:
+                self.report(t.file, t.line, "...: Metal has no functions with any number of arguments")
+            if t.text.startswith("__builtin_"):
+                self.report(t.file, t.line, f"{t.text}: a function of one compiler")
+
     def check_pointers(self, tokens):
         for i, t in enumerate(tokens):
             before = tokens[i - 1].text if i else ""
@@ -235,6 +272,7 @@ class Text:
     def check(self):
         for tokens in [self.code] + self.macros:
             self.check_words(tokens)
+            self.check_cpp(tokens)
             self.check_pointers(tokens)
             self.check_declarators(tokens)
         self.check_functions()
@@ -242,11 +280,64 @@ class Text:
         return self.findings
 
 
+class Expanded:
+    """A text behind the preprocessor: what the macros of the dialect made of it."""
+
+    ENTRY = re.compile(r"\b__kernel\s+(\w+)\s+(\w+)\s*\(")
+    MARKER = re.compile(r'^# (\d+) "([^"]*)"', re.M)
+    ATTRIBUTE = re.compile(r"\[\[\s*(\w+)")
+
+    def __init__(self, text):
+        self.text, self.findings = text, set()
+        self.markers = [(m.start(), int(m[1]), m[2]) for m in self.MARKER.finditer(text)]
+
+    def report(self, at, what):
+        start, line, file = max((m for m in self.markers if m[0] <= at), default=(0, 0, "?"))
+        self.findings.add((file, line + self.text.count("\n", start, at) - 1, what))
+
+    def parameters(self, at):
+        """[(where, text)] of the list that begins at `at`."""
+        depth, first, found = 0, at, []
+        for i in range(at, len(self.text)):
+            c = self.text[i]
+            if c == "," and depth == 0 or c == ")" and depth == 0:
+                found.append((first, self.text[first:i]))
+                first = i + 1
+                if c == ")":
+                    return found
+            depth += (c in "([{") - (c in ")]}")
+        return found
+
+    def check_parameter(self, entry, at, text):
+        attributes = set(self.ATTRIBUTE.findall(text))
+        words = set(re.findall(r"\w+", text))
+        name = " ".join(re.sub(r"^# .*$", "", text, flags=re.M).split())
+        if "*" in text or "&" in text:
+            if not words & {"__global", "__constant", "__local"}:
+                self.report(at, f"entry point {entry}: \"{name}\" names no memory of the device, of constants or of the group")
+        elif not attributes & (ATTRIBUTES - OF_NO_PLACE):
+            self.report(at, f"entry point {entry}: \"{name}\" is no buffer, and no [[attribute]] says what it is")
+
+    def check(self):
+        for m in self.ENTRY.finditer(self.text):
+            if m[1] != "void":
+                self.report(m.start(), f"entry point {m[2]} returns {m[1]}: Metal's return nothing")
+            for at, text in self.parameters(m.end()):
+                self.check_parameter(m[2], at, text)
+        for m in self.ATTRIBUTE.finditer(self.text):
+            if m[1] not in ATTRIBUTES:
+                self.report(m.start(), f"[[{m[1]}]]: Metal has no such attribute")
+        return self.findings
+
+
 def main():
-    findings = set()
+    findings, kind = set(), Text
     for path in sys.argv[1:]:
+        if path == "--expanded":
+            kind = Expanded
+            continue
         with open(path, encoding="utf-8") as file:
-            findings |= Text(file.read()).check()
+            findings |= kind(file.read()).check()
     for file, line, what in sorted(findings):
         print(f"{file}:{line}: error: {what}")
     return 1 if findings else 0

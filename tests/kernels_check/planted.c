@@ -61,6 +61,43 @@ static bool check_one(const char *dir, const char *file, const char *text) {
     return ok;
 }
 
+/* A text that is right, with words of the dialect's own Metal files put wrong: found, with what is said. */
+static bool check_spoilt(const char *dir) {
+    static const struct {
+        const char *right, *wrong, *says;
+    } spoilt[] = {
+        { " [[thread_index_in_simdgroup]]", "", "no [[attribute]] says what it is" },
+        { "[[threadgroups_per_grid]]", "[[threadgroups_in_grid]]", "Metal has no such attribute" },
+        { "constant u64 *fnd_scratch_bytes", "u64 *fnd_scratch_bytes", "\"u64 *fnd_scratch_bytes\" names no memory" },
+        { "kernel void name(", "kernel int name(", "returns int" },
+        { "threadgroup f32 fnd_reduce", "device f32 fnd_reduce", "fnd_reduce" },
+        { "metal::simd_sum(v)", "metal::simd_total(v)", "simd_total" },
+        { "metal::precise::sqrt(a)", "metal::exact::sqrt(a)", "exact" },
+    };
+    char out[CHECK_PATH_BYTES], *nothing;
+    size_t bytes, found = 0;
+    fnd_error err = { 0 };
+    fnd_text flat = { 0 };
+    snprintf(out, sizeof out, "%s/spoilt.metal.txt", dir);
+    if (fnd_file_read(PLANTED_DIR "nothing.h", 1 << 20, &nothing, &bytes, &err) != FND_OK || compose("planted/nothing.h", nothing, &flat, &err) != FND_OK) {
+        printf("FAIL " PLANTED_DIR "nothing.h: %s\n", err.text);
+        return false;
+    }
+    fnd_free_memory(nothing);
+    for (size_t i = 0; i < FND_COUNT(spoilt); i++) {
+        fnd_text text = { 0 }, said = { 0 };
+        const char *whole = fnd_text_get(&flat), *at = strstr(whole, spoilt[i].right);
+        if (at) fnd_text_printf(&text, "%.*s%s%s", (int)(at - whole), whole, spoilt[i].wrong, at + strlen(spoilt[i].right));
+        bool ok = at && fnd_file_write(out, text.data, text.bytes, &err) == FND_OK && !check_metal(out, &said) && strstr(fnd_text_get(&said), spoilt[i].says);
+        if (!ok) printf("FAIL \"%s\" for \"%s\": nothing was said of \"%s\"; got:\n%s%.2000s\n", spoilt[i].wrong, spoilt[i].right, spoilt[i].says, err.text, fnd_text_get(&said));
+        found += ok;
+        fnd_text_free(&text);
+        fnd_text_free(&said);
+    }
+    fnd_text_free(&flat);
+    return found == FND_COUNT(spoilt);
+}
+
 #define USER_DIR "tests/kernels_check/planted_user"
 
 /* A user's folder, as `make kernels user=...` takes it: each text for Metal is refused for the line. */
@@ -105,9 +142,9 @@ void check_planted(const char *dir, uint32_t *passed, uint32_t *failed) {
         bad += !ok;
     }
     globfree(&files);
-    bool user = check_user(dir);
-    good += user;
-    bad += !user;
+    bool user = check_user(dir), spoilt = check_spoilt(dir);
+    good += (uint32_t)user + spoilt;
+    bad += (uint32_t)!user + !spoilt;
     printf("%-4s planted violations %u of %u\n", bad ? "FAIL" : "ok", good, good + bad);
     *passed += good;
     *failed += bad;

@@ -100,12 +100,15 @@ static bool run(const char *const *argv, fnd_text *said) {
  * Metal's address spaces; the generic one is only there because clang copies structs through it, and
  * a pointer that names no space is what the second check finds. */
 bool check_metal(const char *path, fnd_text *said) {
-    const char *const clang[] = { "clang", "-x", "cl", "-cl-std=clc++2021", "-cl-no-stdinc", "-Xclang", "-cl-ext=-all,+cl_khr_fp16,+__opencl_c_generic_address_space",
-                                  "-target", "spir64", "-fsyntax-only", "-D__METAL_VERSION__=310", "-Itests/metal",
-                                  "-Wall", "-Wextra", "-Werror", "-pedantic-errors", "-Wno-unused-function", "-Wno-unknown-attributes", path, NULL };
-    const char *const dialect[] = { "python3", "scripts/check-kernels.py", path, NULL };
-    bool types = run(clang, said);
-    return run(dialect, said) && types;
+#define METAL_MODE "clang", "-x", "cl", "-cl-std=clc++2021", "-cl-no-stdinc", "-Xclang", "-cl-ext=-all,+cl_khr_fp16,+__opencl_c_generic_address_space", \
+                   "-target", "spir64", "-D__METAL_VERSION__=310", "-Itests/metal"
+    char expanded[CHECK_PATH_BYTES + 16];
+    snprintf(expanded, sizeof expanded, "%s.expanded", path);
+    const char *const clang[] = { METAL_MODE, "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-pedantic-errors", "-Wno-unused-function", "-Wno-unknown-attributes", path, NULL };
+    const char *const expand[] = { METAL_MODE, "-E", "-o", expanded, path, NULL };
+    const char *const dialect[] = { "python3", "scripts/check-kernels.py", path, "--expanded", expanded, NULL };
+    bool types = run(clang, said), whole = run(expand, said);
+    return run(dialect, said) && types && whole;
 }
 
 bool check_tool_run(const check_tool *tool, const check_text *text, fnd_text *said) {

@@ -1,0 +1,9 @@
+/* A function of C's library. */
+#include "val.h"
+
+#define PLANTED_ARGS(X)
+FND_STAGE(planted, PLANTED_ARGS, EPILOGUE_ACTIVATION, TILE, TILE, OWN, "breaks a rule")
+FND_INLINE fnd_val planted(fnd_val v, fnd_at at) {
+    (void)at;
+    return sinf(v); /* planted */
+}

@@ -1,0 +1,10 @@
+/* A handler of exceptions. */
+#include "val.h"
+
+#define PLANTED_ARGS(X)
+FND_STAGE(planted, PLANTED_ARGS, EPILOGUE_ACTIVATION, TILE, TILE, OWN, "breaks a rule")
+FND_INLINE fnd_val planted(fnd_val v, fnd_at at) {
+    (void)at;
+    try { v = -v; } catch (...) { v = 0.0f; } /* planted */
+    return v;
+}

@@ -1,0 +1,10 @@
+/* A function without a name. */
+#include "val.h"
+
+#define PLANTED_ARGS(X)
+FND_STAGE(planted, PLANTED_ARGS, EPILOGUE_ACTIVATION, TILE, TILE, OWN, "breaks a rule")
+FND_INLINE fnd_val planted(fnd_val v, fnd_at at) {
+    (void)at;
+    auto twice = [](f32 x) { return 2.0f * x; }; /* planted */
+    return twice(v);
+}

@@ -1,0 +1,10 @@
+/* A wider floating-point type. */
+#include "val.h"
+
+#define PLANTED_ARGS(X)
+FND_STAGE(planted, PLANTED_ARGS, EPILOGUE_ACTIVATION, TILE, TILE, OWN, "breaks a rule")
+FND_INLINE fnd_val planted(fnd_val v, fnd_at at) {
+    (void)at;
+    long double wide = v; /* planted */
+    return (f32)wide;
+}
