@@ -179,7 +179,7 @@ snapshots: setup
 	+@$(BUILD) $(ROOT)/tests
 	@FOUNDRY_WRITE_SNAPSHOTS=1 $(ROOT)/tests compose_snapshots
 KERNELS_CHECK_OBJ := $(patsubst %.c,$(ROOT)/obj/%.o,$(wildcard tests/kernels_check/*.c))
-$(ROOT)/kernels_check: $(KERNELS_CHECK_OBJ) $(ROOT)/obj/src/backend/cuda/api.o $(filter $(ROOT)/obj/src/base/% $(ROOT)/obj/src/tensor/% $(ROOT)/obj/src/compose/% %/sources.o,$(LIB_OBJ))
+$(ROOT)/kernels_check: $(KERNELS_CHECK_OBJ) $(ROOT)/obj/tests/random_list.o $(ROOT)/obj/src/backend/cuda/api.o $(filter $(ROOT)/obj/src/base/% $(ROOT)/obj/src/tensor/% $(ROOT)/obj/src/compose/% %/sources.o,$(LIB_OBJ))
 	$(CC) $(ALL_CFLAGS) $^ $(LDLIBS) -o $@
 
 ## reference: write docs/kernel-reference.md anew, the arguments of all kernels and stages

@@ -2,66 +2,18 @@
  * by stage with the values in between in memory; the results agree. Random changes of such lists are
  * judged by a grammar written here, and the composer judges the same. */
 #include "kernel_bench.h"
+#include "random_list.h"
 #include "test.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { ARGS = 40,
-       NAME = 24 };
-
 /* ---- a random list of stages, and the tensors for it ---- */
 
-typedef struct named {
-    char name[FND_NAME_BYTES];
-    fnd_pooled t;
-    float number; /* when t has no rank */
-    bool written;
-} named;
-
 typedef struct composition {
-    char text[FND_MAX_STAGES][2][NAME]; /* stage, head */
-    uint32_t steps;
-    uint64_t tokens, dim;
-    named args[ARGS];
-    uint32_t arg_count;
-    char name[NAME];
-    uint32_t heads;
+    random_list l;
+    fnd_pooled t[LIST_ARGS]; /* of the arguments that are tensors */
 } composition;
-
-typedef struct maker {
-    kernel_bench *b;
-    composition *c;
-    bool one; /* one token */
-} maker;
-
-static void step(composition *c, const char *stage, const char *head) {
-    if (c->steps == FND_MAX_STAGES) abort();
-    snprintf(c->text[c->steps][0], NAME, "%s", stage);
-    snprintf(c->text[c->steps++][1], NAME, "%s", head);
-}
-
-static const char *with_head(char out[FND_NAME_BYTES], const char *arg, const char *head) {
-    snprintf(out, FND_NAME_BYTES, "%.15s%s%.12s", arg, head[0] ? "_" : "", head);
-    return out;
-}
-
-static named *find(composition *c, const char *arg, const char *head) {
-    char name[FND_NAME_BYTES];
-    with_head(name, arg, head);
-    for (uint32_t i = 0; i < c->arg_count; i++) {
-        if (strcmp(c->args[i].name, name) == 0) return &c->args[i];
-    }
-    return NULL;
-}
-
-static named *add(composition *c, const char *arg, const char *head) {
-    if (c->arg_count == ARGS) abort();
-    named *n = &c->args[c->arg_count++];
-    *n = (named){ .number = 0.0f };
-    with_head(n->name, arg, head);
-    return n;
-}
 
 static void must(fnd_status status, const fnd_error *err) {
     if (status == FND_OK) return;
@@ -86,136 +38,41 @@ static fnd_pooled poisoned(kernel_bench *b, fnd_format format, fnd_shape shape) 
     return t;
 }
 
-static fnd_format random_act(void) {
-    static const fnd_format acts[] = { FND_F32, FND_F32, FND_F32, FND_F16, FND_BF16 };
-    return acts[bench_below(5)];
-}
-static bool chance(uint32_t percent) { return bench_below(100) < percent; }
-
-static void add_in(maker *m, const char *arg, const char *head, fnd_format format, fnd_shape shape) { add(m->c, arg, head)->t = filled(m->b, format, shape); }
-
-/* 0 to 2 activations. */
-static void make_activations(maker *m, const char *head) {
-    static const char *const names[] = { "silu", "gelu", "relu", "scale" };
-    for (uint32_t n = bench_below(3), i = 0; i < n; i++) {
-        const char *name = names[bench_below(4)];
-        step(m->c, name, head);
-        if (strcmp(name, "scale") == 0 && !find(m->c, "factor", head)) add(m->c, "factor", head)->number = 0.5f + bench_uniform();
+static int find(const composition *c, const char *arg, const char *head) {
+    char name[FND_NAME_BYTES];
+    random_list_arg_name(name, arg, head);
+    for (uint32_t i = 0; i < c->l.arg_count; i++) {
+        if (strcmp(c->l.args[i].name, name) == 0) return (int)i;
     }
+    abort();
 }
+static const fnd_tensor *tensor(const composition *c, const char *arg, const char *head) { return &c->t[find(c, arg, head)].t; }
 
-static void make_bias(maker *m, const char *head, uint64_t rows) {
-    if (!chance(40)) return;
-    step(m->c, "bias", head);
-    add_in(m, "bias", head, FND_F32, fnd_shape1(rows));
-}
-
-static void make_main(maker *m, bool linear, const char *head, uint64_t rows) {
-    static const fnd_format weights[] = { FND_F32, FND_F16, FND_BF16, FND_Q8_0, FND_Q4_0, FND_Q5_1, FND_Q4_K, FND_Q6_K };
-    composition *c = m->c;
-    if (!linear) {
-        step(c, "take", head);
-        add_in(m, "x", head, rows % 32 == 0 && chance(20) ? FND_Q8_0 : random_act(), fnd_shape2(c->tokens, rows));
-        return;
+static void make(kernel_bench *b, uint32_t seed, uint32_t index, bool one, composition *c) {
+    random_list_make(seed, index, one, &c->l);
+    for (uint32_t i = 0; i < c->l.arg_count; i++) {
+        const list_arg *a = &c->l.args[i];
+        if (a->shape.rank) c->t[i] = a->written ? poisoned(b, a->format, a->shape) : filled(b, a->format, a->shape);
     }
-    fnd_format format = weights[bench_below(8)];
-    while (c->dim % fnd_format_get(format)->block_weights) format = weights[bench_below(8)];
-    step(c, "dot", head);
-    add_in(m, "w", head, format, fnd_shape2(rows, c->dim));
-}
-
-/* A head, or two that are joined, up to its store. */
-static void make_head(maker *m, bool linear, const char *head, bool joined) {
-    static const uint64_t many[] = { 1, 7, 16, 31, 32, 33, 40 };
-    composition *c = m->c;
-    uint64_t rows = many[bench_below(7)];
-    if (joined) {
-        make_main(m, linear, "g", rows);
-        make_bias(m, "g", rows);
-        if (chance(30)) make_activations(m, "g");
-        make_main(m, linear, "u", rows);
-        make_bias(m, "u", rows);
-        if (chance(30)) make_activations(m, "u");
-        step(c, "swiglu", "");
-        head = "";
-    } else {
-        make_main(m, linear, head, rows);
-        make_bias(m, head, rows);
-    }
-    if (chance(60)) make_activations(m, head);
-    fnd_shape shape = fnd_shape2(c->tokens, rows);
-    if (chance(30)) {
-        step(c, "gate", head);
-        add_in(m, "gate", head, random_act(), shape);
-    }
-    if (chance(40)) {
-        step(c, "residual", head);
-        add_in(m, "residual", head, random_act(), shape);
-    }
-    step(c, "store", head);
-    named *y = add(c, "y", head);
-    y->t = poisoned(m->b, random_act(), shape);
-    y->written = true;
-}
-
-static void make_prologue(maker *m) {
-    composition *c = m->c;
-    bool norm = chance(50);
-    step(c, norm ? "rmsnorm" : "rows", "");
-    add_in(m, "x", "", c->dim % 32 == 0 && chance(15) ? FND_Q8_0 : random_act(), fnd_shape2(c->tokens, c->dim));
-    if (norm) {
-        add_in(m, "gamma", "", FND_F32, fnd_shape1(c->dim));
-        add(c, "eps", "")->number = 1e-5f;
-    }
-    if (chance(20)) step(c, "softmax", "");
-}
-
-static void make(maker *m, uint32_t index) {
-    static const uint64_t dims[] = { 1, 17, 32, 33, 64, 96, 256 }, tokens[] = { 1, 2, 3, 5, 8, 9, 11 };
-    static const char *const heads[] = { "a", "b", "c" };
-    composition *c = m->c;
-    uint32_t kind = bench_below(10);
-    *c = (composition){ .dim = dims[bench_below(7)], .tokens = m->one ? 1 : tokens[bench_below(7)] };
-    snprintf(c->name, NAME, "composed_%u", index);
-    bool linear = kind < 6;
-    if (kind >= 6 && kind < 8) {
-        make_prologue(m);
-        if (c->text[c->steps - 1][0][0] != 's' && chance(30)) step(c, "softmax", "");
-        step(c, "put_rows", "");
-        named *y = add(c, "y", "");
-        y->t = poisoned(m->b, random_act(), fnd_shape2(c->tokens, c->dim));
-        y->written = true;
-        return;
-    }
-    if (linear) make_prologue(m);
-    c->heads = 1 + bench_below(3);
-    bool joined = chance(30);
-    uint32_t join_at = bench_below(c->heads);
-    if (c->heads == 3) joined = false; /* 24 stages at most */
-    for (uint32_t h = 0; h < c->heads; h++) make_head(m, linear, c->heads == 1 ? "" : heads[h], joined && h == join_at);
-}
-
-static void describe(const composition *c, fnd_kernel_desc *desc) {
-    *desc = (fnd_kernel_desc){ .name = c->name };
-    for (uint32_t i = 0; i < c->steps; i++) desc->stages[i] = (fnd_stage_use){ c->text[i][0], c->text[i][1][0] ? c->text[i][1] : NULL };
 }
 
 /* What it is, for messages. */
-static const char *show(const composition *c) {
+static const char *show_list(const random_list *c) {
     static char text[1024];
     size_t used = 0;
     for (uint32_t i = 0; i < c->steps; i++) used += (size_t)snprintf(text + used, sizeof text - used, "%s%s%s ", c->text[i][0], c->text[i][1][0] ? ":" : "", c->text[i][1]);
     snprintf(text + used, sizeof text - used, "(%u tokens of %u)", (unsigned)c->tokens, (unsigned)c->dim);
     return text;
 }
+static const char *show(const composition *c) { return show_list(&c->l); }
 
 static size_t bind_all(composition *c, fnd_binding *out) {
-    for (uint32_t i = 0; i < c->arg_count; i++) {
-        named *n = &c->args[i];
-        out[i] = !n->t.t.rank ? fnd_bind_f32(n->name, n->number) : n->written ? fnd_bind_out(n->name, &n->t.t)
-                                                                              : fnd_bind_in(n->name, &n->t.t);
+    for (uint32_t i = 0; i < c->l.arg_count; i++) {
+        const list_arg *a = &c->l.args[i];
+        out[i] = !a->shape.rank ? fnd_bind_f32(a->name, a->number) : a->written ? fnd_bind_out(a->name, &c->t[i].t)
+                                                                                : fnd_bind_in(a->name, &c->t[i].t);
     }
-    return c->arg_count;
+    return c->l.arg_count;
 }
 
 /* ---- stage by stage ---- */
@@ -242,9 +99,8 @@ static fnd_tensor alone(unfused *u, const char *first, const char *stage, const 
     for (size_t i = 0; stage && i < sizeof stage_args / sizeof *stage_args; i++) {
         if (strcmp(stage_args[i][0], stage) != 0) continue;
         for (size_t a = 1; a < 3 && stage_args[i][a][0]; a++) {
-            named *n = find(u->c, stage_args[i][a], head);
-            if (!n) abort();
-            b[count++] = n->t.t.rank ? fnd_bind_in(stage_args[i][a], &n->t.t) : fnd_bind_f32(stage_args[i][a], n->number);
+            int n = find(u->c, stage_args[i][a], head);
+            b[count++] = u->c->l.args[n].shape.rank ? fnd_bind_in(stage_args[i][a], &u->c->t[n].t) : fnd_bind_f32(stage_args[i][a], u->c->l.args[n].number);
         }
     }
     fnd_tensor out = { .rank = 0 };
@@ -272,22 +128,22 @@ static fnd_tensor join(unfused *u) {
 static void run_unfused(kernel_bench *bench, composition *c, fnd_pooled *outs) {
     unfused u = { .b = bench, .c = c };
     uint32_t out = 0;
-    for (uint32_t i = 0; i < c->steps; i++) {
-        const char *stage = c->text[i][0], *head = c->text[i][1];
+    for (uint32_t i = 0; i < c->l.steps; i++) {
+        const char *stage = c->l.text[i][0], *head = c->l.text[i][1];
         if (strcmp(stage, "rows") == 0) {
-            u.rows = find(c, "x", "")->t.t;
+            u.rows = *tensor(c, "x", "");
         } else if (strcmp(stage, "rmsnorm") == 0) {
-            u.rows = alone(&u, NULL, stage, "put_rows", &find(c, "x", "")->t.t, NULL, "");
+            u.rows = alone(&u, NULL, stage, "put_rows", tensor(c, "x", ""), NULL, "");
         } else if (strcmp(stage, "softmax") == 0) {
             u.rows = alone(&u, "rows", stage, "put_rows", &u.rows, NULL, "");
         } else if (strcmp(stage, "dot") == 0 || strcmp(stage, "take") == 0) {
             bool dot = stage[0] == 'd';
-            u.tiles[u.count++] = dot ? alone(&u, "rows", "dot", "store", &u.rows, NULL, head) : alone(&u, NULL, "take", "store", &find(c, "x", head)->t.t, NULL, head);
+            u.tiles[u.count++] = dot ? alone(&u, "rows", "dot", "store", &u.rows, NULL, head) : alone(&u, NULL, "take", "store", tensor(c, "x", head), NULL, head);
         } else if (strcmp(stage, "swiglu") == 0) {
             u.tiles[0] = join(&u);
             u.count = 1;
         } else if (strcmp(stage, "store") == 0 || strcmp(stage, "put_rows") == 0) {
-            const fnd_tensor *y = &find(c, "y", head)->t.t;
+            const fnd_tensor *y = tensor(c, "y", head);
             outs[out] = poisoned(bench, y->format, fnd_shape2(y->shape[0], y->shape[1]));
             if (stage[0] == 'p')
                 alone(&u, "rows", NULL, "put_rows", &u.rows, &outs[out].t, "");
@@ -327,18 +183,18 @@ static bool agree(kernel_bench *b, const composition *c, const fnd_tensor *fused
         bool same = got[i] == want[i] || (isnan(got[i]) && isnan(want[i]) && !c);
         if (!same && !(fabs(got[i] - want[i]) <= allowed)) wrong = i;
     }
-    CHECK_MSG(wrong == count, "%s %s %s: value %zu of %zu is %.9g fused and %.9g unfused", b->label, c->name, show(c), wrong, count, wrong < count ? got[wrong] : 0.0, wrong < count ? want[wrong] : 0.0);
+    CHECK_MSG(wrong == count, "%s %s %s: value %zu of %zu is %.9g fused and %.9g unfused", b->label, c->l.name, show(c), wrong, count, wrong < count ? got[wrong] : 0.0, wrong < count ? want[wrong] : 0.0);
     free(got);
     free(want);
     return wrong == count;
 }
 
 /* `count` compositions as one program, so that one compilation does for all of them. */
-static bool check_batch(kernel_bench *b, uint32_t first, uint32_t count, bool one, bool together) {
+static bool check_batch(kernel_bench *b, uint32_t seed, uint32_t first, uint32_t count, bool one, bool together) {
     composition *all = calloc(count, sizeof *all);
     fnd_program *p;
     fnd_error err = { 0 };
-    char name[NAME];
+    char name[LIST_NAME];
     if (!all) abort();
     snprintf(name, sizeof name, "batch_%u", first);
     /* A barrier that does not exist is left out: where each call would be a launch, they are one. */
@@ -347,9 +203,9 @@ static bool check_batch(kernel_bench *b, uint32_t first, uint32_t count, bool on
     for (uint32_t i = 0; i < count && status == FND_OK; i++) {
         fnd_kernel *k;
         fnd_kernel_desc desc;
-        fnd_binding bindings[ARGS];
-        make(&(maker){ b, &all[i], one }, first + i);
-        describe(&all[i], &desc);
+        fnd_binding bindings[LIST_ARGS];
+        make(b, seed, first + i, one, &all[i]);
+        random_list_describe(&all[i].l, &desc);
         status = fnd_kernel_make(b->f, &desc, &k, &err);
         if (status == FND_OK) status = fnd_program_call(p, k, bindings, bind_all(&all[i], bindings), &err);
         CHECK_MSG(status == FND_OK, "%s %s: %s", b->label, show(&all[i]), err.text);
@@ -363,8 +219,8 @@ static bool check_batch(kernel_bench *b, uint32_t first, uint32_t count, bool on
         uint32_t out = 0;
         run_unfused(b, &all[i], outs);
         must(fnd_wait(b->f, &err), &err);
-        for (uint32_t a = 0; a < all[i].arg_count; a++) {
-            if (all[i].args[a].written && !agree(b, &all[i], &all[i].args[a].t.t, &outs[out++].t)) status = FND_ERR_DEVICE;
+        for (uint32_t a = 0; a < all[i].l.arg_count; a++) {
+            if (all[i].l.args[a].written && !agree(b, &all[i], &all[i].t[a].t, &outs[out++].t)) status = FND_ERR_DEVICE;
         }
     }
     fnd_program_free(p);
@@ -380,7 +236,7 @@ TEST(compositions_fused_agree_with_unfused) {
     bench_seed(SEED);
     if (!bench_open(&b, &(bench_device){ "cpu", "generic", false })) return;
     bool good = true;
-    for (uint32_t i = 0; i < 1000 && good; i += 50) good = check_batch(&b, i, 50, i % 200 == 0, false);
+    for (uint32_t i = 0; i < 1000 && good; i += 50) good = check_batch(&b, SEED, i, 50, i % 200 == 0, false);
     CHECK_MSG(good, "seed %d", SEED);
     bench_close(&b);
 }
@@ -390,7 +246,7 @@ TEST(compositions_fused_agree_with_unfused_on_sim) {
     bench_seed(SEED + 1);
     if (!bench_open(&b, &(bench_device){ "sim", NULL, false })) return;
     bool good = true;
-    for (uint32_t i = 0; i < 100 && good; i += 5) good = check_batch(&b, i, 5, i % 20 == 0, true);
+    for (uint32_t i = 0; i < 100 && good; i += 5) good = check_batch(&b, SEED + 1, i, 5, i % 20 == 0, true);
     CHECK_MSG(good, "seed %d", SEED + 1);
     bench_close(&b);
 }
@@ -519,11 +375,11 @@ TEST(compositions_illegal_are_refused) {
     bench_seed(SEED + 2);
     if (!bench_open(&b, &(bench_device){ "cpu", "generic", false })) return;
     for (uint32_t i = 0; i < 3000; i++) {
-        composition c;
+        random_list c;
         fnd_kernel_desc desc;
-        make(&(maker){ &b, &c, true }, i);
-        describe(&c, &desc);
-        CHECK_MSG(is_legal(&desc), "the grammar does not know %s", show(&c));
+        random_list_make(SEED + 2, i, true, &c);
+        random_list_describe(&c, &desc);
+        CHECK_MSG(is_legal(&desc), "the grammar does not know %s", show_list(&c));
         for (uint32_t n = bench_below(2) + 1; n > 0; n--) mutate(&desc, c.steps > n ? c.steps - 1 : c.steps);
         check_judgement(&b, &desc, &refused);
         bench_clear(&b);

@@ -5,7 +5,8 @@
 #include "base/process.h"
 #include "compose/catalog.h"
 
-enum { CHECK_PATH_BYTES = 512, CHECK_NAME_BYTES = 48 };
+enum { CHECK_MAX_TEXTS = 512,
+       CHECK_PATH_BYTES = 512, CHECK_NAME_BYTES = 48 };
 
 /* One text with many kernels in it, flattened for a machine. */
 typedef struct check_text {
@@ -26,6 +27,10 @@ typedef struct check_texts {
  * user's folder of texts instead: the kernels declared there in all variants, and every kernel with weights
  * in the formats declared there. out->list is freed with fnd_free_memory. */
 FND_USE_RESULT fnd_status check_texts_write(const char *dir, const char *user, check_texts *out, fnd_error *err);
+
+/* A thousand random legal lists of stages (tests/random_list.h), 50 to a text, for Metal; behind those in
+ * `out`, which check_texts_write made for the same `dir`. */
+FND_USE_RESULT fnd_status check_random_write(const char *dir, check_texts *out, fnd_error *err);
 
 /* A program that compiles texts: a command whose last word is the text's path, or NVRTC. */
 enum { CHECK_MAX_WORDS = 32 };

@@ -94,7 +94,7 @@ int main(int argc, char **argv) {
     }
     mkdir(argv[1], 0777);
     check_tools_find(&tools);
-    if (check_texts_write(argv[1], user, &texts, &err) != FND_OK) {
+    if (check_texts_write(argv[1], user, &texts, &err) != FND_OK || (!user && check_random_write(argv[1], &texts, &err) != FND_OK)) {
         printf("%s\n0 passed, 1 failed\n", err.text);
         return 1;
     }

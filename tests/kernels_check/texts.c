@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { MAX_TEXTS = 512,
+enum { MAX_TEXTS = CHECK_MAX_TEXTS,
        MAX_KERNELS = 64 };
 
 /* Formats that real files mix inside one layer, by the order of a kernel's weights. */
