@@ -299,7 +299,7 @@ TEST(policies_agree_with_their_references) {
 
 /* docs/adding-a-format.md shows a whole format; it must be the one that is here. */
 TEST(policy_guide_shows_the_files_as_they_are) {
-    static const char *const files[] = { "iq4_nl.h", "iq4_nl.cpu.h", "iq4_nl.cuda.h", "iq4_nl_codec.c", "iq4_nl_ref.c" };
+    static const char *const files[] = { "iq4_nl.h", "iq4_nl.cpu.h", "iq4_nl.cuda.h", "iq4_nl.metal.h", "iq4_nl_codec.c", "iq4_nl_ref.c" };
     char *guide, *text, path[128];
     size_t bytes;
     fnd_error err = { 0 };
