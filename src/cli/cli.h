@@ -159,6 +159,8 @@ void fnd_cli_json_float(fnd_text *out, float value); /* as few digits as say whi
  * than half a second. When the program was interrupted it ends it: nothing is lost by then. Not so with
  * `stoppable` (not NULL): then the caller stops by itself. */
 void fnd_cli_progress(void *stoppable, const char *what, uint64_t done, uint64_t total);
+/* More for the line on a terminal, until the step is done. */
+void fnd_cli_progress_detail(const char *detail);
 /* Take the line away. */
 void fnd_cli_progress_clear(void);
 

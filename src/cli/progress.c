@@ -31,7 +31,7 @@ bool fnd_cli_answer_interrupt(void) {
 }
 
 static struct {
-    char what[96];
+    char what[96], detail[96];
     uint64_t start_ns, shown_ns;
     bool told, line; /* a plain line was written; a changing line is on the terminal */
 } now;
@@ -39,6 +39,15 @@ static struct {
 void fnd_cli_progress_clear(void) {
     if (now.line) fputs("\r\033[K", stderr);
     now.line = false;
+}
+
+void fnd_cli_progress_detail(const char *detail) { snprintf(now.detail, sizeof now.detail, "%s", detail); }
+
+static void draw_bar(uint64_t done, uint64_t total) {
+    static const char full[] = "########################";
+    enum { CELLS = sizeof full - 1 };
+    double part = (double)done / (double)total;
+    fprintf(stderr, "\r\033[K%s [%-*.*s] %3.0f %%%s%s", now.what, (int)CELLS, (int)(part * CELLS), full, 100.0 * part, now.detail[0] ? "  " : "", now.detail);
 }
 
 static void show_line(uint64_t done, uint64_t total, uint64_t at) {
@@ -51,7 +60,7 @@ static void show_line(uint64_t done, uint64_t total, uint64_t at) {
     }
     if (!now.line) fnd_cli_begin_note();
     if (total)
-        fprintf(stderr, "\r\033[K%s %3.0f %%", now.what, 100.0 * (double)done / (double)total);
+        draw_bar(done, total);
     else
         fprintf(stderr, "\r\033[K%s", now.what);
     fflush(stderr);
@@ -90,7 +99,7 @@ void fnd_cli_progress(void *stoppable, const char *what, uint64_t done, uint64_t
         show_line(done, total, at);
     else
         show_plain(done, total, at);
-    if (total && done >= total) now.what[0] = '\0'; /* the same words again are another step */
+    if (total && done >= total) now.what[0] = now.detail[0] = '\0'; /* the same words again are another step */
 }
 
 fnd_status fnd_cli_check_interrupt(fnd_error *err) {

@@ -1,6 +1,7 @@
 /* run.c - foundry run: let a model answer. */
 #include "base/memory.h"
-#include "cli/generation.h"
+#include "cli/answer_json.h"
+#include "cli/run_batch.h"
 #include "cli/text.h"
 #include "foundry/chat.h"
 #include "foundry/profile.h"
@@ -9,9 +10,9 @@
 #include <unistd.h>
 
 typedef struct run_options {
-    const char *model, *prompt, *prompt_file, *system;
+    const char *model, *prompt, *prompt_file, *batch, *system;
     fnd_cli_generation generation;
-    uint32_t logprobs;
+    uint32_t logprobs, parallel;
     bool raw, json;
 } run_options;
 
@@ -20,6 +21,8 @@ static const fnd_cli_option options_list[] = {
     { "model", FND_CLI_NAME, "F", FIELD(model), "model file", 0, 0 },
     { "prompt", FND_CLI_TEXT, "T", FIELD(prompt), "what to answer; - reads standard input", 0, 0 },
     { "prompt-file", FND_CLI_NAME, "F", FIELD(prompt_file), "the same from a file; - reads standard input", 0, 0 },
+    { "batch", FND_CLI_NAME, "F", FIELD(batch), "answer many prompts together: a JSON object a line; - reads standard input", 0, 0 },
+    { "parallel", FND_CLI_U32, "N", FIELD(parallel), "of --batch so many at a time (default: 8)", 1, FND_BATCH_SEQUENCES },
     { "system", FND_CLI_TEXT, "T", FIELD(system), "system message", 0, 0 },
     { "raw", FND_CLI_FLAG, NULL, FIELD(raw), "continue the prompt as it stands: no chat template, control tokens parsed", 0, 0 },
     { "json", FND_CLI_FLAG, NULL, FIELD(json), "print one object at the end: text, tokens, stop reason, timings", 0, 0 },
@@ -129,47 +132,14 @@ static void tell(const generation *g) {
 
 /* ---- JSON ---- */
 
-static void put_logprob(const generation *g, const fnd_logprob *p, fnd_text *out) {
-    fnd_span text = fnd_token_text(g->lm->t, p->id);
-    fnd_text_printf(out, "{\"id\": %u, \"text\": ", p->id);
-    fnd_cli_json_text(out, text.data, text.bytes);
-    fnd_text_str(out, ", \"logprob\": ");
-    fnd_cli_json_float(out, p->logprob);
-}
-
-static void put_logprobs(const generation *g, fnd_text *out) {
-    size_t each = (size_t)g->desc.logprobs + 1;
-    fnd_text_str(out, ", \"logprobs\": [");
-    for (size_t i = 0; i < g->out.ids.count; i++) {
-        const fnd_logprob *all = g->out.logprobs + i * each;
-        fnd_text_str(out, i ? ", " : "");
-        put_logprob(g, all, out);
-        fnd_text_str(out, ", \"top\": [");
-        for (size_t k = 1; k < each; k++) {
-            fnd_text_str(out, k > 1 ? ", " : "");
-            put_logprob(g, all + k, out);
-            fnd_text_str(out, "}");
-        }
-        fnd_text_str(out, "]}");
-    }
-    fnd_text_str(out, "]");
-}
-
 static fnd_status put_json(const generation *g, fnd_error *err) {
     fnd_text out = { 0 };
     const fnd_generated *r = &g->out;
-    fnd_text_str(&out, "{\"text\": ");
-    fnd_cli_json_text(&out, r->text, r->bytes);
-    fnd_text_printf(&out, ", \"stop_reason\": \"%s\", \"prompt_tokens\": %zu, \"tokens\": [", fnd_ending_name(r->ending), g->prompt.count);
-    for (size_t i = 0; i < r->ids.count; i++) fnd_text_printf(&out, "%s%u", i ? ", " : "", r->ids.data[i]);
-    fnd_text_printf(&out, "], \"dropped_tokens\": %u, \"guessed\": %llu, \"guessed_right\": %llu, \"seed\": ", r->dropped, (unsigned long long)r->guessed, (unsigned long long)r->guessed_right);
-    if (g->o->generation.temperature > 0)
-        fnd_text_printf(&out, "%llu", (unsigned long long)g->desc.sampling.seed);
-    else
-        fnd_text_str(&out, "null");
+    fnd_text_str(&out, "{");
+    fnd_cli_json_answer(&out, &g->desc, r, g->prompt.count);
     fnd_text_printf(&out, ", \"timings\": {\"first_token_s\": %.6f, \"weights_s\": %.6f, \"kernels_s\": %.6f, \"prompt_s\": %.6f, \"answer_s\": %.6f, \"prompt_tok_s\": %.3f, \"answer_tok_s\": %.3f}",
                     g->first_seconds, g->lm->load_seconds, g->lm->open_seconds, r->prompt_seconds, r->seconds, fnd_cli_per_second((double)g->prompt.count, r->prompt_seconds), fnd_cli_per_second((double)r->ids.count, r->seconds));
-    if (r->logprobs || g->desc.logprobs) put_logprobs(g, &out);
+    fnd_cli_json_logprobs(&out, g->lm->t, &g->desc, r);
     fnd_text_str(&out, "}\n");
     return fnd_cli_put_text(&out, err);
 }
@@ -186,10 +156,17 @@ static fnd_status answer(generation *g, fnd_error *err) {
 
 static fnd_status check(const run_options *o, fnd_error *err) {
     FND_TRY(fnd_cli_need(&fnd_cli_run, "--model", o->model, err));
-    FND_TRY(fnd_cli_one_of("run", "--prompt", o->prompt, "--prompt-file", o->prompt_file, err));
+    const char *one = o->prompt ? "--prompt" : "--prompt-file";
+    if (o->batch && (o->prompt || o->prompt_file)) return fnd_fail(err, FND_ERR_USAGE, "run takes %s or --batch, not both", one);
+    if (!o->batch) FND_TRY(fnd_cli_one_of("run", "--prompt", o->prompt, "--prompt-file", o->prompt_file, err));
     if (o->raw && o->system) return fnd_fail(err, FND_ERR_USAGE, "--system belongs to the chat template, which --raw leaves out");
-    if (o->logprobs && !o->json) return fnd_fail(err, FND_ERR_USAGE, "--logprobs are printed with --json only");
+    if (o->logprobs && !o->json && !o->batch) return fnd_fail(err, FND_ERR_USAGE, "--logprobs are printed with --json only");
     return FND_OK;
+}
+
+static fnd_status run_batch(const fnd_cli_globals *globals, const run_options *o, fnd_error *err) {
+    const fnd_cli_batch b = { .model = o->model, .file = o->batch, .system = o->system, .raw = o->raw, .logprobs = o->logprobs, .parallel = o->parallel, .generation = &o->generation };
+    return fnd_cli_run_batch(globals, &b, err);
 }
 
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
@@ -198,6 +175,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     generation g = { .lm = &lm, .o = o, .start_ns = fnd_now_ns() };
     char *text;
     FND_TRY(check(o, err));
+    if (o->batch) return run_batch(globals, o, err);
     FND_TRY(read_prompt(o, &text, &g.bytes, err));
     g.text = text;
     lm.check_ctx = &g;
@@ -209,17 +187,23 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     return fnd_cli_lm_close(&lm, status, err);
 }
 
-static const run_options defaults = { .generation = FND_CLI_GENERATION_DEFAULTS };
+static const run_options defaults = { .parallel = 8, .generation = FND_CLI_GENERATION_DEFAULTS };
 
 const fnd_cli_command fnd_cli_run = {
     .name = "run",
     .doc = "let a model answer a prompt",
-    .usage = "--model F --prompt T [options]",
+    .usage = "--model F (--prompt T | --prompt-file F | --batch F) [options]",
     .more = "The prompt is put into the model's chat template. The answer goes to standard output as it is\n"
             "generated, speed and notes to standard error. Bytes of a prompt that are not UTF-8 are taken as they\n"
-            "are, with a note; one that the model has no token for is an error.",
+            "are, with a note; one that the model has no token for is an error.\n"
+            "\n"
+            "--batch: a line is an object with a \"prompt\" or \"messages\", and what it wants to have otherwise than\n"
+            "the options say: system, raw, tools, template_vars, max_tokens, stop, temperature, top_k, top_p, min_p,\n"
+            "typical_p, repeat_penalty, presence_penalty, frequency_penalty, repeat_last_n, seed, id (any value, which\n"
+            "the answer has too). The answers, objects as --json prints them, come in the order of the lines.",
     .example = "  foundry run --model model.gguf --prompt 'Name the capital of France.'\n"
-               "  foundry run --model model.gguf --raw --prompt 'Once upon a time' --temperature 0.8 --max-tokens 100",
+               "  foundry run --model model.gguf --raw --prompt 'Once upon a time' --temperature 0.8 --max-tokens 100\n"
+               "  foundry run --model model.gguf --batch prompts.jsonl --parallel 16 --max-tokens 200 > answers.jsonl",
     .options = options_list,
     .defaults = &defaults,
     .options_bytes = sizeof(run_options),

@@ -19,7 +19,8 @@ typedef struct work {
     const fnd_batch_job *job;
     place *places; /* [b->count] */
     size_t next;   /* request that nobody has begun */
-    bool stopped;  /* a prompt was cancelled by its session */
+    size_t cancelled;
+    bool stopped; /* a prompt was cancelled by its session */
     fnd_batch_stats stats;
     fnd_error *err;
 } work;
@@ -45,6 +46,7 @@ static fnd_status report(work *w, size_t request, fnd_generated *result, const f
 static fnd_status end_answer(work *w, place *p, fnd_status status, fnd_error *failure) {
     fnd_generated result;
     p->busy = false;
+    w->cancelled += status == FND_OK && p->answer.g.out.ending == FND_ENDING_CANCELLED;
     status = fnd_answer_end(&p->answer, status, &result, failure);
     result.prompt_tokens = (uint32_t)w->job->requests[p->request].count;
     result.prompt_reused = p->prompt_reused;
@@ -141,7 +143,7 @@ static fnd_status answer_all(work *w) {
         if (!is_busy(w)) break;
         FND_TRY(step(w));
     }
-    return w->stats.done == w->job->count ? FND_OK : fnd_fail(w->err, FND_ERR_CANCELLED, "interrupted: %zu of %zu prompts were begun", w->next, w->job->count);
+    return w->stats.done == w->job->count && !w->cancelled ? FND_OK : fnd_fail(w->err, FND_ERR_CANCELLED, "interrupted: %zu of %zu prompts are answered", w->stats.done - w->stats.failed - w->cancelled, w->job->count);
 }
 
 fnd_status fnd_batch_generate(fnd_batch *b, const fnd_batch_job *job, fnd_error *err) {
