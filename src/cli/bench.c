@@ -1,6 +1,7 @@
 /* bench.c - foundry bench: how fast a model runs here. */
 #include "base/file.h"
 #include "base/memory.h"
+#include "cli/bench_batch.h"
 #include "cli/roofline.h"
 #include "cli/text.h"
 #include "foundry/run.h"
@@ -8,7 +9,7 @@
 #include <stddef.h>
 
 typedef struct bench_options {
-    const char *model, *roofline;
+    const char *model, *roofline, *batch;
     uint32_t prompt_tokens, tokens, depth, repeat;
     bool json;
 } bench_options;
@@ -20,6 +21,7 @@ static const fnd_cli_option options_list[] = {
     { "tokens", FND_CLI_U32, "N", FIELD(tokens), "tokens evaluated one by one (default: 64)", 1, 1 << 24 },
     { "depth", FND_CLI_U32, "N", FIELD(depth), "tokens in the context before these (default: none)", 0, 1 << 24 },
     { "repeat", FND_CLI_U32, "N", FIELD(repeat), "rounds, of which the medians count (default: 5)", 1, 1000 },
+    { "batch", FND_CLI_NAME, "N,N..", FIELD(batch), "instead: steps of so many sequences together, beside steps of one", 0, 0 },
     { "roofline", FND_CLI_NAME, "OUT", FIELD(roofline), "draw where each kernel lies under this machine's roofs, as SVG", 0, 0 },
     { "json", FND_CLI_FLAG, NULL, FIELD(json), "print one JSON object", 0, 0 },
     { NULL, FND_CLI_FLAG, NULL, 0, NULL, 0, 0 },
@@ -89,10 +91,11 @@ static fnd_status rounds(fnd_cli_lm *lm, const bench_options *o, const uint32_t 
     return FND_OK;
 }
 
-static uint32_t most_tokens(const bench_options *o) { return o->prompt_tokens > o->depth + o->tokens ? o->prompt_tokens : o->depth + o->tokens; }
+static uint32_t most_tokens(const bench_options *o) { return !o->batch && o->prompt_tokens > o->depth + o->tokens ? o->prompt_tokens : o->depth + o->tokens; }
 
 static fnd_status check(fnd_cli_lm *lm, void *options, fnd_error *err) {
-    uint32_t most = most_tokens(options), limit = fnd_model_get_info(lm->m)->context_length;
+    const bench_options *o = options;
+    uint32_t most = most_tokens(options) + (o->batch != NULL), limit = fnd_model_get_info(lm->m)->context_length;
     if (most > limit) return fnd_fail(err, FND_ERR_USAGE, "%u tokens are more than this model's context of %u", most, limit);
     return FND_OK;
 }
@@ -199,6 +202,17 @@ static fnd_status roofline(const fnd_cli_globals *globals, const bench_options *
     return fnd_cli_lm_close(&lm, status, err);
 }
 
+static fnd_status batches(const fnd_cli_globals *globals, const bench_options *o, fnd_error *err) {
+    bench_options copy = *o;
+    fnd_cli_lm lm = { .wait_for_kernels = true, .check = check, .check_ctx = &copy };
+    fnd_cli_bench_batch b = { .model = o->model, .tokens = o->tokens, .depth = o->depth, .repeat = o->repeat, .json = o->json };
+    if (o->roofline) return fnd_fail(err, FND_ERR_USAGE, "bench takes --batch or --roofline, not both");
+    FND_TRY(fnd_cli_bench_sizes(o->batch, &b, err));
+    fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
+    if (status == FND_OK) status = fnd_cli_bench_batches(&lm, &b, err);
+    return fnd_cli_lm_close(&lm, status, err);
+}
+
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
     const bench_options *o = options;
     bench_options copy = *o;
@@ -206,6 +220,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     fnd_cli_roofs roofs = { 0 };
     figures r = { 0 };
     FND_TRY(fnd_cli_need(&fnd_cli_bench, "--model", o->model, err));
+    if (o->batch) return batches(globals, o, err);
     FND_TRY(fnd_cli_check_writable(o->roofline, err));
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
     if (status == FND_OK) status = measure_roofs(&lm, o, &roofs, err);
@@ -221,13 +236,15 @@ static const bench_options defaults = { .prompt_tokens = 512, .tokens = 64, .rep
 const fnd_cli_command fnd_cli_bench = {
     .name = "bench",
     .doc = "how fast a model runs here",
-    .usage = "--model F [--prompt-tokens N] [--tokens N] [--depth N] [--repeat N] [--roofline OUT] [--json]",
+    .usage = "--model F [--prompt-tokens N] [--tokens N] [--depth N] [--repeat N] [--roofline OUT | --batch N,N..] [--json]",
     .more = "Prefill is a prompt from nothing, decode single tokens behind --depth others, after one round that\n"
             "does not count; its GB/s are those of the weights, keys and values. JSON: prefill_tok_s, decode_tok_s, decode_gb_s, read_gb_s (the measured read\n"
             "bandwidth of this machine with these threads; null where it says nothing), read_percent. --roofline\n"
-            "measures the roofs (bandwidth, products) and each kernel by itself, and draws them.",
+            "measures the roofs (bandwidth, products) and each kernel by itself, and draws them.\n"
+            "--batch: one token of each of N sequences in a step, the sizes taking turns; medians of all steps.",
     .example = "  foundry bench --model model.gguf --threads 1 --json\n"
-               "  foundry bench --model model.gguf --roofline roofline.svg",
+               "  foundry bench --model model.gguf --roofline roofline.svg\n"
+               "  foundry bench --model model.gguf --batch 2,4,8,16",
     .options = options_list,
     .defaults = &defaults,
     .options_bytes = sizeof(bench_options),
