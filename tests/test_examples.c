@@ -86,6 +86,7 @@ TEST(examples_generate_text) {
     const char *model = getenv("FOUNDRY_TEST_SMOLLM2");
     NEED(model, "FOUNDRY_TEST_SMOLLM2 names no model");
     check_run((const char *[]){ beside("examples/generate"), model, "The capital of France is", NULL }, " Paris");
+    check_run((const char *[]){ beside("examples/batch"), model, "The capital of France is", "One, two, three,", NULL }, "is -> Paris");
 }
 
 TEST(examples_chat_answers_lines) {

@@ -271,6 +271,8 @@ static fnd_status answer(batch *b, fnd_error *err) {
         if (shown != FND_OK) return fnd_fail(err, shown, "%s", why.text);
     }
     if (status == FND_OK) tell(b);
+    const char *reached = status == FND_ERR_CANCELLED ? strstr(err->text, ": ") : NULL; /* main says "interrupted" */
+    if (reached) fnd_cli_note("%s", reached + 2);
     return status;
 }
 

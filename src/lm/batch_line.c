@@ -15,6 +15,7 @@ typedef enum kind { REAL,
                     TEXT,
                     FLAG,
                     STOPS,
+                    MESSAGES,
                     ANY,
                     LIST,
                     OBJECT } kind;
@@ -30,7 +31,7 @@ typedef struct key {
 #define SAMPLING(name) offsetof(fnd_batch_line, desc.sampling.name)
 static const key keys[] = {
     { "prompt", TEXT, FIELD(prompt), 0, 0 },
-    { "messages", LIST, FIELD(messages), 0, 0 },
+    { "messages", MESSAGES, FIELD(messages), 0, 0 },
     { "system", TEXT, FIELD(system), 0, 0 },
     { "raw", FLAG, FIELD(raw), 0, 0 },
     { "tools", LIST, FIELD(tools), 0, 0 },
@@ -91,6 +92,12 @@ static fnd_status take_json(const key *k, const json_t *value, void *place, fnd_
     return kept ? FND_OK : fnd_fail(err, FND_ERR_MEMORY, "out of memory for \"%s\"", k->name);
 }
 
+static fnd_status take_messages(fnd_batch_line *line, const key *k, const json_t *value, fnd_error *err) {
+    bool fits = json_array_size(value) > 0;
+    for (size_t i = 0; i < json_array_size(value); i++) fits &= json_is_string(json_object_get(json_array_get(value, i), "role"));
+    return fits ? take_json(k, value, &line->messages, err) : wrong(k, "a list of objects, each with a \"role\", as {\"role\": \"user\", \"content\": \"...\"}", err);
+}
+
 static fnd_status take_stops(fnd_batch_line *line, const key *k, const json_t *value, fnd_error *err) {
     size_t count = json_is_array(value) ? json_array_size(value) : 1;
     line->stops = fnd_alloc_zeroed(count ? count : 1, sizeof *line->stops);
@@ -124,6 +131,8 @@ static fnd_status take(fnd_batch_line *line, const key *k, const json_t *value, 
         return FND_OK;
     case STOPS:
         return take_stops(line, k, value, err);
+    case MESSAGES:
+        return take_messages(line, k, value, err);
     default:
         return take_json(k, value, place, err);
     }
