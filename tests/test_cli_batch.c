@@ -142,6 +142,7 @@ TEST(cli_batch_wrong_use) {
     program_result r;
     const char *good = file_of("good.jsonl", "{\"prompt\": \"x\"}\n");
     PROGRAM_REFUSED(2, "run takes --prompt or --batch, not both", "run", "--model", tiny_model(), "--batch", good, "--prompt", "x");
+    PROGRAM_REFUSED(2, "--lookup checks several tokens", "run", "--model", tiny_model(), "--batch", good, "--lookup");
     PROGRAM_REFUSED(1, "no-such-file", "run", "--model", tiny_model(), "--batch", "no-such-file");
     PROGRAM_REFUSED(2, "has no prompts", "run", "--model", tiny_model(), "--batch", file_of("blank.jsonl", "\n  \n\r\n"));
     PROGRAM_REFUSED(2, "--parallel", "run", "--model", tiny_model(), "--batch", good, "--parallel", "65");

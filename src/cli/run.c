@@ -158,6 +158,7 @@ static fnd_status check(const run_options *o, fnd_error *err) {
     FND_TRY(fnd_cli_need(&fnd_cli_run, "--model", o->model, err));
     const char *one = o->prompt ? "--prompt" : "--prompt-file";
     if (o->batch && (o->prompt || o->prompt_file)) return fnd_fail(err, FND_ERR_USAGE, "run takes %s or --batch, not both", one);
+    if (o->batch && o->generation.lookup) return fnd_fail(err, FND_ERR_USAGE, "--lookup checks several tokens of one answer in a step, --batch takes one of several answers: not both");
     if (!o->batch) FND_TRY(fnd_cli_one_of("run", "--prompt", o->prompt, "--prompt-file", o->prompt_file, err));
     if (o->raw && o->system) return fnd_fail(err, FND_ERR_USAGE, "--system belongs to the chat template, which --raw leaves out");
     if (o->logprobs && !o->json && !o->batch) return fnd_fail(err, FND_ERR_USAGE, "--logprobs are printed with --json only");
