@@ -247,9 +247,9 @@ static uint32_t context_of(const batch *b) {
     return (uint32_t)most;
 }
 
-static void tell(const batch *b) {
+static void tell(const batch *b, uint32_t sequences) {
     double seconds = fnd_cli_seconds_since(b->start_ns);
-    fnd_cli_note("%zu prompts answered, %u at a time: %llu tokens in %.3f s, %.1f tok/s; prompts: %llu tokens, %llu of them reused", b->stats.done - b->stats.failed, b->o->parallel, (unsigned long long)b->stats.tokens,
+    fnd_cli_note("%zu prompts answered, %u at a time: %llu tokens in %.3f s, %.1f tok/s; prompts: %llu tokens, %llu of them reused", b->stats.done - b->stats.failed, sequences, (unsigned long long)b->stats.tokens,
                  seconds, fnd_cli_per_second((double)b->stats.tokens, seconds), (unsigned long long)b->stats.prompt_tokens, (unsigned long long)b->stats.reused);
 }
 
@@ -270,7 +270,7 @@ static fnd_status answer(batch *b, fnd_error *err) {
         fnd_status shown = show(b, true, &why);
         if (shown != FND_OK) return fnd_fail(err, shown, "%s", why.text);
     }
-    if (status == FND_OK) tell(b);
+    if (status == FND_OK) tell(b, sequences);
     const char *reached = status == FND_ERR_CANCELLED ? strstr(err->text, ": ") : NULL; /* main says "interrupted" */
     if (reached) fnd_cli_note("%s", reached + 2);
     return status;

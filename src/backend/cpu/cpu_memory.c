@@ -139,6 +139,15 @@ fnd_status fnd_cpu_reserve(void *self, size_t bytes, fnd_memory *out, fnd_error 
     return new_block(bytes ? bytes : 1, true, PROT_NONE, out, err);
 }
 
+/* What is had all at once after it was reserved will be used here and there, a page at a time. */
+static void advise_small_pages(void *at, size_t bytes) {
+#ifdef MADV_NOHUGEPAGE
+    madvise(at, bytes, MADV_NOHUGEPAGE); /* advice: may be refused */
+#else
+    (void)at, (void)bytes;
+#endif
+}
+
 fnd_status fnd_cpu_commit(void *self, fnd_memory *memory, size_t bytes, fnd_error *err) {
     (void)self;
     block *b = memory->handle;
@@ -148,7 +157,10 @@ fnd_status fnd_cpu_commit(void *self, fnd_memory *memory, size_t bytes, fnd_erro
     if (mprotect(memory->host, usable, PROT_READ | PROT_WRITE) != 0) {
         return fnd_fail(err, FND_ERR_MEMORY, "out of memory: %zu of %zu reserved bytes cannot be had: %s", bytes, memory->bytes, strerror(errno));
     }
-    advise_huge_pages(memory->host, usable);
+    if (b->usable_bytes == 0 && usable >= memory->bytes)
+        advise_small_pages(memory->host, usable);
+    else
+        advise_huge_pages(memory->host, usable);
     b->usable_bytes = fnd_min_size(usable, memory->bytes);
     return FND_OK;
 }
