@@ -73,9 +73,11 @@ BAKE ?= $(if $(filter release,$(config)),$(if $(BUILD_SUFFIX),,1))
 BAKE_OBJ := $(ROOT)/obj/src/bake/main.o $(filter $(ROOT)/obj/src/base/% $(ROOT)/obj/src/tensor/% $(ROOT)/obj/src/compose/% %/sources.o,$(LIB_OBJ))
 $(ROOT)/bake: $(BAKE_OBJ)
 	$(CC) $(ALL_CFLAGS) $^ $(LDLIBS) -o $@
-$(ROOT)/baked/Makefile: $(ROOT)/bake
+# For another architecture (scripts/arm64.mk): BAKER, a bake that runs here, and BAKE_ARCH.
+BAKER ?= $(ROOT)/bake
+$(ROOT)/baked/Makefile: $(BAKER)
 	@rm -rf $(@D)
-	$< $(@D)
+	$< $(@D) $(BAKE_ARCH)
 # That make reads what src/bake has written: with -n, which writes nothing, it is shown and not run.
 BAKE_MAKE = $(MAKE) --no-print-directory -C $(ROOT)/baked CC='$(CC)' LIBRARY_FLAGS='-I$(CURDIR)/include -I$(CURDIR)/src' kernels.o
 DRY_RUN   = $(findstring n,$(filter-out -%,$(firstword $(MAKEFLAGS))))
@@ -212,6 +214,7 @@ build/fuzz/fuzz_%: fuzz/fuzz_%.c build/fuzz/libfoundry.a
 	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -fsanitize=fuzzer $^ $(LDLIBS) -o $@
 
 include scripts/install.mk
+include scripts/arm64.mk
 
 ## macos: build for Macs on Linux, with all tests and examples, and check what was built; see scripts/macos.sh
 macos: setup

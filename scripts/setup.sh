@@ -4,14 +4,16 @@
 #
 #   scripts/setup.sh             to build, test and run: compiler, make, five libraries, python3 with pip
 #   scripts/setup.sh --checks    also what `make check` and `make fuzz` need: clang, its runtimes, clang-format, shellcheck, pkg-config, groff
+#   scripts/setup.sh --arm64     also what `make arm64` needs: a compiler and a C library for arm64, and qemu-user, which runs its programs
 #   scripts/setup.sh --peer      also what the build of the peer in bench/ needs: cmake, ninja
 set -euo pipefail
 
-checks=false peer=false
+checks=false peer=false arm64=false
 for arg in "$@"; do
     case $arg in
     --checks) checks=true ;;
     --peer) peer=true ;;
+    --arm64) arm64=true ;;
     *)
         sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2
         exit 2
@@ -64,6 +66,10 @@ if $checks; then
     has pkg-config || want pkgconf
     has groff || want groff-base
     { has clang && has_clang_runtime; } || want libclang-rt-dev
+fi
+if $arm64 && [ "$(uname -m)" != aarch64 ]; then
+    { has "${ARM64_CC:-aarch64-linux-gnu-gcc}" && [ -e /usr/aarch64-linux-gnu/include/stdio.h ]; } || want gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+    has qemu-aarch64 || want qemu-user
 fi
 if $peer; then
     has g++ || want build-essential

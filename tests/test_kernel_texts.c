@@ -1,6 +1,7 @@
 /* test_kernel_texts.c - the texts of attention, rope, embed, elementwise and sample kernels, as the
  * system's C compiler makes them for one lane: the portable texts, and those for this CPU at two
  * widths of vectors. Against naive f64 references, at ragged shapes, outputs poisoned with NaN. */
+#include "base/cpuinfo.h"
 #include "test.h"
 
 #include <dlfcn.h>
@@ -46,8 +47,14 @@ static size_t machines(const texts **all) {
     static texts loaded[3];
     static size_t count;
     if (!count && access("tests/kernel_texts/glue.c", R_OK) == 0) {
+#if defined(__AARCH64EL__)
+        const fnd_cpu_level *best = fnd_cpu_level_best(); /* portable texts: test_kernels.c, and other processors */
+        if (load(&loaded[count], "neon", "")) count++;
+        if (best->flags[0] && load(&loaded[count], best->name, best->flags[0])) count++;
+#else
         if (load(&loaded[count], "generic", "-DFND_GENERIC")) count++;
         if (load(&loaded[count], "native", "-march=native")) count++;
+#endif
 #if defined(__x86_64__)
         if (__builtin_cpu_supports("avx2") && load(&loaded[count], "avx2", "-mavx2 -mfma -mf16c")) count++;
 #endif

@@ -76,7 +76,7 @@ static fnd_status write_part(baker *b, const fnd_cpu_level *level, const char *p
     FND_TRY(fnd_file_write(path, flat.data, flat.bytes, &b->err));
     fnd_text_free(&flat);
     fnd_text_printf(&b->objects, " %s_%s.o", level->name, part);
-    fnd_text_printf(&b->makefile, "%s_%s.o: CFLAGS +=", level->name, part);
+    fnd_text_printf(&b->makefile, "%s_%s.o: KERNEL_FLAGS +=", level->name, part);
     for (size_t i = 0; i < FND_COUNT(level->flags) && level->flags[i]; i++) fnd_text_printf(&b->makefile, " %s", level->flags[i]);
     fnd_text_printf(&b->makefile, "%s\n", level->vec == 0 ? " -DFND_GENERIC" : "");
     return FND_OK;
@@ -159,8 +159,8 @@ static fnd_status write_table(baker *b) {
     FND_TRY(fnd_file_write(path, t.data, t.bytes, &b->err));
     fnd_text_free(&t);
     snprintf(path, sizeof path, "%s/Makefile", b->dir);
-    fnd_text_printf(&t, "CFLAGS := -O3 -w" FND_CPU_FLAGS(FLAG_WORD_) "\nkernels.o:%s table.o\n\t$(CC) -r -nostdlib $^ -o $@\n", fnd_text_get(&b->objects));
-    fnd_text_printf(&t, "table.o: CFLAGS += $(LIBRARY_FLAGS)\n%%.o: %%.c\n\t@echo \"  bake $<\"; $(CC) $(CFLAGS) -c $< -o $@\n%s", fnd_text_get(&b->makefile));
+    fnd_text_printf(&t, "KERNEL_FLAGS := -O3 -w" FND_CPU_FLAGS(FLAG_WORD_) "\nkernels.o:%s table.o\n\t$(CC) -r -nostdlib $^ -o $@\n", fnd_text_get(&b->objects));
+    fnd_text_printf(&t, "table.o: KERNEL_FLAGS += $(LIBRARY_FLAGS)\n%%.o: %%.c\n\t@echo \"  bake $<\"; $(CC) $(KERNEL_FLAGS) -c $< -o $@\n%s", fnd_text_get(&b->makefile));
     fnd_status status = fnd_file_write(path, t.data, t.bytes, &b->err);
     fnd_text_free(&t);
     return status;

@@ -26,9 +26,10 @@ static void need_program(check_tool *tool, const char *program) {
     if (!fnd_process_find(program, path)) snprintf(tool->missing, sizeof tool->missing, "%s is not here", program);
 }
 
+static const char *const c_flags[] = { "-std=gnu11", "-x", "c", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-Wno-unknown-pragmas", "-fno-math-errno", "-ffp-contract=fast" };
+
 /* gcc generates code, which finds what only code generation finds; clang, slower at that, checks. */
 static void add_c(check_tools *tools, const char *compiler) {
-    static const char *const common[] = { "-std=gnu11", "-x", "c", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-Wno-unknown-pragmas", "-fno-math-errno", "-ffp-contract=fast" };
     bool gcc = strcmp(compiler, "gcc") == 0;
     size_t count;
     const fnd_cpu_level *levels = fnd_cpu_levels(&count);
@@ -39,7 +40,7 @@ static void add_c(check_tools *tools, const char *compiler) {
         check_tool *tool = add_tool(tools, name, sim || levels[i].vec == 0 ? "" : ".cpu");
         need_program(tool, compiler);
         ADD_WORDS(tool, compiler);
-        add_words(tool, common, FND_COUNT(common));
+        add_words(tool, c_flags, FND_COUNT(c_flags));
         if (sim)
             ADD_WORDS(tool, "-DFND_SIM", "-DFND_WARPS=4");
         else if (levels[i].vec == 0)
@@ -50,6 +51,21 @@ static void add_c(check_tools *tools, const char *compiler) {
             ADD_WORDS(tool, "-S", "-o", "/dev/null");
         else
             ADD_WORDS(tool, "-fsyntax-only");
+    }
+}
+
+/* The texts of another architecture's levels: clang has its vectors without anything else of it. */
+static void add_foreign(check_tools *tools, fnd_cpu_arch arch, const char *target) {
+    size_t count;
+    const fnd_cpu_level *levels = fnd_cpu_levels_of(arch, &count);
+    for (size_t i = 1; i < count && arch != FND_CPU_ARCH_HERE; i++) { /* portable texts are the same everywhere */
+        char name[CHECK_NAME_BYTES];
+        snprintf(name, sizeof name, "clang %s", levels[i].name);
+        check_tool *tool = add_tool(tools, name, ".cpu");
+        need_program(tool, "clang");
+        ADD_WORDS(tool, "clang", target, "-ffreestanding", "-fsyntax-only");
+        add_words(tool, c_flags, FND_COUNT(c_flags));
+        add_words(tool, levels[i].flags, FND_COUNT(levels[i].flags));
     }
 }
 
@@ -80,6 +96,8 @@ void check_tools_find(check_tools *out) {
     out->count = 0;
     add_c(out, "gcc");
     add_c(out, "clang");
+    add_foreign(out, FND_CPU_ARCH_ARM64, "--target=aarch64-linux-gnu");
+    add_foreign(out, FND_CPU_ARCH_X86_64, "--target=x86_64-linux-gnu");
     add_cuda(out);
     check_tool *metal = add_tool(out, "metal, strictly", ".metal");
     need_program(metal, "clang");
