@@ -93,9 +93,19 @@ $(ROOT)/libfoundry.so: $(LIB_OBJ) scripts/libfoundry.map
 	@ln -sf $(@F) $(@D)/libfoundry.so.$(ABI)
 $(ROOT)/foundry: $(CLI_OBJ) $(ROOT)/libfoundry.a
 	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) $(CLI_LDLIBS) -o $@
+# The stand-in for Apple's frameworks, for tests of the metal backend where there is no Metal.
+STANDIN := $(if $(filter Linux,$(SYSTEM)),$(ROOT)/libmetal_standin.so)
+STANDIN_OBJ := $(patsubst %.c,$(ROOT)/obj/%.o,$(filter-out %/glue.c,$(wildcard tests/metal_standin/*.c)))
+$(STANDIN_OBJ): ALL_CFLAGS += -Wno-missing-prototypes -DSTANDIN_SOURCE='"$(CURDIR)/tests/metal_standin"' -DSTANDIN_GLUE='"$(CURDIR)/$(ROOT)/metal_standin_glue.o"'
+# Linked into every text that the stand-in compiles: of no configuration.
+$(ROOT)/metal_standin_glue.o: tests/metal_standin/glue.c src/kernels/dialect/sim.h
+	@mkdir -p $(@D)
+	@echo "  cc $<"; $(CC) -std=gnu11 -O1 -fPIC -Isrc/kernels -Wno-psabi -fno-builtin -c $< -o $@
+$(ROOT)/libmetal_standin.so: $(STANDIN_OBJ) $(ROOT)/libfoundry.a tests/metal_standin/exports.map $(ROOT)/metal_standin_glue.o
+	$(CC) $(ALL_CFLAGS) -shared -Wl,--version-script=tests/metal_standin/exports.map $(STANDIN_OBJ) $(ROOT)/libfoundry.a $(LDLIBS) -o $@
 # The tests open devices through a function of their own: see tests/test_isa.c.
 $(TEST_OBJ): ALL_CFLAGS += -Dfnd_open=fnd_test_open
-$(ROOT)/tests: $(TEST_OBJ) $(ROOT)/libfoundry.a | $(EXAMPLES) $(ROOT)/foundry $(ROOT)/libfoundry.so
+$(ROOT)/tests: $(TEST_OBJ) $(ROOT)/libfoundry.a | $(STANDIN) $(EXAMPLES) $(ROOT)/foundry $(ROOT)/libfoundry.so
 	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) -o $@
 # Examples see include/ only, as a user's program does.
 $(EXAMPLES): $(ROOT)/examples/%: examples/%.c $(ROOT)/libfoundry.a $(wildcard include/foundry/*.h)
@@ -252,6 +262,6 @@ clean:
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
--include $(LIB_OBJ:.o=.d) $(BAKE_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(KERNELS_CHECK_OBJ:.o=.d)
+-include $(LIB_OBJ:.o=.d) $(BAKE_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(STANDIN_OBJ:.o=.d) $(KERNELS_CHECK_OBJ:.o=.d)
 .PHONY: all clean help setup demo bench-start test test-models check setup-checks check-scripts check-layers \
     check-style check-headers check-warnings check-asan check-tsan check-install check-fuzz everything kernels snapshots format fuzz fuzz-targets bench-cpu bench bench-tokenizer examples bind-header reference macos

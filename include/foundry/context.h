@@ -20,11 +20,12 @@ typedef struct foundry foundry;
 enum { FND_PATH_BYTES = 1024, FND_MAX_THREADS = 1024, FND_COMPILER_SECONDS = 300 };
 
 typedef struct fnd_desc {
-    const char *backend;    /* "cpu" (default), "cuda", "sim" */
+    const char *backend;    /* "cpu" (default), "cuda", "metal", "sim" */
     uint32_t    threads;    /* workers, at most FND_MAX_THREADS; 0: one per core this process may use */
     uint32_t    device;     /* which device of its kind; 0: the first */
     const char *isa;        /* "generic" forces the portable texts; NULL: the best here. On sim, "metal": texts for Metal */
     const char *compiler;   /* C compiler of the backends that need one; NULL: first on the PATH */
+    const char *metal_library; /* metal: opened in place of Apple's frameworks (tests); NULL: those */
     uint32_t    compiler_seconds; /* a compiler that takes longer for one text is stopped; 0: FND_COMPILER_SECONDS */
     const char *kernel_dir; /* kernel texts found here replace those inside the library */
     const char *cache_dir;  /* compiled kernels on disk; NULL: default_cache_dir */
@@ -57,6 +58,7 @@ typedef struct fnd_context_info {
  *   FOUNDRY_KERNEL_DIR  folder of kernel texts
  *   FOUNDRY_CACHE_DIR   folder of compiled kernels, else $XDG_CACHE_HOME/foundry, else
  *                       $HOME/.cache/foundry, where these are absolute paths
+ *   FOUNDRY_METAL_LIBRARY  path of a library in place of Apple's frameworks (tests)
  *
  * The strings are those of the environment: open the foundry before changing it. */
 FND_USE_RESULT fnd_status fnd_options_from_environment(fnd_desc *desc, fnd_error *err);
@@ -78,6 +80,10 @@ bool fnd_next_notice(foundry *f, char *text, size_t bytes);
 
 /* Valid until fnd_close. */
 FND_USE_RESULT fnd_status fnd_info(const foundry *f, fnd_context_info *out, fnd_error *err);
+
+/* Look closer at the device than fnd_open does, as `foundry doctor` shows it: says[] is a sentence, or "" where
+ * there is nothing to look at. FND_ERR_DEVICE: the device is not what this library expects. */
+FND_USE_RESULT fnd_status fnd_device_check(foundry *f, char *says, size_t bytes, fnd_error *err);
 
 /* ---- resources: one object of a type per foundry --------------------------------------------
  *

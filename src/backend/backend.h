@@ -17,6 +17,7 @@ typedef struct fnd_backend_desc {
     uint32_t    device;    /* which device of its kind; 0 = first */
     const char *isa;       /* cpu: "generic", "v3", "v4", "v4_vnni"...; NULL = best here. sim: "metal" runs the texts for Metal */
     const char *compiler;  /* cpu, sim: C compiler; NULL = first of cc, gcc, clang on the PATH */
+    const char *metal_library; /* metal: in place of Apple's frameworks; NULL: those */
     uint32_t    compiler_seconds; /* a compiler that takes longer is stopped; 0 = FND_COMPILER_SECONDS */
 } fnd_backend_desc;
 
@@ -70,7 +71,8 @@ typedef struct fnd_launch {
     void       *code;         /* from load */
     bool        is_program;   /* of a program's text: args are the table of its calls, its groups may meet */
     const void *args;         /* argument struct as the text declares it; copied by the call */
-    size_t      args_bytes;
+    size_t      args_bytes, values_at; /* where the numbers begin, behind the tensors */
+    bool        concurrent;   /* needs nothing that the launches since the last one without this do */
     uint32_t    groups, warps;
     size_t      scratch_bytes;        /* device memory per group */
     size_t      shared_scratch_bytes; /* cpu: seen by all groups */
@@ -92,6 +94,9 @@ typedef struct fnd_backend {
     /* Open the device. When it is not there: FND_ERR_UNSUPPORTED and a sentence that says why. */
     fnd_status (*open)(const fnd_backend_desc *desc, void **self, fnd_device_info *info, fnd_error *err);
     void (*close)(void *self);
+    /* For `foundry doctor`: look closer at what cannot be looked at in every open, and say what was found. May
+     * be NULL. */
+    fnd_status (*check)(void *self, char *says, size_t bytes, fnd_error *err);
 
     /* Memory, zeroed, aligned to 64 bytes at least. */
     fnd_status (*alloc)(void *self, size_t bytes, fnd_memory *out, fnd_error *err);
@@ -141,6 +146,7 @@ typedef struct fnd_backend {
 #define FND_BACKENDS(X)                                                              \
     X(cpu, "worker team on this machine's processor, kernels by the C compiler")     \
     X(cuda, "an NVIDIA GPU, kernels by NVRTC")                                       \
+    X(metal, "an Apple GPU, kernels by Metal's compiler")                            \
     X(sim, "a GPU's geometry executed and checked on the processor: for tests")
 
 #define FND_BACKEND_DECLARE_(name, doc) extern const fnd_backend fnd_backend_##name;

@@ -45,25 +45,22 @@ static void print_memory(const fnd_desc *desc, fnd_text *out) {
         fnd_text_printf(out, "reads         not measured: %s\n", why.text);
 }
 
-/* Machines that kernels are composed for, without a backend that runs them. */
-static void print_absent(fnd_text *out) {
-    static const char *const absent[] = { "metal" };
-    for (size_t i = 0; i < FND_COUNT(absent); i++) {
-        fnd_text_printf(out, "backend %-5s does not work: this version composes and checks texts for it (foundry emit), but has no backend\n", absent[i]);
-    }
-}
-
 static void print_backends(const fnd_desc *desc, fnd_text *out) {
     for (size_t i = 0; fnd_backend_name(i); i++) {
         fnd_desc d = *desc;
         foundry *f;
         fnd_context_info info;
         fnd_error why = { 0 };
+        char says[256];
         d.backend = fnd_backend_name(i);
         fnd_status status = fnd_open(&d, &f, &why);
         if (status == FND_OK && fnd_info(f, &info, &why) == FND_OK) {
             fnd_text_printf(out, "backend %-5s works: %s, %u groups of %u lanes\n", d.backend, info.device, info.groups, info.lanes);
             if (!info.can_build) fnd_text_printf(out, "              compiles nothing: %s\n", info.why_not_build);
+            if (fnd_device_check(f, says, sizeof says, &why) != FND_OK)
+                fnd_text_printf(out, "              will not work right: %s\n", why.text);
+            else if (says[0])
+                fnd_text_printf(out, "              %s\n", says);
         } else {
             fnd_text_printf(out, "backend %-5s does not work: %s\n", d.backend, why.text);
         }
@@ -110,7 +107,6 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     print_memory(&desc, &out);
     print_compilers(&desc, &out);
     print_backends(&desc, &out);
-    print_absent(&out);
     print_folder("kernel cache", cache, &out);
     if (desc.kernel_dir) print_folder("kernel texts", desc.kernel_dir, &out);
     snprintf(models, sizeof models, "%s/models", folder ? folder : "");

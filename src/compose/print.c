@@ -34,6 +34,7 @@ void fnd_variant_layout(const fnd_variant *v, fnd_layout_of_args *out) {
         out->arg[i] = at;
         at += k->args[i].kind == FND_ARG_WEIGHT ? 16 : 8;
     }
+    out->values_at = at;
     for (uint32_t i = 0; i < k->arg_count; i++) {
         if (k->args[i].kind != FND_ARG_VAL || v->arg_folded[i]) continue;
         out->arg[i] = at;

@@ -22,7 +22,7 @@ typedef struct fnd_variant {
 typedef struct fnd_layout_of_args {
     uint32_t arg[FND_MAX_ARGS]; /* UINT32_MAX: not in the struct (folded, or memory of the group) */
     uint32_t dim[FND_MAX_DIMS];
-    uint32_t bytes;
+    uint32_t bytes, values_at; /* where the numbers begin, behind the tensors */
 } fnd_layout_of_args;
 void fnd_variant_layout(const fnd_variant *v, fnd_layout_of_args *out);
 

@@ -133,7 +133,7 @@ static fnd_status copy_desc(foundry *f, const fnd_desc *desc, fnd_error *err) {
     if (d.no_cache) d.cache_dir = NULL;
     d.backend = f->backend->name;
     f->desc = d;
-    const char **strings[] = { &f->desc.isa, &f->desc.compiler, &f->desc.kernel_dir, &f->desc.cache_dir };
+    const char **strings[] = { &f->desc.metal_library, &f->desc.isa, &f->desc.compiler, &f->desc.kernel_dir, &f->desc.cache_dir };
     fnd_status status = FND_OK;
     for (size_t i = 0; i < FND_COUNT(strings); i++) {
         if (status == FND_OK) {
@@ -146,7 +146,7 @@ static fnd_status copy_desc(foundry *f, const fnd_desc *desc, fnd_error *err) {
 }
 
 static void free_context(foundry *f) {
-    const char *const strings[] = { f->desc.isa, f->desc.compiler, f->desc.kernel_dir, f->desc.cache_dir };
+    const char *const strings[] = { f->desc.metal_library, f->desc.isa, f->desc.compiler, f->desc.kernel_dir, f->desc.cache_dir };
     for (size_t i = 0; i < FND_COUNT(strings); i++) fnd_free_memory((void *)(uintptr_t)strings[i]);
     fnd_profiler_free(&f->profiler);
     fnd_flight_free(&f->flight);
@@ -156,7 +156,7 @@ static void free_context(foundry *f) {
 }
 
 static fnd_status open_device(foundry *f, fnd_error *err) {
-    fnd_backend_desc d = { .threads = f->desc.threads, .device = f->desc.device, .isa = f->desc.isa, .compiler = f->desc.compiler, .compiler_seconds = f->desc.compiler_seconds };
+    fnd_backend_desc d = { .threads = f->desc.threads, .device = f->desc.device, .isa = f->desc.isa, .compiler = f->desc.compiler, .metal_library = f->desc.metal_library, .compiler_seconds = f->desc.compiler_seconds };
     FND_TRY(f->backend->open(&d, &f->device, &f->info, err));
     f->storage_ops = device_ops;
     f->storage_ops.host_memory = f->info.host_memory;
@@ -252,6 +252,16 @@ fnd_status fnd_info(const foundry *f, fnd_context_info *out, fnd_error *err) {
         .why_not_build = f->info.can_build ? "" : f->info.why_not_build,
     };
     return FND_OK;
+}
+
+fnd_status fnd_device_check(foundry *f, char *says, size_t bytes, fnd_error *err) {
+    snprintf(says, bytes, "%s", "");
+    FND_TRY(fnd_context_check(f, err));
+    if (!f->backend->check) return FND_OK;
+    fnd_device_lock(f);
+    fnd_status status = f->backend->check(f->device, says, bytes, err);
+    fnd_device_unlock(f);
+    return status;
 }
 
 /* ---- counters ----------------------------------------------------------------------------------- */

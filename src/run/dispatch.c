@@ -44,6 +44,8 @@ fnd_launch fnd_dispatch_launch(const foundry *f, const fnd_dispatch *d) {
         .is_program = d->is_program,
         .args = d->args,
         .args_bytes = d->args_bytes,
+        .values_at = d->values_at,
+        .concurrent = d->concurrent,
         .groups = f->info.groups,
         .warps = d->warps,
         .scratch_bytes = d->own_scratch_bytes,
@@ -162,6 +164,7 @@ fnd_status fnd_run_into(foundry *f, fnd_kernel *kernel, const fnd_binding *bindi
     fnd_bound_write_args(b, &v, refs, args);
     fnd_variant_layout(&v, &layout);
     d.args_bytes = layout.bytes;
+    d.values_at = layout.values_at;
     d.buffer_count = fnd_dispatch_buffers(b, refs, buffers);
     fnd_bound_scratch(b, &d.own_scratch_bytes, &d.shared_scratch_bytes);
     d.traffic = fnd_bound_traffic(b);

@@ -9,7 +9,8 @@ typedef struct fnd_dispatch {
     void          *code;
     bool           is_program; /* code of a program's text */
     const uint8_t *args;
-    uint32_t       args_bytes, warps;
+    uint32_t       args_bytes, values_at, warps;
+    bool           concurrent; /* needs nothing of the launches since the last that is not */
     size_t         own_scratch_bytes, shared_scratch_bytes;
     fnd_traffic    traffic;
     const fnd_launch_buffer *buffers;

@@ -74,6 +74,7 @@ fnd_status fnd_options_from_environment(fnd_desc *desc, fnd_error *err) {
     FND_TRY(get_isa(desc, err));
     FND_TRY(get_path("FOUNDRY_KERNEL_DIR", &desc->kernel_dir, err));
     FND_TRY(get_path("FOUNDRY_CACHE_DIR", &desc->cache_dir, err));
+    FND_TRY(get_path("FOUNDRY_METAL_LIBRARY", &desc->metal_library, err));
     get_default_cache(desc);
     return FND_OK;
 }

@@ -187,6 +187,8 @@ fnd_status fnd_program_run_into(fnd_program *program, const fnd_sink *sink, fnd_
             .is_program = s->is_program,
             .args = p->table + s->at,
             .args_bytes = s->bytes,
+            .values_at = s->values_at,
+            .concurrent = i > 0 && !p->calls[s->first].barrier,
             .warps = p->f->info.warps,
             .own_scratch_bytes = s->own_scratch_bytes,
             .shared_scratch_bytes = s->shared_scratch_bytes,

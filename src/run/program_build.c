@@ -158,6 +158,7 @@ static void measure_segment(const fnd_program *p, fnd_segment *s) {
         s->shared_scratch_bytes = fnd_max_size(s->shared_scratch_bytes, shared);
         fnd_variant_layout(p->variants[p->calls[i].variant], &layout);
         s->bytes += layout.bytes;
+        s->values_at = layout.values_at;
     }
 }
 

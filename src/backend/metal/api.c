@@ -71,11 +71,8 @@ static fnd_status open_libraries(opened *o, fnd_error *err) {
     const char *const *names = o->library ? (const char *const *)&o->library : frameworks;
     size_t count = o->library ? 1 : FND_COUNT(frameworks);
     fnd_error why = { 0 };
-#ifndef __APPLE__
-    if (!o->library) return fnd_fail(err, FND_ERR_UNSUPPORTED, "Metal is a part of macOS, and this is another system: run this on a Mac with an Apple GPU");
-#endif
     for (size_t i = 0; i < count; i++) {
-        if (fnd_dynlib_open(names[i], &o->handles[o->handle_count], &why) != FND_OK) return fnd_fail(err, FND_ERR_UNSUPPORTED, "Metal cannot be opened: %s", why.text);
+        if (fnd_dynlib_open(names[i], &o->handles[o->handle_count], &why) != FND_OK) return fnd_fail(err, FND_ERR_UNSUPPORTED, "there is no Metal here, which is a part of macOS: %s", why.text);
         o->handle_count++;
     }
     return FND_OK;

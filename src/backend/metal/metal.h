@@ -130,7 +130,7 @@ FND_USE_RESULT fnd_status fnd_metal_blit_encoder(fnd_metal *c, fnd_error *err);
 /* Give what is recorded to the GPU. */
 FND_USE_RESULT fnd_status fnd_metal_commit(fnd_metal *c, uint64_t *ticket, fnd_error *err);
 /* Commit, and wait until the GPU has done all. The first failure is kept for wait. */
-FND_USE_RESULT fnd_status fnd_metal_drain(fnd_metal *c, fnd_error *err);
+fnd_status fnd_metal_drain(fnd_metal *c, fnd_error *err);
 void fnd_metal_discard(fnd_metal *c); /* what is recorded, unrun */
 void fnd_metal_forget_flights(fnd_metal *c);
 fnd_status fnd_metal_wait(void *self, fnd_error *err);

@@ -1,0 +1,69 @@
+/* selectors.h - what messages an object answers here, with the types that Apple's headers give them, as
+ * method_getTypeEncoding tells (arm64): the result, how many bytes the parameters have, each with its place.
+ * Written from the documentation of Metal and Foundation, not from the backend's table: that one is compared
+ * with this one. + before a class: a method of the class itself. */
+#define STANDIN_METHODS(X)                                                                             \
+    X(NSObject, "retain", "@16@0:8", ns_retain)                                                        \
+    X(NSObject, "release", "Vv16@0:8", ns_release)                                                     \
+    X(NSObject, "autorelease", "@16@0:8", ns_autorelease)                                              \
+    X(+NSObject, "new", "@16@0:8", ns_new)                                                             \
+    X(+NSString, "stringWithUTF8String:", "@24@0:8r*16", ns_string_with)                               \
+    X(NSString, "UTF8String", "r*16@0:8", ns_string_utf8)                                              \
+    X(NSArray, "count", "Q16@0:8", ns_array_count)                                                     \
+    X(NSArray, "objectAtIndex:", "@24@0:8Q16", ns_array_at)                                            \
+    X(NSError, "code", "q16@0:8", ns_error_code)                                                       \
+    X(NSError, "domain", "@16@0:8", ns_error_domain)                                                   \
+    X(NSError, "localizedDescription", "@16@0:8", ns_error_text)                                       \
+    X(MTLCompileOptions, "setFastMathEnabled:", "v20@0:8B16", mtl_options_fast_math)                   \
+    X(MTLCompileOptions, "setLanguageVersion:", "v24@0:8Q16", mtl_options_language)                    \
+    X(MTLComputePipelineDescriptor, "setComputeFunction:", "v24@0:8@16", mtl_descriptor_function)      \
+    X(MTLComputePipelineDescriptor, "setMaxTotalThreadsPerThreadgroup:", "v24@0:8Q16", mtl_descriptor_threads) \
+    X(MTLComputePipelineDescriptor, "setThreadGroupSizeIsMultipleOfThreadExecutionWidth:", "v20@0:8B16", mtl_descriptor_whole) \
+    X(MTLComputePipelineDescriptor, "setLabel:", "v24@0:8@16", mtl_descriptor_label)                   \
+    X(StandinDevice, "name", "@16@0:8", mtl_device_name)                                               \
+    X(StandinDevice, "registryID", "Q16@0:8", mtl_device_registry_id)                                  \
+    X(StandinDevice, "supportsFamily:", "B24@0:8q16", mtl_device_family)                               \
+    X(StandinDevice, "hasUnifiedMemory", "B16@0:8", mtl_device_unified)                                \
+    X(StandinDevice, "maxBufferLength", "Q16@0:8", mtl_device_max_buffer)                              \
+    X(StandinDevice, "maxThreadgroupMemoryLength", "Q16@0:8", mtl_device_group_bytes)                  \
+    X(StandinDevice, "maxThreadsPerThreadgroup", "{?=QQQ}16@0:8", mtl_device_max_threads)              \
+    X(StandinDevice, "recommendedMaxWorkingSetSize", "Q16@0:8", mtl_device_working_set)                \
+    X(StandinDevice, "currentAllocatedSize", "Q16@0:8", mtl_device_allocated)                          \
+    X(StandinDevice, "newCommandQueue", "@16@0:8", mtl_device_queue)                                   \
+    X(StandinDevice, "newBufferWithLength:options:", "@32@0:8Q16Q24", mtl_device_buffer)               \
+    X(StandinDevice, "newBufferWithBytes:length:options:", "@40@0:8r^v16Q24Q32", mtl_device_buffer_from) \
+    X(StandinDevice, "newBufferWithBytesNoCopy:length:options:deallocator:", "@48@0:8^v16Q24Q32@?40", mtl_device_buffer_over) \
+    X(StandinDevice, "newLibraryWithSource:options:error:", "@40@0:8@16@24^@32", mtl_device_library)   \
+    X(StandinDevice, "newLibraryWithData:error:", "@32@0:8@16^@24", mtl_device_library_data)           \
+    X(StandinDevice, "newComputePipelineStateWithDescriptor:options:reflection:error:", "@48@0:8@16Q24^@32^@40", mtl_device_pipeline) \
+    X(StandinLibrary, "newFunctionWithName:", "@24@0:8@16", mtl_library_function)                      \
+    X(StandinLibrary, "setLabel:", "v24@0:8@16", mtl_library_label)                                    \
+    X(StandinPipeline, "maxTotalThreadsPerThreadgroup", "Q16@0:8", mtl_pipeline_threads)               \
+    X(StandinPipeline, "threadExecutionWidth", "Q16@0:8", mtl_pipeline_width)                          \
+    X(StandinPipeline, "staticThreadgroupMemoryLength", "Q16@0:8", mtl_pipeline_group_bytes)           \
+    X(StandinBuffer, "contents", "^v16@0:8", mtl_buffer_contents)                                      \
+    X(StandinBuffer, "length", "Q16@0:8", mtl_buffer_length)                                           \
+    X(StandinBuffer, "setLabel:", "v24@0:8@16", mtl_buffer_label)                                      \
+    X(StandinQueue, "commandBuffer", "@16@0:8", mtl_queue_commands)                                    \
+    X(StandinQueue, "setLabel:", "v24@0:8@16", mtl_queue_label)                                        \
+    X(StandinCommands, "setLabel:", "v24@0:8@16", mtl_commands_label)                                  \
+    X(StandinCommands, "computeCommandEncoderWithDispatchType:", "@24@0:8Q16", mtl_commands_compute)   \
+    X(StandinCommands, "blitCommandEncoder", "@16@0:8", mtl_commands_blit)                             \
+    X(StandinCommands, "addCompletedHandler:", "v24@0:8@?16", mtl_commands_handler)                    \
+    X(StandinCommands, "commit", "v16@0:8", mtl_commands_commit)                                       \
+    X(StandinCommands, "waitUntilCompleted", "v16@0:8", mtl_commands_wait)                             \
+    X(StandinCommands, "status", "Q16@0:8", mtl_commands_status)                                       \
+    X(StandinCommands, "error", "@16@0:8", mtl_commands_error)                                         \
+    X(StandinCommands, "GPUStartTime", "d16@0:8", mtl_commands_start)                                  \
+    X(StandinCommands, "GPUEndTime", "d16@0:8", mtl_commands_end)                                      \
+    X(StandinCompute, "setComputePipelineState:", "v24@0:8@16", mtl_compute_pipeline)                  \
+    X(StandinCompute, "setBuffer:offset:atIndex:", "v40@0:8@16Q24Q32", mtl_compute_buffer)             \
+    X(StandinCompute, "setBytes:length:atIndex:", "v40@0:8r^v16Q24Q32", mtl_compute_bytes)             \
+    X(StandinCompute, "memoryBarrierWithScope:", "v24@0:8Q16", mtl_compute_barrier)                    \
+    X(StandinCompute, "dispatchThreadgroups:threadsPerThreadgroup:", "v64@0:8{?=QQQ}16{?=QQQ}40", mtl_compute_dispatch) \
+    X(StandinCompute, "pushDebugGroup:", "v24@0:8@16", mtl_compute_push)                               \
+    X(StandinCompute, "popDebugGroup", "v16@0:8", mtl_compute_pop)                                     \
+    X(StandinCompute, "endEncoding", "v16@0:8", mtl_encoder_end)                                       \
+    X(StandinBlit, "copyFromBuffer:sourceOffset:toBuffer:destinationOffset:size:", "v56@0:8@16Q24@32Q40Q48", mtl_blit_copy) \
+    X(StandinBlit, "fillBuffer:range:value:", "v44@0:8@16{_NSRange=QQ}24C40", mtl_blit_fill)           \
+    X(StandinBlit, "endEncoding", "v16@0:8", mtl_encoder_end)
