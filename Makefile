@@ -134,6 +134,11 @@ test: setup
 	+@$(BUILD) $(ROOT)/tests
 	$(if $(isa),FOUNDRY_TEST_ISA='$(isa)' )$(ROOT)/tests $(only)
 
+## test-metal: the tests of kernels, programs and tiny models with the metal backend, on the stand-in for Metal (on a Mac: on Metal)
+test-metal: setup
+	+@$(BUILD) $(ROOT)/tests
+	FOUNDRY_TEST_GPU=metal $(ROOT)/tests kernels_ programs_do programs_have models_match_the_reference_on_gpu
+
 ## test-models: the golden tests with real models (fetched); MODEL=smollm2-135m picks one
 test-models: setup
 	+@$(BUILD) $(ROOT)/tests
@@ -263,5 +268,5 @@ help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
 -include $(LIB_OBJ:.o=.d) $(BAKE_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(STANDIN_OBJ:.o=.d) $(KERNELS_CHECK_OBJ:.o=.d)
-.PHONY: all clean help setup demo bench-start test test-models check setup-checks check-scripts check-layers \
+.PHONY: all clean help setup demo bench-start test test-metal test-models check setup-checks check-scripts check-layers \
     check-style check-headers check-warnings check-asan check-tsan check-install check-fuzz everything kernels snapshots format fuzz fuzz-targets bench-cpu bench bench-tokenizer examples bind-header reference macos

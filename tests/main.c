@@ -1,4 +1,5 @@
 /* main.c - runs the registered tests. */
+#include "metal_standin.h"
 #include "test.h"
 
 #include <stdarg.h>
@@ -50,6 +51,7 @@ int main(int argc, char **argv) {
         skipped = NULL;
         double start = seconds();
         t->run();
+        fnd_test_metal_leaks();
         double took = seconds() - start;
         if (failures) {
             failed++;

@@ -9,4 +9,7 @@ const char *fnd_test_metal_library(void);
 /* Ask it something; what it can be asked stands in standin.h. -1: there is none. */
 long standin(const char *request, char *out, size_t bytes);
 
+/* A test that used it and left objects of Metal alive has failed. */
+void fnd_test_metal_leaks(void);
+
 #endif

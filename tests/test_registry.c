@@ -177,7 +177,7 @@ TEST(registry_context_tells_what_it_opened) {
 
 TEST(registry_unknown_backend_lists_the_known) {
     foundry *f = NULL;
-    FAILS(fnd_open(&(fnd_desc){ .backend = "abacus" }, &f, &why), FND_ERR_USAGE, "there is no backend 'abacus'; known are: cpu, cuda, sim");
+    FAILS(fnd_open(&(fnd_desc){ .backend = "abacus" }, &f, &why), FND_ERR_USAGE, "there is no backend 'abacus'; known are: cpu, cuda, metal, sim");
     CHECK(f == NULL);
     CHECK_STR(fnd_backend_name(0), "cpu");
     CHECK(fnd_backend_name(1000) == NULL && fnd_backend_doc(1000) == NULL && fnd_backend_doc(0) != NULL);

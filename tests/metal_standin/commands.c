@@ -9,7 +9,12 @@
 #include <time.h>
 
 #define SELF(type) ((type *)(void *)self)
-enum { STATUS_NOT_ENQUEUED, STATUS_ENQUEUED, STATUS_COMMITTED, STATUS_SCHEDULED, STATUS_COMPLETED, STATUS_ERROR };
+enum { STATUS_NOT_ENQUEUED,
+       STATUS_ENQUEUED,
+       STATUS_COMMITTED,
+       STATUS_SCHEDULED,
+       STATUS_COMPLETED,
+       STATUS_ERROR };
 
 atomic_long standin_executed, standin_dispatches, standin_barriers, standin_most_in_flight;
 char standin_last_label[256];
@@ -26,9 +31,13 @@ typedef struct block {
     void *isa;
     int flags, reserved;
     void (*invoke)(struct block *self, object *argument);
-    const struct block_descriptor { unsigned long reserved, size; const char *signature; } *descriptor;
+    const struct block_descriptor {
+        unsigned long reserved, size;
+        const char *signature;
+    } * descriptor;
 } block;
-enum { BLOCK_HAS_COPY = 1 << 25, BLOCK_HAS_SIGNATURE = 1 << 30 };
+enum { BLOCK_HAS_COPY = 1 << 25,
+       BLOCK_HAS_SIGNATURE = 1 << 30 };
 extern void *_NSConcreteStackBlock[32];
 
 static block *copy_block(block *b) {

@@ -31,9 +31,22 @@ static const char *const language[] = {
     "-D__METAL_VERSION__=310", "-I" STANDIN_SOURCE, "-Wno-unknown-attributes", "-Wno-everything"
 };
 static const char *const code_flags[] = {
-    "-O1", "-fPIC", "-shared", "-nostdlib", "-ffp-contract=off", "-fno-math-errno", "-fno-vectorize", "-fno-slp-vectorize", "-fno-strict-aliasing",
-    "-fsanitize=thread,bounds,integer-divide-by-zero", "-fno-sanitize-recover=all", "-Werror=frame-larger-than=98304",
-    "-mllvm", "-tsan-instrument-func-entry-exit=0", "-mllvm", "-tsan-instrument-read-before-write=1",
+    "-O1",
+    "-fPIC",
+    "-shared",
+    "-nostdlib",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-vectorize",
+    "-fno-slp-vectorize",
+    "-fno-strict-aliasing",
+    "-fsanitize=thread,bounds,integer-divide-by-zero",
+    "-fno-sanitize-recover=all",
+    "-Werror=frame-larger-than=98304",
+    "-mllvm",
+    "-tsan-instrument-func-entry-exit=0",
+    "-mllvm",
+    "-tsan-instrument-read-before-write=1",
     "-Wl,-z,defs",
 #ifdef __x86_64__
     "-mf16c",

@@ -47,7 +47,9 @@ object *mtl_device_queue(object *self, selector s) { return (void)self, (void)s,
 
 /* ---- buffers ---- */
 
-enum { MODE_MASK = 15 << 4, MODE_SHARED = 0, MODE_PRIVATE = 2 << 4 };
+enum { MODE_MASK = 15 << 4,
+       MODE_SHARED = 0,
+       MODE_PRIVATE = 2 << 4 };
 
 static bool options_fit(const char *what, uint64_t options) {
     uint64_t mode = options & MODE_MASK;

@@ -14,7 +14,10 @@ object *ns_new(object *self, selector s) { return (void)s, standin_new((class_ *
 /* ---- NSString ---- */
 static bool is_utf8(const unsigned char *p) {
     while (*p) {
-        int more = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1 : *p >= 0xe0 && *p < 0xf0 ? 2 : *p >= 0xf0 && *p < 0xf5 ? 3 : -1;
+        int more = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1
+                               : *p >= 0xe0 && *p < 0xf0   ? 2
+                               : *p >= 0xf0 && *p < 0xf5   ? 3
+                                                           : -1;
         if (more < 0) return false;
         for (p++; more > 0; more--, p++) {
             if ((*p & 0xc0) != 0x80) return false;
@@ -89,7 +92,8 @@ void dealloc_OS_dispatch_data(object *self) { free(((data_object *)(void *)self)
 
 /* ---- IOKit and CoreFoundation: one entry, whose one property is how many cores there are. Their objects are
  * counted with the others: strings and data stand for them. ---- */
-enum { REGISTRY_ID = 4242, ENTRY = 77 };
+enum { REGISTRY_ID = 4242,
+       ENTRY = 77 };
 static long entries_open;
 
 STANDIN_EXPORT void *IORegistryEntryIDMatching(uint64_t id);

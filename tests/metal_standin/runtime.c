@@ -21,10 +21,10 @@ static pthread_mutex_t lock;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static bool set(const char *name, long value) {
-#define SET(field, usual, doc)                                                                                 \
-    if (strcmp(name, #field) == 0) {                                                                           \
-        standin_set.field = value;                                                                             \
-        return true;                                                                                           \
+#define SET(field, usual, doc) \
+    if (strcmp(name, #field) == 0) { \
+        standin_set.field = value; \
+        return true; \
     }
     STANDIN_SETTINGS(SET)
 #undef SET
@@ -102,9 +102,11 @@ void dealloc_StandinCompute(object *self);
 
 #define META(class_name, type) static class_ meta_##class_name = { .base = { .magic = ALIVE, .references = 1 }, .name = #class_name };
 STANDIN_CLASSES(META)
-#define CLASS(class_name, type)                                                                                \
-    class_ class_##class_name = { .base = { .isa = &meta_##class_name, .magic = ALIVE, .references = 1 },       \
-                                  .name = #class_name, .dealloc = dealloc_##class_name, .bytes = sizeof(type) };
+#define CLASS(class_name, type) \
+    class_ class_##class_name = { .base = { .isa = &meta_##class_name, .magic = ALIVE, .references = 1 }, \
+                                  .name = #class_name, \
+                                  .dealloc = dealloc_##class_name, \
+                                  .bytes = sizeof(type) };
 STANDIN_CLASSES(CLASS)
 
 static class_ *const classes[] = {

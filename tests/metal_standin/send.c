@@ -8,16 +8,16 @@
 STANDIN_EXPORT void objc_msgSend(void);
 
 #if defined(__x86_64__)
-#define SEND(name, self, selector)                                                                             \
-    __asm__(".text\n.p2align 4\n.globl " name "\n.type " name ", @function\n" name ":\n"                      \
-            "pushq %rbp\nmovq %rsp, %rbp\nsubq $192, %rsp\n"                                                   \
-            "movq %rdi, (%rsp)\nmovq %rsi, 8(%rsp)\nmovq %rdx, 16(%rsp)\nmovq %rcx, 24(%rsp)\n"                \
-            "movq %r8, 32(%rsp)\nmovq %r9, 40(%rsp)\nmovq %rax, 48(%rsp)\n"                                    \
+#define SEND(name, self, selector) \
+    __asm__(".text\n.p2align 4\n.globl " name "\n.type " name ", @function\n" name ":\n" \
+            "pushq %rbp\nmovq %rsp, %rbp\nsubq $192, %rsp\n" \
+            "movq %rdi, (%rsp)\nmovq %rsi, 8(%rsp)\nmovq %rdx, 16(%rsp)\nmovq %rcx, 24(%rsp)\n" \
+            "movq %r8, 32(%rsp)\nmovq %r9, 40(%rsp)\nmovq %rax, 48(%rsp)\n" \
             "movups %xmm0, 64(%rsp)\nmovups %xmm1, 80(%rsp)\nmovups %xmm2, 96(%rsp)\nmovups %xmm3, 112(%rsp)\n" \
             "movups %xmm4, 128(%rsp)\nmovups %xmm5, 144(%rsp)\nmovups %xmm6, 160(%rsp)\nmovups %xmm7, 176(%rsp)\n" \
             "movq " self "(%rsp), %rdi\nmovq " selector "(%rsp), %rsi\ncall standin_lookup@PLT\nmovq %rax, %r11\n" \
-            "movq (%rsp), %rdi\nmovq 8(%rsp), %rsi\nmovq 16(%rsp), %rdx\nmovq 24(%rsp), %rcx\n"                \
-            "movq 32(%rsp), %r8\nmovq 40(%rsp), %r9\n"                                                        \
+            "movq (%rsp), %rdi\nmovq 8(%rsp), %rsi\nmovq 16(%rsp), %rdx\nmovq 24(%rsp), %rcx\n" \
+            "movq 32(%rsp), %r8\nmovq 40(%rsp), %r9\n" \
             "movups 64(%rsp), %xmm0\nmovups 80(%rsp), %xmm1\nmovups 96(%rsp), %xmm2\nmovups 112(%rsp), %xmm3\n" \
             "movups 128(%rsp), %xmm4\nmovups 144(%rsp), %xmm5\nmovups 160(%rsp), %xmm6\nmovups 176(%rsp), %xmm7\n" \
             "xorl %eax, %eax\nleave\njmp *%r11\n")

@@ -70,7 +70,7 @@ static const char *behind_bracket(const char *p) {
 
 typedef struct parsed {
     parameter p;
-    char type[256]; /* as written, without the name */
+    char type[256];    /* as written, without the name */
     const char *value; /* of what is no buffer */
 } parsed;
 
@@ -113,8 +113,10 @@ static bool parse_parameter(const char *from, const char *end, uint32_t *next_bu
         for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
             if (find_word(attribute, attribute + strlen(attribute), known[i].attribute)) out->value = known[i].value;
         }
-        if (sscanf(attribute, "[[buffer(%u)]]", &index) == 1) *next_buffer = index;
-        else if (!out->value) return false; /* an attribute that is not known here */
+        if (sscanf(attribute, "[[buffer(%u)]]", &index) == 1)
+            *next_buffer = index;
+        else if (!out->value)
+            return false; /* an attribute that is not known here */
         *attribute = '\0';
     }
     char *last = text + strlen(text);

@@ -157,11 +157,15 @@ void fnd_metal_plain_encoding(const char *encoding, char *out, size_t bytes) {
             if (end) p = end;
             continue;
         }
-        out[used++] = *p == 'c' ? 'B' : *p; /* BOOL is a signed char on x86-64 */
+        out[used++] = *p == 'c' ? 'B' : *p;            /* BOOL is a signed char on x86-64 */
         if (*p == '@' && p[1] == '?' && p[2] == '<') { /* a block's own encoding */
-            const char *end = strchr(p, '>');
+            int depth = 0;
             if (used + 1 < bytes) out[used++] = '?';
-            p = end ? end : p + 1;
+            for (p += 2; *p; p++) {
+                depth += (*p == '<') - (*p == '>');
+                if (depth == 0) break;
+            }
+            if (!*p) break;
         }
     }
     out[used] = '\0';

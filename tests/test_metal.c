@@ -1,0 +1,507 @@
+/* test_metal.c - the metal backend on the stand-in: what it does with Metal beyond running kernels, and what it
+ * says when Metal refuses. `make test-metal` runs the tests of kernels, programs and models there too. */
+#include "backend/metal/metal.h"
+#include "base/base.h"
+#include "base/memory.h"
+#include "foundry/foundry.h"
+#include "kernel_bench.h"
+#include "metal_standin.h"
+#include "test.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NEED_STANDIN() NEED(fnd_test_metal_library(), "there is no stand-in for Metal on this system")
+
+static void set(const char *name, long value) {
+    char request[96];
+    snprintf(request, sizeof request, "set %s %ld", name, value);
+    CHECK_MSG(standin(request, NULL, 0) == 0, "the stand-in has no setting %s", name);
+}
+
+static void reset(void) { (void)standin("reset", NULL, 0); }
+
+static fnd_status open_metal(foundry **f, fnd_error *err) {
+    *err = (fnd_error){ 0 };
+    return fnd_open(&(fnd_desc){ .backend = "metal", .quick_build = true, .no_cache = true }, f, err);
+}
+
+/* ---- y = W x of ones: every result is the number of columns ---- */
+
+enum { ROWS = 10,
+       COLS = 64 };
+
+typedef struct ones {
+    foundry *f;
+    fnd_kernel *linear;
+    fnd_dedicated x, w, y, z;
+    fnd_error err;
+} ones;
+
+static bool ones_open(ones *t) {
+    *t = (ones){ .f = NULL };
+    fnd_status status = open_metal(&t->f, &t->err);
+    if (status == FND_OK) status = fnd_kernel_get(t->f, "linear", &t->linear, &t->err);
+    if (status == FND_OK) status = fnd_alloc(t->f, FND_F32, fnd_shape2(1, COLS), FND_ONES, &t->x, &t->err);
+    if (status == FND_OK) status = fnd_alloc(t->f, FND_F32, fnd_shape2(ROWS, COLS), FND_ONES, &t->w, &t->err);
+    if (status == FND_OK) status = fnd_alloc(t->f, FND_F32, fnd_shape2(1, ROWS), FND_POISON, &t->y, &t->err);
+    if (status == FND_OK) status = fnd_alloc(t->f, FND_F32, fnd_shape2(1, ROWS), FND_POISON, &t->z, &t->err);
+    CHECK_OK(status, &t->err);
+    return status == FND_OK;
+}
+
+static void ones_close(ones *t) {
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_close(t->f, &err), &err);
+    reset();
+}
+
+static fnd_status ones_start(ones *t) {
+    const fnd_binding b[] = { fnd_bind_in("x", &t->x.t), fnd_bind_in("w", &t->w.t), fnd_bind_out("y", &t->y.t) };
+    t->err = (fnd_error){ 0 };
+    return fnd_run(t->f, t->linear, b, 3, &t->err);
+}
+
+static fnd_status ones_run(ones *t) {
+    FND_TRY(ones_start(t));
+    return fnd_wait(t->f, &t->err);
+}
+
+static void check_ones(ones *t, const fnd_dedicated *y) {
+    float got[ROWS];
+    CHECK_OK(fnd_tensor_read(t->f, &y->t, 0, got, sizeof got, &t->err), &t->err);
+    for (size_t i = 0; i < ROWS; i++) CHECK_MSG(got[i] == COLS, "row %zu is %g", i, (double)got[i]);
+}
+
+TEST(metal_runs_a_kernel) {
+    NEED_STANDIN();
+    ones t;
+    for (long unified = 0; unified <= 1; unified++) {
+        set("unified", unified);
+        if (!ones_open(&t)) return;
+        CHECK_OK(ones_run(&t), &t.err);
+        check_ones(&t, &t.y);
+        ones_close(&t);
+    }
+}
+
+/* ---- the device ---- */
+
+TEST(metal_says_what_is_missing) {
+    static const struct {
+        const char *setting, *says;
+        uint32_t device;
+    } cases[] = {
+        { "no_device", "Metal has no device here", 0 },
+        { "no_device", "no GPU 2: Metal has 0 here", 2 },
+        { "old_device", "is too old: sums over SIMD groups are needed", 0 },
+    };
+    NEED_STANDIN();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        foundry *f = NULL;
+        fnd_error err = { 0 };
+        set(cases[i].setting, 1);
+        CHECK(fnd_open(&(fnd_desc){ .backend = "metal", .device = cases[i].device }, &f, &err) == FND_ERR_UNSUPPORTED);
+        CHECK_HAS(err.text, cases[i].says);
+        reset();
+    }
+    foundry *f = NULL;
+    fnd_error err = { 0 };
+    CHECK(fnd_open(&(fnd_desc){ .backend = "metal", .metal_library = "/nonexistent/Metal" }, &f, &err) == FND_ERR_UNSUPPORTED);
+    CHECK_HAS(err.text, "there is no Metal here, which is a part of macOS");
+    CHECK_HAS(err.text, "/nonexistent/Metal");
+}
+
+TEST(metal_compares_its_table_with_the_system) {
+    NEED_STANDIN();
+    foundry *f;
+    fnd_error err;
+    char says[256];
+    CHECK_OK(open_metal(&f, &err), &err);
+    CHECK_OK(fnd_device_check(f, says, sizeof says, &err), &err);
+    CHECK_HAS(says, "methods have the types of Foundry's table");
+    set("wrong_encoding", 1);
+    CHECK(fnd_device_check(f, says, sizeof says, &err) == FND_ERR_DEVICE);
+    CHECK_HAS(err.text, "setBuffer:offset:atIndex: of StandinCompute has the types v@:@II here, and v@:@QQ in Foundry's table");
+    reset();
+    CHECK_OK(fnd_close(f, &err), &err);
+}
+
+TEST(metal_reads_encodings) {
+    static const char *const cases[][2] = {
+        { "v40@0:8r^v16Q24Q32", "v@:^vQQ" },
+        { "Vv16@0:8", "v@:" },
+        { "@24@0:8@\"NSString\"16", "@@:@" },
+        { "v24@0:8@?<v@?@\"<MTLCommandBuffer>\">16", "v@:@?" },
+        { "c24@0:8q16", "B@:q" },
+        { "v64@0:8{?=QQQ}16{?=QQQ}40", "v@:{?=QQQ}{?=QQQ}" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char plain[64];
+        fnd_metal_plain_encoding(cases[i][0], plain, sizeof plain);
+        CHECK_STR(plain, cases[i][1]);
+    }
+}
+
+TEST(metal_takes_as_many_groups_and_threads_as_there_are) {
+    NEED_STANDIN();
+    foundry *f;
+    fnd_error err;
+    fnd_context_info info;
+    set("cores", 3);
+    set("max_threads", 1024);
+    CHECK_OK(open_metal(&f, &err), &err);
+    CHECK_OK(fnd_info(f, &info, &err), &err);
+    CHECK(info.groups == 12 && info.host_memory);
+    CHECK_OK(fnd_close(f, &err), &err);
+    set("cores", 0); /* the registry does not tell */
+    set("unified", 0);
+    CHECK_OK(open_metal(&f, &err), &err);
+    CHECK_OK(fnd_info(f, &info, &err), &err);
+    CHECK(info.groups == 32 && !info.host_memory);
+    CHECK_OK(fnd_close(f, &err), &err);
+    set("max_threads", 16);
+    CHECK(open_metal(&f, &err) == FND_ERR_UNSUPPORTED);
+    CHECK_HAS(err.text, "that is too little");
+    reset();
+}
+
+/* ---- compiling ---- */
+
+TEST(metal_tells_where_a_text_is_wrong) {
+    NEED_STANDIN();
+    static const char text[] =
+        "#define WRONG_ARGS(X) X(OUT, f32, out, \"[n]\", \"never written\")\n"
+        "FND_STAGE(wrong_stage, WRONG_ARGS, MAIN, NONE, NONE, OWN, \"does not compile\")\n"
+        "FND_INLINE void wrong_stage(fnd_thread t, FND_GPU f32 *out, u32 n) {\n"
+        "    out[t.lane] = undeclared + n;\n"
+        "}\n"
+        "FND_COMPOUND(wrong, \"wrong_stage\", \"a kernel with a mistake\")\n";
+    foundry *f;
+    fnd_kernel *kernel;
+    fnd_dedicated out;
+    fnd_error err;
+    CHECK_OK(open_metal(&f, &err), &err);
+    CHECK_OK(fnd_register_text(f, "mine/wrong.h", text, &err), &err);
+    CHECK_OK(fnd_kernel_get(f, "wrong", &kernel, &err), &err);
+    CHECK_OK(fnd_alloc(f, FND_F32, fnd_shape1(32), FND_ZEROS, &out, &err), &err);
+    CHECK(fnd_run(f, kernel, &(fnd_binding){ .name = "out", .in = &out.t, .out = &out.t }, 1, &err) == FND_ERR_COMPILE);
+    CHECK_HAS(err.text, "mine/wrong.h:4:");
+    CHECK_HAS(err.text, "undeclared");
+    CHECK_OK(fnd_close(f, &err), &err);
+}
+
+TEST(metal_finds_the_line_that_a_compiler_counts) {
+    static const char text[] = "#define FND_WARPS 4\n#line 1 \"kernel\"\nfirst\n#line 40 \"a/b.h\"\nforty\nforty-one\n#line 3 \"kernel\"\nthird\n";
+    static const char *const cases[][2] = {
+        { "program_source:6:7: error: what is this\n  code\n  ^\nprogram_source:3:1: warning: no\nprogram_source:8:2: error: and this", "a/b.h:41:7: error: what is this; kernel:3:2: error: and this" },
+        { "a/b.h:40:1: error: known already", "a/b.h:40:1: error: known already" },
+        { "Compilation failed", "Compilation failed" },
+        { "program_source:1:1: error: before any #line", "program_source:1:1: error: before any #line" },
+        { "program_source:99999999999:1: error: far", "program_source:99999999999:1: error: far" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char told[200];
+        fnd_metal_explain(text, cases[i][0], told, sizeof told);
+        CHECK_STR(told, cases[i][1]);
+    }
+}
+
+/* What Metal refuses while a kernel is built, and that the next attempt is a fresh one. */
+TEST(metal_tells_why_a_kernel_is_refused) {
+    static const struct {
+        const char *setting;
+        long value;
+        fnd_status status;
+        const char *says;
+    } cases[] = {
+        { "fail_compile", 1, FND_ERR_COMPILE, "planted: unknown type name" },
+        { "fail_pipeline", 1, FND_ERR_COMPILE, "AGXMetal 2: Compute function exceeds available stack space" },
+        { "width", 64, FND_ERR_UNSUPPORTED, "in SIMD groups of 64 threads, and kernels are written for 32" },
+        { "group_bytes", 4096, FND_OK, "" },
+        { "pipeline_threads", 16, FND_ERR_LIMIT, "at most 16 threads of it in a group; 32 are needed" },
+        { "pipeline_threads", 32, FND_OK, "" },
+    };
+    NEED_STANDIN();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ones t;
+        if (!ones_open(&t)) return;
+        set(cases[i].setting, cases[i].value);
+        fnd_status status = ones_run(&t);
+        CHECK_MSG(status == cases[i].status, "%s: %d %s", cases[i].setting, (int)status, t.err.text);
+        CHECK_HAS(t.err.text, cases[i].says);
+        reset();
+        CHECK_OK(ones_run(&t), &t.err);
+        check_ones(&t, &t.y);
+        ones_close(&t);
+    }
+}
+
+/* Two scripts in the place of Apple's tools: the text is the "library", which the stand-in takes. */
+static const char fake_xcrun[] =
+    "#!/bin/sh\n"
+    "case \"$*\" in *--version) echo 'metal version 1 (stand-in)'; exit 0;; esac\n"
+    "out=; last=; for a in \"$@\"; do [ \"$last\" = -o ] && out=$a; last=$a; done\n"
+    "case $3 in\n"
+    "metal) cat > \"$out\"; if grep -q wrong_word \"$out\"; then echo 'linear:1:1: error: a wrong word'; exit 1; fi;;\n"
+    "metallib) { printf MTLB; cat \"$4\"; } > \"$out\";;\n"
+    "esac\n";
+
+TEST(metal_compiles_with_the_command_line_tools_where_they_are) {
+    NEED_STANDIN();
+    char dir[FND_PROCESS_PATH_BYTES], script[FND_PROCESS_PATH_BYTES + 16], path[4096], *old = strdup(getenv("PATH"));
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_process_temp_dir(dir, &err), &err);
+    snprintf(script, sizeof script, "%s/xcrun", dir);
+    FILE *file = fopen(script, "w");
+    REQUIRE(file && old);
+    fputs(fake_xcrun, file);
+    fclose(file);
+    chmod(script, 0755);
+    snprintf(path, sizeof path, "%s:%s", dir, old);
+    setenv("PATH", path, 1);
+    ones t;
+    fnd_context_info info;
+    if (ones_open(&t)) {
+        CHECK_OK(fnd_info(t.f, &info, &t.err), &t.err);
+        CHECK_HAS(info.target, "metal version 1 (stand-in)");
+        CHECK_OK(ones_run(&t), &t.err);
+        check_ones(&t, &t.y);
+        fnd_metal c = { .compiler_seconds = 20 };
+        fnd_blob blob = { 0 };
+        CHECK(fnd_process_find(script, c.xcrun));
+        t.err = (fnd_error){ 0 };
+        CHECK(fnd_metal_compile_offline(&c, &(fnd_build_desc){ .entry = "linear" }, "wrong_word", &blob, &t.err) == FND_ERR_COMPILE);
+        CHECK_HAS(t.err.text, "linear:1:1: error: a wrong word");
+        ones_close(&t);
+    }
+    setenv("PATH", old, 1);
+    free(old);
+    fnd_process_remove_dir(dir);
+}
+
+/* Kept kernels are taken from disk, and refused when they are no kernels. */
+TEST(metal_keeps_kernels) {
+    NEED_STANDIN();
+    ones t;
+    void *self, *code;
+    fnd_device_info info;
+    fnd_blob blob;
+    if (!ones_open(&t)) return;
+    const fnd_backend *metal = &fnd_backend_metal;
+    CHECK_OK(metal->open(&(fnd_backend_desc){ .metal_library = fnd_test_metal_library() }, &self, &info, &t.err), &t.err);
+    fnd_build_desc desc = { .entry = "one", .text = "kernel void one(device int *a) { a[0] = FND_WARPS; }", .warps = 2 };
+    CHECK_OK(metal->build(self, &desc, &blob, &t.err), &t.err);
+    for (int i = 0; i < 2; i++) { /* as it was built, and from its bytes */
+        CHECK_OK(metal->load(self, "one", blob.data, blob.bytes, &code, &t.err), &t.err);
+        metal->unload(self, code);
+    }
+    for (size_t cut = 0; cut < blob.bytes; cut += 7) CHECK(metal->load(self, "one", blob.data, cut, &code, &t.err) == FND_ERR_DEVICE);
+    CHECK_HAS(t.err.text, "what should be a kernel for Metal is something else");
+    fnd_free_memory(blob.data);
+    desc.warps = 3;
+    CHECK(metal->build(self, &desc, &blob, &t.err) == FND_ERR_USAGE);
+    metal->close(self);
+    ones_close(&t);
+}
+
+/* ---- memory ---- */
+
+TEST(metal_tells_that_memory_is_out) {
+    NEED_STANDIN();
+    ones t;
+    fnd_dedicated big;
+    for (long unified = 0; unified <= 1; unified++) {
+        set("unified", unified);
+        if (!ones_open(&t)) return;
+        set("fail_buffer", 1);
+        CHECK(fnd_alloc(t.f, FND_F32, fnd_shape1(1000), FND_ZEROS, &big, &t.err) == FND_ERR_MEMORY);
+        CHECK_HAS(t.err.text, "out of GPU memory");
+        CHECK_HAS(t.err.text, "a smaller context, model or weight format would fit");
+        t.err = (fnd_error){ 0 };
+        CHECK(fnd_alloc(t.f, FND_U8, fnd_shape1((uint64_t)1 << 31), FND_ZEROS, &big, &t.err) == FND_ERR_MEMORY);
+        CHECK_HAS(t.err.text, "in one piece");
+        CHECK_OK(ones_run(&t), &t.err);
+        check_ones(&t, &t.y);
+        ones_close(&t);
+    }
+}
+
+/* Writes and reads at every odd place, of memory that grows. */
+TEST(metal_copies_from_and_to_any_byte) {
+    NEED_STANDIN();
+    enum { BYTES = 50000 };
+    for (long unified = 0; unified <= 1; unified++) {
+        void *self;
+        fnd_device_info info;
+        fnd_error err = { 0 };
+        fnd_memory m;
+        const fnd_backend *metal = &fnd_backend_metal;
+        uint8_t want[BYTES] = { 0 }, got[BYTES];
+        set("unified", unified);
+        CHECK_OK(metal->open(&(fnd_backend_desc){ .metal_library = fnd_test_metal_library() }, &self, &info, &err), &err);
+        CHECK_OK(metal->reserve(self, (size_t)1 << 34, &m, &err), &err);
+        CHECK(metal->upload(self, &m, 0, want, 1, &err) == FND_ERR_USAGE);
+        err = (fnd_error){ 0 };
+        for (size_t usable = 1000; usable <= BYTES; usable *= 2) {
+            CHECK_OK(metal->commit(self, &m, usable, &err), &err);
+            for (int i = 0; i < 12; i++) {
+                size_t at = bench_below((uint32_t)usable), count = bench_below((uint32_t)(usable - at)) + 1;
+                for (size_t k = 0; k < count; k++) want[at + k] = (uint8_t)bench_random();
+                CHECK_OK(metal->upload(self, &m, at, want + at, count, &err), &err);
+                at = bench_below((uint32_t)usable), count = bench_below((uint32_t)(usable - at)) + 1;
+                CHECK_OK(metal->download(self, got, &m, at, count, &err), &err);
+                CHECK(memcmp(got, want + at, count) == 0);
+            }
+            CHECK(metal->download(self, got, &m, usable, 1, &err) == FND_ERR_USAGE);
+            err = (fnd_error){ 0 };
+        }
+        metal->release(self, &m);
+        metal->close(self);
+        reset();
+    }
+}
+
+/* A mapped file longer than Metal's longest buffer: each place of it is in one that holds what is bound. */
+TEST(metal_shows_long_memory_in_pieces) {
+    NEED_STANDIN();
+    enum { LONGEST = 1 << 20,
+           BYTES = 5 * LONGEST + 12345 };
+    void *self;
+    fnd_device_info info;
+    fnd_error err = { 0 };
+    fnd_memory m;
+    const fnd_backend *metal = &fnd_backend_metal;
+    uint8_t *host = fnd_alloc_aligned(BYTES + 100, 16384);
+    REQUIRE(host);
+    set("max_buffer", LONGEST);
+    CHECK_OK(metal->open(&(fnd_backend_desc){ .metal_library = fnd_test_metal_library() }, &self, &info, &err), &err);
+    CHECK_OK(metal->adopt(self, host + 100, BYTES, &m, &err), &err);
+    fnd_metal *c = self;
+    for (int i = 0; i < 400; i++) {
+        uint64_t at = bench_below(BYTES), count = 1 + bench_below(LONGEST / 2), offset;
+        if (at + count > BYTES) count = BYTES - at;
+        fnd_id buffer = NULL;
+        CHECK_OK(fnd_metal_find(c, m.address + at, count, &buffer, &offset, &err), &err);
+        uint8_t *contents = fnd_mtl_buffer_contents(c->m, buffer);
+        CHECK(contents + offset == host + 100 + at && offset + count <= LONGEST);
+    }
+    fnd_id buffer;
+    uint64_t offset;
+    CHECK(fnd_metal_find(c, m.address, LONGEST + LONGEST / 2, &buffer, &offset, &err) == FND_ERR_MEMORY);
+    CHECK_HAS(err.text, "longer than half of the longest buffer");
+    err = (fnd_error){ 0 };
+    CHECK(fnd_metal_find(c, m.address + BYTES - 1, 2, &buffer, &offset, &err) == FND_ERR_USAGE);
+    CHECK_HAS(err.text, "are not memory of this device");
+    metal->release(self, &m);
+    metal->close(self);
+    fnd_free_memory(host);
+    reset();
+}
+
+/* ---- command buffers ---- */
+
+TEST(metal_tells_that_the_gpu_failed) {
+    NEED_STANDIN();
+    for (long code = 1; code <= 8; code += 7) {
+        ones t;
+        if (!ones_open(&t)) return;
+        CHECK_OK(ones_run(&t), &t.err);
+        set("fail_code", code);
+        set("fail_commands", 1);
+        CHECK_OK(ones_start(&t), &t.err);
+        t.err = (fnd_error){ 0 };
+        CHECK(fnd_wait(t.f, &t.err) == (code == 8 ? FND_ERR_MEMORY : FND_ERR_DEVICE));
+        CHECK_HAS(t.err.text, "the GPU did not finish: MTLCommandBufferErrorDomain");
+        CHECK_OK(ones_run(&t), &t.err);
+        check_ones(&t, &t.y);
+        ones_close(&t);
+    }
+}
+
+/* Calls that have nothing to do with each other run side by side; a barrier stands where one reads what
+ * another wrote. The stand-in runs those between two barriers backwards. */
+TEST(metal_puts_barriers_where_programs_need_them) {
+    NEED_STANDIN();
+    ones t;
+    fnd_program *p;
+    fnd_dedicated square, out;
+    float got[ROWS];
+    if (!ones_open(&t)) return;
+    CHECK_OK(fnd_alloc(t.f, FND_F32, fnd_shape2(ROWS, ROWS), FND_ONES, &square, &t.err), &t.err);
+    CHECK_OK(fnd_alloc(t.f, FND_F32, fnd_shape2(1, ROWS), FND_POISON, &out, &t.err), &t.err);
+    CHECK_OK(fnd_program_begin(t.f, &(fnd_program_desc){ .name = "two_and_one" }, &p, &t.err), &t.err);
+    const fnd_binding one[] = { fnd_bind_in("x", &t.x.t), fnd_bind_in("w", &t.w.t), fnd_bind_out("y", &t.y.t) };
+    const fnd_binding other[] = { fnd_bind_in("x", &t.x.t), fnd_bind_in("w", &t.w.t), fnd_bind_out("y", &t.z.t) };
+    const fnd_binding last[] = { fnd_bind_in("x", &t.y.t), fnd_bind_in("w", &square.t), fnd_bind_out("y", &out.t) };
+    CHECK_OK(fnd_program_call(p, t.linear, one, 3, &t.err), &t.err);
+    CHECK_OK(fnd_program_call(p, t.linear, other, 3, &t.err), &t.err);
+    CHECK_OK(fnd_program_call(p, t.linear, last, 3, &t.err), &t.err);
+    CHECK_OK(fnd_program_finish(p, &t.err), &t.err);
+    CHECK_OK(fnd_wait(t.f, &t.err), &t.err);
+    long dispatches = standin("dispatches", NULL, 0), barriers = standin("barriers", NULL, 0), commands = standin("commands", NULL, 0);
+    CHECK_OK(fnd_program_run(p, &t.err), &t.err);
+    CHECK_OK(fnd_wait(t.f, &t.err), &t.err);
+    CHECK(standin("dispatches", NULL, 0) - dispatches == 3);
+    CHECK(standin("barriers", NULL, 0) - barriers == 1);
+    CHECK(standin("commands", NULL, 0) - commands == 1); /* the whole program is one command buffer */
+    CHECK_OK(fnd_tensor_read(t.f, &out.t, 0, got, sizeof got, &t.err), &t.err);
+    for (size_t i = 0; i < ROWS; i++) CHECK(got[i] == ROWS * COLS);
+    check_ones(&t, &t.z);
+    fnd_program_free(p);
+    ones_close(&t);
+}
+
+/* What a kernel writes, the next run of the program reads: also from one command buffer to the next. */
+typedef struct heard {
+    int count, in_order;
+    uint64_t last_end_ns;
+    bool times_fit;
+} heard;
+
+static void hear(void *ctx, const fnd_completion *done) {
+    heard *h = ctx;
+    h->in_order += done->number == (uint64_t)++h->count && done->status == FND_OK;
+    h->times_fit &= done->start_ns >= h->last_end_ns && done->end_ns >= done->start_ns && done->end_ns > 0;
+    h->last_end_ns = done->start_ns;
+}
+
+TEST(metal_keeps_several_submissions_in_flight) {
+    NEED_STANDIN();
+    ones t;
+    heard h = { .times_fit = true };
+    uint64_t number = 0;
+    char label[64];
+    if (!ones_open(&t)) return;
+    CHECK_OK(ones_run(&t), &t.err);
+    const fnd_binding b[] = { fnd_bind_in("x", &t.x.t), fnd_bind_in("w", &t.w.t), fnd_bind_out("y", &t.y.t) };
+    const fnd_work work = fnd_work_kernel(t.linear, b, 3);
+    (void)standin("in_flight", NULL, 0);
+    set("slow_ms", 20);
+    for (int i = 0; i < 8; i++) CHECK_OK(fnd_submit(t.f, &(fnd_submission){ .label = i == 7 ? "chat/token 7" : "chat", .work = &work, .count = 1, .done = hear, .ctx = &h }, &number, &t.err), &t.err);
+    CHECK_OK(fnd_wait_for(t.f, number, &t.err), &t.err);
+    CHECK_MSG(h.count == 8 && h.in_order == 8, "%d of %d in order", h.in_order, h.count);
+    CHECK(h.times_fit);
+    CHECK(standin("in_flight", NULL, 0) >= 2);
+    (void)standin("label", label, sizeof label);
+    CHECK_STR(label, "chat/token 7");
+    check_ones(&t, &t.y);
+    ones_close(&t);
+}
+
+/* The GPU's own times: what the profiler shows does not count the time that a launch waited. */
+TEST(metal_profiles_by_the_clock_of_the_gpu) {
+    NEED_STANDIN();
+    ones t;
+    if (!ones_open(&t)) return;
+    CHECK_OK(ones_run(&t), &t.err);
+    CHECK_OK(fnd_profile_start(t.f, NULL, &t.err), &t.err);
+    for (int i = 0; i < 3; i++) CHECK_OK(ones_start(&t), &t.err);
+    CHECK_OK(fnd_wait(t.f, &t.err), &t.err);
+    CHECK_OK(fnd_profile_stop(t.f, &t.err), &t.err);
+    fnd_profile_row rows[4];
+    size_t count = fnd_profile_rows(t.f, rows, 4);
+    CHECK(count == 1 && rows[0].calls == 3 && rows[0].total_ns > 0);
+    ones_close(&t);
+}
