@@ -265,7 +265,7 @@ TEST(registry_environment_is_checked) {
     static const struct {
         const char *name, *value, *part;
     } bad[] = {
-        { "FOUNDRY_BACKEND", "abacus", "FOUNDRY_BACKEND=abacus names no backend; known are: cpu cuda sim" },
+        { "FOUNDRY_BACKEND", "abacus", "FOUNDRY_BACKEND=abacus names no backend; known are: cpu cuda metal sim" },
         { "FOUNDRY_THREADS", "0", "not a number from 1 to 1024" },
         { "FOUNDRY_THREADS", "1025", "not a number" },
         { "FOUNDRY_THREADS", "99999999999999999999", "not a number" },
