@@ -7,6 +7,7 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef float f32;
 #define FND_SIM
+#define FND_INLINE static inline __attribute__((unused))
 #include "dialect/sim.h"
 
 static const char text[] = "the Metal text";
@@ -21,3 +22,7 @@ FND_SIM_HIDDEN_ void standin_barrier(u32 line);
 FND_SIM_HIDDEN_ void standin_barrier(u32 line) { fnd_sim.group_barrier(text, line); }
 FND_SIM_HIDDEN_ void *standin_group_array(u32 slot, u32 bytes);
 FND_SIM_HIDDEN_ void *standin_group_array(u32 slot, u32 bytes) { return fnd_sim.group_array(slot, bytes, "threadgroup memory"); }
+FND_SIM_HIDDEN_ void standin_add_product(f32 *sum, const f32 *a, const f32 *b, u32 line);
+FND_SIM_HIDDEN_ void standin_add_product(f32 *sum, const f32 *a, const f32 *b, u32 line) { fnd_sim.add_product(sum, a, b, text, line); }
+FND_SIM_HIDDEN_ u32 standin_lane(void);
+FND_SIM_HIDDEN_ u32 standin_lane(void) { return fnd_sim.lane(); }

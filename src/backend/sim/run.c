@@ -305,6 +305,8 @@ SWITCHES static void bad_division(const char *file, uint32_t line) {
     abandon(current, FND_SIM_BAD_DIVISION);
 }
 
+static uint32_t lane(void) { return current->running % FND_SIM_LANES; }
+
 const fnd_sim_table fnd_sim_run_table = {
     .lane_sum = lane_sum,
     .lane_max = lane_max,
@@ -316,5 +318,6 @@ const fnd_sim_table fnd_sim_run_table = {
     .bad_division = bad_division,
     .move = memmove,
     .set = memset,
+    .lane = lane,
     .add_product = add_product,
 };

@@ -29,6 +29,7 @@ typedef struct fnd_sim_table {
     void *(*move)(void *to, const void *from, size_t bytes);
     void *(*set)(void *to, int value, size_t bytes);
     void (*add_product)(float *sum, const float *a, const float *b, const char *file, uint32_t line);
+    uint32_t (*lane)(void);
 } fnd_sim_table;
 
 /* fnd_thread of the dialect, without the fields of a worker team. */

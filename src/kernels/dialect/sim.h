@@ -31,6 +31,7 @@ typedef struct fnd_sim_calls {
     void *(*move)(void *to, const void *from, __SIZE_TYPE__ bytes);
     void *(*set)(void *to, int value, __SIZE_TYPE__ bytes);
     void  (*add_product)(f32 *sum, const f32 *a, const f32 *b, const char *file, u32 line);
+    u32   (*lane)(void); /* of the thread that calls */
 } fnd_sim_calls;
 extern fnd_sim_calls fnd_sim;
 extern const u32 fnd_sim_warps;
