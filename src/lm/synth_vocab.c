@@ -31,8 +31,8 @@ typedef struct family {
     { "<|endoftext|>", "<|im_start|>", "<|im_end|>" }
 
 static const family families[] = {
-    [FND_SYNTH_QWEN] = { "qwen2", CHATML_TEMPLATE, NULL, "<|im_end|>", CHATML_CONTROL },
-    [FND_SYNTH_SMOLLM] = { "smollm", CHATML_TEMPLATE, NULL, "<|im_end|>", CHATML_CONTROL },
+    [FND_SYNTH_QWEN] = { "qwen2", CHATML_TEMPLATE, NULL, "<|im_end|>", CHATML_CONTROL, .normal = 0 },
+    [FND_SYNTH_SMOLLM] = { "smollm", CHATML_TEMPLATE, NULL, "<|im_end|>", CHATML_CONTROL, .normal = 0 },
     [FND_SYNTH_LLAMA3] = {
         "llama-bpe",
         "{{ bos_token }}{% for message in messages %}{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + "
@@ -41,6 +41,7 @@ static const family families[] = {
         "<|begin_of_text|>",
         "<|eot_id|>",
         { "<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>" },
+        .normal = 0,
     },
     [FND_SYNTH_PHI3] = {
         NULL,
