@@ -10,7 +10,7 @@ enum { GROUPS_PER_CORE = 4,
        USUAL_CORES = 8, /* where the system does not tell */
        MOST_CORES = 1024,
        WARPS = 8,
-       TILE_TOKENS = 4,
+       TILE_TOKENS = 16, /* two matrices of 8 */
        FIRST_ADDRESS_BIT = 40 };
 
 /* ---- what the device is ---- */
