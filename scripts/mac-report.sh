@@ -64,6 +64,7 @@ part "compilers" 60 sh -c 'cc --version; xcode-select -p; xcrun -f metal; true'
 part "build" 1800 make everything
 part "doctor" 120 build/foundry doctor
 part "tests" 3600 make test
+part "tests on Metal" 3600 make test-metal
 part "kernels, checked for Metal" 1800 make kernels only=metal
 if [ -z "${SMALL:-}" ]; then
     part "golden tests" 1800 make test-models MODEL=smollm2-135m
