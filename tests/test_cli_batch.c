@@ -168,7 +168,7 @@ TEST(cli_batch_interrupted_shows_what_is_whole) {
     size_t count = parse_lines(&r, lines);
     CHECK_MSG(count >= 1 && count < 5, "%zu lines: %s", count, r.out);
     for (size_t i = 0; i < count; i++) CHECK(strcmp(text_of(lines[i], "stop_reason"), "interrupted") != 0);
-    CHECK_HAS(r.err, "interrupted: ");
+    CHECK_HAS(r.err, "foundry: interrupted\n");
     CHECK_HAS(r.err, " of 5 prompts are answered\n");
     free_lines(lines, count);
     program_free(&r);
