@@ -134,10 +134,10 @@ test: setup
 	+@$(BUILD) $(ROOT)/tests
 	$(if $(isa),FOUNDRY_TEST_ISA='$(isa)' )$(ROOT)/tests $(only)
 
-## test-metal: the tests of kernels, programs and tiny models with the metal backend, on the stand-in for Metal (on a Mac: on Metal)
+## test-metal: the tests of kernels, programs and tiny models with the metal backend, on the stand-in for Metal (on a Mac: on Metal); only="word.." picks by name
 test-metal: setup
 	+@$(BUILD) $(ROOT)/tests
-	FOUNDRY_TEST_GPU=metal $(ROOT)/tests kernels_ programs_do programs_have models_match_the_reference_on_gpu
+	FOUNDRY_TEST_GPU=metal $(ROOT)/tests $(or $(only),kernels_ programs_do programs_have models_match_the_reference_on_gpu)
 
 ## test-models: the golden tests with real models (fetched); MODEL=smollm2-135m picks one
 test-models: setup
