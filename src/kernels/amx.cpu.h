@@ -70,9 +70,9 @@ FND_INLINE void fnd_amx_put(u16 *to, vec even, vec odd) {
     *(vec_u32x1_ *)to = low | high;
 }
 
-/* 32 activations of one token. */
-FND_INLINE void fnd_amx_put_halves(u16 *to, u16 *rest, const f32 *v) {
-    __m512 first = _mm512_loadu_ps(v), second = _mm512_loadu_ps(v + 16);
+/* 32 neighbours of a row of A, and, where `rest` is not NULL, what bf16 leaves of them. */
+FND_INLINE void fnd_amx_put_halves(u16 *to, u16 *rest, vec x, vec y) {
+    __m512 first = (__m512)x, second = (__m512)y;
     __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(second, first);
     _mm512_storeu_si512(to, halves);
     if (!rest) return;

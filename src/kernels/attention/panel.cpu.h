@@ -1,12 +1,12 @@
 /* attention/panel.cpu.h - prefill on a matrix unit (amx.cpu.h): up to 128 rows (tokens x heads of one kv head)
  * against 128 keys at a time.
  *
- * Scores keep twice the digits of bf16: a score is large where both sides are, and its error goes into an
- * exponent. Queries and keys are split in two bf16 each, and three products of them are summed. Weights
- * and values are one bf16: they err by what they are rounded to. In tiles:
- *     q, q_rest  [rows / 16][dim / 32]   A     k, k_rest  [keys / 16][dim / 32]   B
- *     weights    [rows / 16][keys / 32]  A     values     [dim / 16][keys / 32]   B
- *     scores     [keys / 16][rows / 16]  sums  out        [dim / 16][rows / 16]   sums */
+ * All keep twice the digits of bf16: queries, keys, weights and values are split in two bf16 each, and three
+ * products of them are summed. So a prompt attends as precisely as a single token does, however it is cut.
+ * In tiles:
+ *     q, q_rest              [rows / 16][dim / 32]   A     k, k_rest            [keys / 16][dim / 32]   B
+ *     weights, weights_rest  [rows / 16][keys / 32]  A     values, values_rest  [dim / 16][keys / 32]   B
+ *     scores                 [keys / 16][rows / 16]  sums  out                  [dim / 16][rows / 16]   sums */
 #ifndef ATTENTION_PANEL_CPU_H
 #define ATTENTION_PANEL_CPU_H
 #include "amx.cpu.h"
@@ -17,13 +17,13 @@
 #define ATTENTION_PANEL_ROWS   128u
 #define ATTENTION_PANEL_VALUES 8192u /* rows, in blocks of 16, * head_dim */
 #define ATTENTION_PANEL_KEYS   128u
-#define ATTENTION_PANEL_FROM   16u   /* rows; with fewer the unit is mostly idle */
+#define ATTENTION_PANEL_FROM   32u   /* tokens, as in gemv/panel.cpu.h: fewer are computed as single ones are */
 
 /* Tiles first: they are stored as whole lines. */
 typedef struct attention_panel {
     u16 q[ATTENTION_PANEL_VALUES], q_rest[ATTENTION_PANEL_VALUES];
-    u16 k[ATTENTION_PANEL_KEYS * 256], k_rest[ATTENTION_PANEL_KEYS * 256], values[ATTENTION_PANEL_KEYS * 256];
-    u16 weights[ATTENTION_PANEL_ROWS * ATTENTION_PANEL_KEYS];
+    u16 k[ATTENTION_PANEL_KEYS * 256], k_rest[ATTENTION_PANEL_KEYS * 256], values[ATTENTION_PANEL_KEYS * 256], values_rest[ATTENTION_PANEL_KEYS * 256];
+    u16 weights[ATTENTION_PANEL_ROWS * ATTENTION_PANEL_KEYS], weights_rest[ATTENTION_PANEL_ROWS * ATTENTION_PANEL_KEYS];
     f32 scores[ATTENTION_PANEL_ROWS * ATTENTION_PANEL_KEYS], out[ATTENTION_PANEL_VALUES];
     vec sum[ATTENTION_PANEL_ROWS]; /* of weights, by lane */
     f32 most[ATTENTION_PANEL_ROWS];
@@ -50,10 +50,12 @@ FND_INLINE void attention_panel_values(attention_panel *a, fnd_const_act v, u32 
     u32 dim = a->head.head_dim, steps = (count + 31) / 32;
     for (u32 key = 0; key < steps * 32; key += 2) {
         u64 from = attention_v_at(a->head, first + key, 0);
-        u16 *to = a->values + key / 32 * 512 + key % 32 * 16;
+        u32 to = key / 32 * 512 + key % 32 * 16;
         for (u32 d = 0; d < dim; d += 16, to += steps * 512) {
             vec x = key < count ? fnd_act_load(v, from + d) : fnd_vec_splat(0.0f);
-            fnd_amx_put(to, x, key + 1 < count ? fnd_act_load(v, from + dim + d) : fnd_vec_splat(0.0f));
+            vec y = key + 1 < count ? fnd_act_load(v, from + dim + d) : fnd_vec_splat(0.0f);
+            fnd_amx_put(a->values + to, x, y);
+            fnd_amx_put(a->values_rest + to, x - fnd_amx_round(x), y - fnd_amx_round(y));
         }
     }
 }
@@ -119,7 +121,7 @@ FND_INLINE void attention_panel_weigh(attention_panel *a, u32 first, u32 count) 
         f32 now = fnd_vec_max_lane(most), shrink = fnd_exp(a->most[r] - now);
         a->most[r] = now;
         sum = a->sum[r] * shrink;
-        u16 *to = a->weights + r / 16 * steps * 512 + r % 16 * 32;
+        u32 to = r / 16 * steps * 512 + r % 16 * 32;
         for (u32 i = 0; i < steps; i++) {
             vec x = fnd_vec_splat(0.0f), y = x;
             if (n > 32 * i) {
@@ -130,7 +132,7 @@ FND_INLINE void attention_panel_weigh(attention_panel *a, u32 first, u32 count) 
                 y = (vec)_mm512_maskz_mov_ps((__mmask16)(seen >> 16), (__m512)y);
                 sum += x + y;
             }
-            _mm512_storeu_si512(to + i * 512, (__m512i)_mm512_cvtne2ps_pbh((__m512)y, (__m512)x));
+            fnd_amx_put_halves(a->weights + to + i * 512, a->weights_rest + to + i * 512, x, y);
         }
         a->sum[r] = sum;
         if (first == 0) continue;
@@ -154,8 +156,11 @@ FND_INLINE void attention_panel_run(attention_panel *a, fnd_const_act k_cache, f
         attention_panel_weigh(a, first, count);
         for (u32 d = 0; d < a->head.head_dim / 16; d += 2) {
             for (u32 block = 0; block < a->blocks; block += 2) {
-                fnd_amx_block(a->weights + block * steps * 512, steps * 512, a->values + d * steps * 512, steps * 512, a->out + (d * a->blocks + block) * 256,
-                              a->blocks * 256, steps, first > 0, fnd_min(2, a->blocks - block), 2);
+                for (u32 part = 0; part < 3; part++) {
+                    const u16 *weights = part == 1 ? a->weights_rest : a->weights, *values = part == 2 ? a->values_rest : a->values;
+                    fnd_amx_block(weights + block * steps * 512, steps * 512, values + d * steps * 512, steps * 512, a->out + (d * a->blocks + block) * 256,
+                                  a->blocks * 256, steps, first + part > 0, fnd_min(2, a->blocks - block), 2);
+                }
             }
         }
     }
@@ -185,7 +190,7 @@ FND_INLINE void attention_panels(fnd_thread t, const f32 *q, rope_params p, fnd_
             for (u32 g = 0; g < group; g++) {
                 u32 r = m * group + g, to = r / 16 * (head_dim / 32) * 512 + r % 16 * 32;
                 rope_row(row, q + at + (u64)m * q_dim + g * head_dim, p, &table, head_dim, scale);
-                for (u32 d = 0; d < head_dim; d += 32, to += 512) fnd_amx_put_halves(a.q + to, a.q_rest + to, row + d);
+                for (u32 d = 0; d < head_dim; d += 32, to += 512) fnd_amx_put_halves(a.q + to, a.q_rest + to, fnd_vec_load(row + d), fnd_vec_load(row + d + 16));
             }
         }
         attention_panel_run(&a, k_cache, v_cache, a.position + count);

@@ -136,7 +136,7 @@ FND_INLINE void fnd_x_put_halves_(fnd_x x, f32 *row, u32 m) {
     u32 steps = (x.cols + 31) / 32;
     u64 at = (u64)(m / 16) * steps * 512 + m % 16 * 32;
     for (u32 k = x.cols; k < steps * 32; k++) row[k] = 0.0f;
-    for (u32 k = 0; k < steps; k++, at += 512) fnd_amx_put_halves(x.halves + at, x.rest ? x.rest + at : x.rest, row + 32 * k);
+    for (u32 k = 0; k < steps; k++, at += 512) fnd_amx_put_halves(x.halves + at, x.rest ? x.rest + at : x.rest, fnd_vec_load(row + 32 * k), fnd_vec_load(row + 32 * k + 16));
 }
 #endif
 FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
