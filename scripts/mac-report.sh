@@ -5,8 +5,7 @@
 #   scripts/mac-report.sh [FILE]     FILE: foundry-mac-report.txt when none is named
 #
 # It builds, runs doctor (which also compares Foundry's table of Metal calls with the system's), the tests,
-# the check of the kernels with Apple's own Metal compiler where Xcode has it, the golden tests of a small
-# model, and benchmarks on every backend that works here. That takes half an hour or so, fetches a model of
+# the check of all kernel texts, the golden tests of a small model, and benchmarks on every backend that works here. That takes half an hour or so, fetches a model of
 # 98 MB, and goes on when a part fails. The file names the Mac's model and versions; names of folders under
 # your home are shortened. Send it, as an attachment of a new issue titled "Mac report", to the issue
 # tracker of the project where you got these sources. SMALL=1 leaves out models and benchmarks.
