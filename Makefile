@@ -132,12 +132,15 @@ demo: setup
 isa ?=
 test: setup
 	+@$(BUILD) $(ROOT)/tests
-	$(if $(isa),FOUNDRY_TEST_ISA='$(isa)' )$(ROOT)/tests $(only)
+	$(if $(isa),FOUNDRY_TEST_ISA='$(isa)' )FOUNDRY_TEST_JOBS=$(TEST_JOBS) $(ROOT)/tests $(only)
+
+# Tests at a time.
+TEST_JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 ## test-metal: the tests of kernels, programs and tiny models with the metal backend, on the stand-in for Metal (on a Mac: on Metal); only="word.." picks by name
 test-metal: setup
 	+@$(BUILD) $(ROOT)/tests
-	FOUNDRY_TEST_GPU=metal $(ROOT)/tests $(or $(only),kernels_ programs_do programs_have models_match_the_reference_on_gpu)
+	FOUNDRY_TEST_GPU=metal FOUNDRY_TEST_JOBS=$(TEST_JOBS) $(ROOT)/tests $(or $(only),kernels_ programs_do programs_have models_match_the_reference_on_gpu)
 
 ## test-models: the golden tests with real models (fetched); MODEL=smollm2-135m picks one
 test-models: setup
@@ -167,7 +170,7 @@ check-warnings: | setup-checks
 	+$(BUILD) -s CC=clang BUILD_SUFFIX=clang everything
 check-asan: | setup-checks
 	+$(BUILD) -s config=asan everything
-	build/asan/tests
+	FOUNDRY_TEST_JOBS=$(TEST_JOBS) build/asan/tests
 # What threads share: teams, submissions, the profiler, tensors, a model of several sessions.
 check-tsan: | setup-checks
 	+$(BUILD) -s config=tsan build/tsan/tests

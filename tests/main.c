@@ -3,8 +3,12 @@
 #include "test.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 static fnd_test *first;
 static int failures;
@@ -37,36 +41,84 @@ static bool wanted(const char *name, int argc, char **argv) {
     return argc < 2;
 }
 
+/* What all workers have done so far: in memory that they share. */
+enum { MOST_JOBS = 16 };
+typedef struct results {
+    _Atomic unsigned next; /* the first test that nobody has taken */
+    _Atomic int passed, failed, skipped;
+    const fnd_test *running[MOST_JOBS];
+} results;
+
 static double seconds(void) {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
-int main(int argc, char **argv) {
-    int passed = 0, failed = 0, skips = 0;
-    for (fnd_test *t = first; t; t = t->next) {
-        if (!wanted(t->name, argc, argv)) continue;
-        failures = 0;
-        skipped = NULL;
-        double start = seconds();
-        t->run();
-        fnd_test_metal_leaks();
-        double took = seconds() - start;
-        if (failures) {
-            failed++;
-            fprintf(stderr, "FAIL %s (%s)\n", t->name, t->file);
-        } else if (skipped) {
-            skips++;
-            printf("skip %s: %s\n", t->name, skipped);
-        } else {
-            passed++;
-            if (took > 1.0 || getenv("FOUNDRY_TEST_VERBOSE")) printf("ok   %s (%.1f s)\n", t->name, took);
-        }
-        fflush(stdout);
+static void run(const fnd_test *t, results *r) {
+    failures = 0;
+    skipped = NULL;
+    double start = seconds();
+    t->run();
+    fnd_test_metal_leaks();
+    double took = seconds() - start;
+    if (failures) {
+        atomic_fetch_add(&r->failed, 1);
+        fprintf(stderr, "FAIL %s (%s)\n", t->name, t->file);
+    } else if (skipped) {
+        atomic_fetch_add(&r->skipped, 1);
+        printf("skip %s: %s\n", t->name, skipped);
+    } else {
+        atomic_fetch_add(&r->passed, 1);
+        if (took > 1.0 || getenv("FOUNDRY_TEST_VERBOSE")) printf("ok   %s (%.1f s)\n", t->name, took);
     }
-    printf("%d passed, %d failed", passed, failed);
-    if (skips) printf(", %d skipped", skips);
+    fflush(stdout);
+}
+
+/* Tests that no other worker has taken yet, in their order. */
+static void work(results *r, unsigned worker, int argc, char **argv) {
+    unsigned index = 0;
+    for (const fnd_test *t = first; t; t = t->next) {
+        if (!wanted(t->name, argc, argv)) continue;
+        if (index++ < atomic_load(&r->next)) continue;
+        unsigned mine = index - 1;
+        if (!atomic_compare_exchange_strong(&r->next, &mine, index)) continue;
+        r->running[worker] = t;
+        run(t, r);
+        r->running[worker] = NULL;
+    }
+}
+
+/* A worker that ends before its tests do has failed, and with it the test it was at; so has one with leaks. */
+static void wait_for(results *r, unsigned jobs, const pid_t *children) {
+    for (unsigned i = 0; i < jobs; i++) {
+        int status = 0;
+        if (waitpid(children[i], &status, 0) != children[i] || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) continue;
+        atomic_fetch_add(&r->failed, 1);
+        fprintf(stderr, "FAIL %s: the process ended with %s %d\n", r->running[i] ? r->running[i]->name : "behind the last test", WIFSIGNALED(status) ? "signal" : "exit code", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    }
+}
+
+/* FOUNDRY_TEST_JOBS: so many tests at a time, each worker a process of its own. */
+int main(int argc, char **argv) {
+    const char *wish = getenv("FOUNDRY_TEST_JOBS");
+    long number = wish ? strtol(wish, NULL, 10) : 1;
+    unsigned jobs = number < 1 ? 1 : number > MOST_JOBS ? MOST_JOBS
+                                                        : (unsigned)number;
+    pid_t children[MOST_JOBS];
+    results *r = mmap(NULL, sizeof *r, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (r == MAP_FAILED) return perror("mmap"), 1;
+    if (jobs == 1) work(r, 0, argc, argv);
+    for (unsigned i = 0; jobs > 1 && i < jobs; i++) {
+        children[i] = fork();
+        if (children[i] < 0) return perror("fork"), 1;
+        if (children[i] > 0) continue;
+        work(r, i, argc, argv);
+        exit(0);
+    }
+    if (jobs > 1) wait_for(r, jobs, children);
+    printf("%d passed, %d failed", r->passed, r->failed);
+    if (r->skipped) printf(", %d skipped", r->skipped);
     puts("");
-    return failed != 0;
+    return r->failed != 0;
 }
