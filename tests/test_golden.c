@@ -246,6 +246,13 @@ TEST(golden_smollm2_v3) {
     check_all(GOLDEN_SMOLLM2, &(fnd_desc){ .isa = "v3", .wait_for_build = true }, false);
 }
 
+/* With a matrix unit, where one is asked for. */
+TEST(golden_smollm2_amx) {
+    const fnd_cpu_level *level;
+    NEED(fnd_cpu_level_find("amx", &level, NULL) == FND_OK, "this processor has no level amx");
+    check_all(GOLDEN_SMOLLM2, &(fnd_desc){ .isa = "amx", .wait_for_build = true }, false);
+}
+
 TEST(golden_qwen) { check_all(GOLDEN_QWEN, &(fnd_desc){ .wait_for_build = true }, false); }
 TEST(golden_qwen_from_the_library) { check_all(GOLDEN_QWEN, &(fnd_desc){ .no_build = true, .no_cache = true }, false); }
 TEST(golden_qwen_unfused) { check_all(GOLDEN_QWEN, &(fnd_desc){ 0 }, true); }

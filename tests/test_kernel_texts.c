@@ -46,7 +46,7 @@ static bool load(texts *t, const char *machine, const char *flags) {
 
 /* All machines of this test, compiled once. */
 static size_t machines(const texts **all) {
-    static texts loaded[3];
+    static texts loaded[4];
     static size_t count;
     const fnd_cpu_level *best = fnd_cpu_level_best();
     if (!count && access("tests/kernel_texts/glue.c", R_OK) == 0) {
@@ -59,6 +59,8 @@ static size_t machines(const texts **all) {
         char flags[256] = "";
         for (size_t i = 0; best->flags[i]; i++) snprintf(flags + strlen(flags), sizeof flags - strlen(flags), "%s ", best->flags[i]);
         if (best->vec && load(&loaded[count], best->name, flags)) count++;
+        const fnd_cpu_level *amx;
+        if (fnd_cpu_level_find("amx", &amx, NULL) == FND_OK && load(&loaded[count], "amx", "-march=x86-64-v4 -mavx512vnni -mavx512bf16 -mamx-tile -mamx-bf16")) count++;
 #endif
 #if defined(__x86_64__)
         if (__builtin_cpu_supports("avx2") && load(&loaded[count], "avx2", "-mavx2 -mfma -mf16c")) count++;

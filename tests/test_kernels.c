@@ -564,7 +564,18 @@ static void check_kv_shift(kernel_bench *b, size_t n, fnd_format format) {
     bench_clear(b);
 }
 
+/* Prompts on a matrix unit, where one is asked for. */
+static void check_prefill_on_request(void) {
+    kernel_bench b;
+    const fnd_cpu_level *level;
+    if (getenv("FOUNDRY_TEST_GPU") || fnd_cpu_level_find("amx", &level, NULL) != FND_OK) return;
+    if (!bench_open(&b, &(bench_device){ "cpu", "amx", false })) return;
+    for (size_t i = 0; i < 10; i++) check_prefill(&b, i / 2, i % 2 ? FND_F32 : FND_F16);
+    bench_close(&b);
+}
+
 TEST(kernels_attention) {
+    check_prefill_on_request();
     ON_EVERY_DEVICE(b) {
         check_merge(&b);
         for (size_t i = 0; i < 12; i++) {

@@ -1,7 +1,6 @@
 /* test_models.c - toy models of every architecture, with every scaling of RoPE, fused, unfused, portable and
  * simulated, against a forward pass in f64 (toy_model.c). */
 #include "backend/cpu/baked.h"
-#include "base/cpuinfo.h"
 #include "base/process.h"
 #include "foundry/batch.h"
 #include "kernel_bench.h"
@@ -378,29 +377,16 @@ static void generate(const toy *t, const way *w, bool chunks, uint32_t *out, siz
     runner_close(&r);
 }
 
-/* The best level that multiplies one token as it multiplies many. With a matrix unit many are rounded to bf16,
- * and models of random weights, whose best tokens are near each other, choose otherwise for that;
- * golden_*_in_pieces shows that real ones do not. */
-static const char *steady_level(void) {
-    size_t count;
-    const fnd_cpu_level *levels = fnd_cpu_levels(&count), *found;
-    const char *best = NULL;
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(levels[i].name, "amx") != 0 && fnd_cpu_level_find(levels[i].name, &found, NULL) == FND_OK) best = levels[i].name;
-    }
-    return best;
-}
-
 TEST(models_choose_the_same_tokens_in_any_chunks) {
     enum { TOKENS = 40 };
     for (size_t i = 0; i < MODELS; i++) {
         toy t;
         uint32_t want[TOKENS], got[TOKENS];
         if (!toy_open(&t, &models[i], (uint32_t)i + 1)) return;
-        generate(&t, &(way){ .backend = "cpu", .threads = 2, .isa = steady_level() }, false, want, TOKENS);
+        generate(&t, &(way){ .backend = "cpu", .threads = 2 }, false, want, TOKENS);
         for (uint32_t run = 0; run < 6; run++) {
             memset(got, 0xff, sizeof got);
-            generate(&t, &(way){ .backend = "cpu", .threads = 1 + run % 2, .isa = steady_level() }, true, got, TOKENS);
+            generate(&t, &(way){ .backend = "cpu", .threads = 1 + run % 2 }, true, got, TOKENS);
             for (size_t k = 0; k < TOKENS; k++) CHECK_MSG(got[k] == want[k], "model %zu, run %u, %u threads: token %zu is %u instead of %u", i, run, 1 + run % 2, k, got[k], want[k]);
         }
         toy_close(&t);

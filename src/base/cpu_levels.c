@@ -23,7 +23,9 @@ static const fnd_cpu_level x86_64[] = {
       .flags = { "-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16", "-mamx-tile", "-mamx-bf16" },
       .needs = 0 V4_ HAS_(avx512vnni) HAS_(avx512bf16) HAS_(amx_tile) HAS_(amx_bf16),
       .vec = 16,
-      .doc = "and AMX: bf16 matrix products for prompts" },
+      .unbaked = true,
+      .on_request = true,
+      .doc = "and AMX: bf16 matrix products for prompts of 32 tokens and more" },
 };
 static const fnd_cpu_level arm64[] = {
     GENERIC_,
@@ -58,7 +60,7 @@ const fnd_cpu_level *fnd_cpu_level_best(void) {
     size_t count;
     const fnd_cpu_level *levels = fnd_cpu_levels(&count), *best = levels;
     for (size_t i = 0; i < count; i++) {
-        if (runs_here(&levels[i])) best = &levels[i];
+        if (!levels[i].on_request && runs_here(&levels[i])) best = &levels[i];
     }
     return best;
 }

@@ -12,47 +12,47 @@
  * x86-64. `os`: what the operating system must save on a task switch: nothing (0), AVX state (AVX),
  * AVX-512 state (AVX512), tiles (AMX).
  *     id          leaf, subleaf, register, bit      os */
-#define FND_CPU_FEATURES_X86(X)                      \
-    X(cx16,        0x00000001, 0, ECX, 13,           0)      \
-    X(popcnt,      0x00000001, 0, ECX, 23,           0)      \
-    X(sse4_2,      0x00000001, 0, ECX, 20,           0)      \
-    X(movbe,       0x00000001, 0, ECX, 22,           0)      \
-    X(lzcnt,       0x80000001, 0, ECX, 5,            0)      \
-    X(bmi1,        0x00000007, 0, EBX, 3,            0)      \
-    X(bmi2,        0x00000007, 0, EBX, 8,            0)      \
-    X(avx,         0x00000001, 0, ECX, 28,           AVX)    \
-    X(f16c,        0x00000001, 0, ECX, 29,           AVX)    \
-    X(fma,         0x00000001, 0, ECX, 12,           AVX)    \
-    X(avx2,        0x00000007, 0, EBX, 5,            AVX)    \
-    X(avx_vnni,    0x00000007, 1, EAX, 4,            AVX)    \
-    X(avx512f,     0x00000007, 0, EBX, 16,           AVX512) \
-    X(avx512dq,    0x00000007, 0, EBX, 17,           AVX512) \
-    X(avx512cd,    0x00000007, 0, EBX, 28,           AVX512) \
-    X(avx512bw,    0x00000007, 0, EBX, 30,           AVX512) \
-    X(avx512vl,    0x00000007, 0, EBX, 31,           AVX512) \
-    X(avx512vbmi,  0x00000007, 0, ECX, 1,            AVX512) \
-    X(avx512vnni,  0x00000007, 0, ECX, 11,           AVX512) \
-    X(avx512fp16,  0x00000007, 0, EDX, 23,           AVX512) \
-    X(avx512bf16,  0x00000007, 1, EAX, 5,            AVX512) \
-    X(amx_tile,    0x00000007, 0, EDX, 24,           AMX)    \
-    X(amx_int8,    0x00000007, 0, EDX, 25,           AMX)    \
+#define FND_CPU_FEATURES_X86(X) \
+    X(cx16, 0x00000001, 0, ECX, 13, 0) \
+    X(popcnt, 0x00000001, 0, ECX, 23, 0) \
+    X(sse4_2, 0x00000001, 0, ECX, 20, 0) \
+    X(movbe, 0x00000001, 0, ECX, 22, 0) \
+    X(lzcnt, 0x80000001, 0, ECX, 5, 0) \
+    X(bmi1, 0x00000007, 0, EBX, 3, 0) \
+    X(bmi2, 0x00000007, 0, EBX, 8, 0) \
+    X(avx, 0x00000001, 0, ECX, 28, AVX) \
+    X(f16c, 0x00000001, 0, ECX, 29, AVX) \
+    X(fma, 0x00000001, 0, ECX, 12, AVX) \
+    X(avx2, 0x00000007, 0, EBX, 5, AVX) \
+    X(avx_vnni, 0x00000007, 1, EAX, 4, AVX) \
+    X(avx512f, 0x00000007, 0, EBX, 16, AVX512) \
+    X(avx512dq, 0x00000007, 0, EBX, 17, AVX512) \
+    X(avx512cd, 0x00000007, 0, EBX, 28, AVX512) \
+    X(avx512bw, 0x00000007, 0, EBX, 30, AVX512) \
+    X(avx512vl, 0x00000007, 0, EBX, 31, AVX512) \
+    X(avx512vbmi, 0x00000007, 0, ECX, 1, AVX512) \
+    X(avx512vnni, 0x00000007, 0, ECX, 11, AVX512) \
+    X(avx512fp16, 0x00000007, 0, EDX, 23, AVX512) \
+    X(avx512bf16, 0x00000007, 1, EAX, 5, AVX512) \
+    X(amx_tile, 0x00000007, 0, EDX, 24, AMX) \
+    X(amx_int8, 0x00000007, 0, EDX, 25, AMX) \
     X(amx_bf16,    0x00000007, 0, EDX, 22,           AMX)
 
 /* arm64, by the names of /proc/cpuinfo, and how fnd_system_processor_has knows them.
  *     id        word, bit   name */
-#define FND_CPU_FEATURES_ARM64(X)                    \
-    X(asimdhp,   1,    10,   "FEAT_FP16")            \
-    X(asimddp,   1,    20,   "FEAT_DotProd")         \
-    X(sve,       1,    22,   "FEAT_SVE")             \
-    X(i8mm,      2,    13,   "FEAT_I8MM")            \
+#define FND_CPU_FEATURES_ARM64(X) \
+    X(asimdhp, 1, 10, "FEAT_FP16") \
+    X(asimddp, 1, 20, "FEAT_DotProd") \
+    X(sve, 1, 22, "FEAT_SVE") \
+    X(i8mm, 2, 13, "FEAT_I8MM") \
     X(bf16,      2,    14,   "FEAT_BF16")
 
 typedef enum fnd_cpu_feature {
 #define FND_CPU_FEATURE_ROW_(id, ...) FND_CPU_##id,
     FND_CPU_FEATURES_X86(FND_CPU_FEATURE_ROW_)
-    FND_CPU_FEATURES_ARM64(FND_CPU_FEATURE_ROW_)
+        FND_CPU_FEATURES_ARM64(FND_CPU_FEATURE_ROW_)
 #undef FND_CPU_FEATURE_ROW_
-    FND_CPU_FEATURE_COUNT
+            FND_CPU_FEATURE_COUNT
 } fnd_cpu_feature;
 extern const char *const fnd_cpu_feature_names[FND_CPU_FEATURE_COUNT];
 /* Bits of fnd_cpu_feature that this processor has and the operating system supports: cpuinfo's `has`. */
@@ -75,18 +75,19 @@ typedef enum fnd_cpu_arch {
 typedef struct fnd_cpu_level {
     const char *name;     /* "v4_vnni" */
     const char *flags[8]; /* for gcc and clang; NULL after the last */
-    uint64_t    needs;    /* bits of fnd_cpu_feature */
-    uint32_t    vec;      /* floats of a vector, and rows of a weight tile; 0: portable texts only */
-    bool        unbaked;  /* the library holds no kernels for it: those of a weaker level serve */
+    uint64_t needs;       /* bits of fnd_cpu_feature */
+    uint32_t vec;         /* floats of a vector, and rows of a weight tile; 0: portable texts only */
+    bool on_request;      /* only where --isa names it: many tokens are not computed as single ones are */
+    bool unbaked;         /* the library holds no kernels for it: those of a weaker level serve */
     const char *doc;
 } fnd_cpu_level;
 
 typedef struct fnd_cpuinfo {
-    char     name[64];      /* "Intel(R) Xeon(R) Processor @ 2.10GHz" */
-    char     model[64];     /* "GenuineIntel-6-207-2": vendor, family, model, stepping */
-    char     features[256]; /* names of the features present, separated by spaces */
-    uint64_t has;           /* bits of fnd_cpu_feature, where the operating system supports them too */
-    size_t   l1_bytes, l2_bytes, llc_bytes;
+    char name[64];      /* "Intel(R) Xeon(R) Processor @ 2.10GHz" */
+    char model[64];     /* "GenuineIntel-6-207-2": vendor, family, model, stepping */
+    char features[256]; /* names of the features present, separated by spaces */
+    uint64_t has;       /* bits of fnd_cpu_feature, where the operating system supports them too */
+    size_t l1_bytes, l2_bytes, llc_bytes;
 } fnd_cpuinfo;
 
 /* This machine. Looked up once; never NULL. */
