@@ -163,9 +163,10 @@ build() {
         libraries
     fi
     say "building foundry for $machine ..."
-    # Compiled kernels are not built in: what writes them has to run here.
+    # Compiled kernels are not built in: what writes them has to run here. Zig spells levels its own way.
     make --no-print-directory -s -j"$jobs" SYSTEM=Darwin BUILD_SUFFIX="macos-$machine" BAKE='' AR="$zig ar" CC="$zig cc -target $target" \
-        CFLAGS="-g0 -I$deps/include -DPCRE2_STATIC -DUTF8PROC_STATIC" LIBRARY_PATHS="-L$deps/lib" everything | sed '/^  cc/d'
+        CFLAGS="-g0 -I$deps/include -DPCRE2_STATIC -DUTF8PROC_STATIC" LIBRARY_PATHS="-L$deps/lib" \
+        CODEC_FLAGS_v3=-march=x86_64_v3 CODEC_FLAGS_v4=-march=x86_64_v4 everything | sed '/^  cc/d'
 }
 
 fetch_compiler
