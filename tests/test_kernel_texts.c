@@ -44,6 +44,14 @@ static bool load(texts *t, const char *machine, const char *flags) {
     return true;
 }
 
+#if !defined(__AARCH64EL__)
+static bool load_level(texts *t, const fnd_cpu_level *level) {
+    char flags[256] = "";
+    for (size_t i = 0; level->flags[i]; i++) snprintf(flags + strlen(flags), sizeof flags - strlen(flags), "%s ", level->flags[i]);
+    return load(t, level->name, flags);
+}
+#endif
+
 /* All machines of this test, compiled once. */
 static size_t machines(const texts **all) {
     static texts loaded[4];
@@ -56,11 +64,9 @@ static size_t machines(const texts **all) {
         if (best->flags[0] && load(&loaded[count], best->name, best->flags[0])) count++;
 #else
         if (load(&loaded[count], "generic", "-DFND_GENERIC")) count++;
-        char flags[256] = "";
-        for (size_t i = 0; best->flags[i]; i++) snprintf(flags + strlen(flags), sizeof flags - strlen(flags), "%s ", best->flags[i]);
-        if (best->vec && load(&loaded[count], best->name, flags)) count++;
+        if (best->vec && load_level(&loaded[count], best)) count++;
         const fnd_cpu_level *amx;
-        if (fnd_cpu_level_find("amx", &amx, NULL) == FND_OK && load(&loaded[count], "amx", "-march=x86-64-v4 -mavx512vnni -mavx512bf16 -mamx-tile -mamx-bf16")) count++;
+        if (fnd_cpu_level_find("amx", &amx, NULL) == FND_OK && load_level(&loaded[count], amx)) count++;
 #endif
 #if defined(__x86_64__)
         if (__builtin_cpu_supports("avx2") && load(&loaded[count], "avx2", "-mavx2 -mfma -mf16c")) count++;

@@ -18,23 +18,18 @@ static size_t step_count(const fnd_batch *b) {
     return n;
 }
 
-static fnd_status take(fnd_batch *b, fnd_format format, fnd_shape shape, fnd_pooled *out, const char *name, fnd_error *err) {
-    FND_TRY(fnd_pool_alloc(&b->pool, format, shape, FND_POISON, out, err));
-    fnd_tensor_set_name(&out->t, name);
-    return FND_OK;
-}
-
-static fnd_status take_step(fnd_batch *b, fnd_batch_step *step, uint32_t rows, fnd_error *err) {
+fnd_status fnd_batch_step_take(fnd_pool *pool, const fnd_model_info *m, uint32_t rows, fnd_batch_step *step, fnd_error *err) {
     step->a.rows = rows;
-    FND_TRY(take(b, FND_U32, fnd_shape1(rows), &step->a.ids, "ids", err));
-    FND_TRY(take(b, FND_F32, fnd_shape2(rows, b->m->info.dim), &step->a.x, "x", err));
-    FND_TRY(take(b, FND_U32, fnd_shape1(rows), &step->positions, "positions", err));
-    return take(b, FND_U32, fnd_shape1(rows), &step->firsts, "firsts", err);
+    FND_TRY(fnd_session_take(pool, FND_U32, fnd_shape1(rows), &step->a.ids, "ids", err));
+    FND_TRY(fnd_session_take(pool, FND_F32, fnd_shape2(rows, m->dim), &step->a.x, "x", err));
+    FND_TRY(fnd_session_take(pool, FND_U32, fnd_shape1(rows), &step->positions, "positions", err));
+    return fnd_session_take(pool, FND_U32, fnd_shape1(rows), &step->firsts, "firsts", err);
 }
+uint64_t fnd_batch_step_bytes(const fnd_model_info *m, uint32_t rows) { return rows * (4ull * m->dim + 12) + 4ull * 128; }
 
 static uint64_t pool_bytes(const fnd_batch *b) {
     uint64_t bytes = (8ull * FND_SLICES + 4) * b->count + 3ull * 128;
-    for (size_t i = 0; i < step_count(b); i++) bytes += step_rows(b, i) * (4ull * b->m->info.dim + 12) + 4ull * 128;
+    for (size_t i = 0; i < step_count(b); i++) bytes += fnd_batch_step_bytes(&b->m->info, step_rows(b, i));
     return bytes;
 }
 
@@ -42,10 +37,10 @@ static fnd_status take_memory(fnd_batch *b, fnd_error *err) {
     b->ids = fnd_alloc_zeroed(b->count, sizeof *b->ids);
     if (!b->ids) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %u sequences", b->count);
     FND_TRY(fnd_pool_create(b->m->f, pool_bytes(b), "batch", &b->pool, err));
-    for (size_t i = 0; i < step_count(b); i++) FND_TRY(take_step(b, &b->steps[i], step_rows(b, i), err));
-    FND_TRY(take(b, FND_F32, fnd_shape2(b->count, FND_SLICES), &b->best, "best", err));
-    FND_TRY(take(b, FND_U32, fnd_shape2(b->count, FND_SLICES), &b->best_id, "best_id", err));
-    FND_TRY(take(b, FND_U32, fnd_shape1(b->count), &b->chosen, "chosen", err));
+    for (size_t i = 0; i < step_count(b); i++) FND_TRY(fnd_batch_step_take(&b->pool, &b->m->info, step_rows(b, i), &b->steps[i], err));
+    FND_TRY(fnd_session_take(&b->pool, FND_F32, fnd_shape2(b->count, FND_SLICES), &b->best, "best", err));
+    FND_TRY(fnd_session_take(&b->pool, FND_U32, fnd_shape2(b->count, FND_SLICES), &b->best_id, "best_id", err));
+    FND_TRY(fnd_session_take(&b->pool, FND_U32, fnd_shape1(b->count), &b->chosen, "chosen", err));
     return fnd_session_take_pages(b->m->f, FND_F32, fnd_shape2(b->count, b->m->info.vocab), &b->logits, "logits", err);
 }
 

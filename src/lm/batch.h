@@ -30,6 +30,10 @@ struct fnd_batch {
     uint32_t       *ids;               /* [count] */
 };
 
+/* Its tensors, of a pool, and what they need of it; batch.c. */
+FND_USE_RESULT fnd_status fnd_batch_step_take(fnd_pool *pool, const fnd_model_info *m, uint32_t rows, fnd_batch_step *step, fnd_error *err);
+uint64_t fnd_batch_step_bytes(const fnd_model_info *m, uint32_t rows);
+
 /* The token that row `row` of the last step makes most likely. */
 FND_USE_RESULT fnd_status fnd_batch_greedy(fnd_batch *b, uint32_t row, uint32_t *id, fnd_error *err);
 /* Logits of a row of the last step: [1, vocab]. */

@@ -3,21 +3,11 @@
 #include "base/base.h"
 #include "base/memory.h"
 
-static fnd_status take(fnd_guesses *g, fnd_format format, fnd_shape shape, fnd_pooled *out, const char *name, fnd_error *err) {
-    FND_TRY(fnd_pool_alloc(&g->pool, format, shape, FND_POISON, out, err));
-    fnd_tensor_set_name(&out->t, name);
-    return FND_OK;
-}
-
 static fnd_status open_guesses(fnd_session *s, fnd_error *err) {
     fnd_guesses *g = s->guesses = fnd_alloc_zeroed(1, sizeof *g);
     if (!g) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for guesses");
-    g->step.a.rows = FND_GUESS_ROWS;
-    FND_TRY(fnd_pool_create(s->m->f, FND_GUESS_ROWS * (4ull * s->m->info.dim + 12) + 4ull * 128, "guesses", &g->pool, err));
-    FND_TRY(take(g, FND_U32, fnd_shape1(FND_GUESS_ROWS), &g->step.a.ids, "ids", err));
-    FND_TRY(take(g, FND_F32, fnd_shape2(FND_GUESS_ROWS, s->m->info.dim), &g->step.a.x, "x", err));
-    FND_TRY(take(g, FND_U32, fnd_shape1(FND_GUESS_ROWS), &g->step.positions, "positions", err));
-    FND_TRY(take(g, FND_U32, fnd_shape1(FND_GUESS_ROWS), &g->step.firsts, "firsts", err));
+    FND_TRY(fnd_pool_create(s->m->f, fnd_batch_step_bytes(&s->m->info, FND_GUESS_ROWS), "guesses", &g->pool, err));
+    FND_TRY(fnd_batch_step_take(&g->pool, &s->m->info, FND_GUESS_ROWS, &g->step, err));
     return fnd_session_make_guesses(s, &g->step, err);
 }
 

@@ -281,48 +281,36 @@ fnd_status fnd_session_make_programs(fnd_session *s, fnd_error *err) {
     return made(s, 3, err);
 }
 
-fnd_status fnd_session_make_heads(fnd_session *s, fnd_error *err) {
-    fnd_status status = make_head(s, FND_HEAD_ROWS, &s->heads, err);
+/* A program that could not be written whole is none: it is tried anew when it is needed again. */
+static fnd_status whole_or_none(fnd_status status, fnd_program **p) {
     if (status == FND_OK) return FND_OK;
-    fnd_program_free(s->heads);
-    s->heads = NULL;
+    fnd_program_free(*p);
+    *p = NULL;
     return status;
 }
 
-static fnd_status record_batch(writer *w, fnd_program **out) {
-    fnd_view logits;
-    FND_TRY(fnd_view_cut(&w->b->logits.t, (fnd_cut){ .count = w->step->a.rows }, &logits, w->err));
-    FND_TRY(begin(w, &(fnd_program_desc){ .name = "step", .variables = { "tokens", "keys", "blocks" } }, out));
+fnd_status fnd_session_make_heads(fnd_session *s, fnd_error *err) { return whole_or_none(make_head(s, FND_HEAD_ROWS, &s->heads, err), &s->heads); }
+
+/* A step of several rows, whose logits are the first rows of `logits`. */
+static fnd_status record_step(writer *w, fnd_tensor *logits, const fnd_program_desc *desc, fnd_program **out) {
+    fnd_view rows;
+    FND_TRY(fnd_view_cut(logits, (fnd_cut){ .count = w->step->a.rows }, &rows, w->err));
+    FND_TRY(begin(w, desc, out));
     FND_TRY(layers(w));
-    FND_TRY(head(w, &w->a->x.t, &logits.t));
+    FND_TRY(head(w, &w->a->x.t, &rows.t));
     return fnd_program_finish(*out, w->err);
 }
 
 fnd_status fnd_batch_make_program(fnd_batch *b, fnd_batch_step *step, fnd_error *err) {
+    const fnd_program_desc desc = { .name = "step", .variables = { "tokens", "keys", "blocks" } };
     writer w = { .s = b->sessions[0], .b = b, .step = step, .a = &step->a, .form = BATCH, .err = err };
-    fnd_status status = record_batch(&w, &step->program);
-    if (status == FND_OK) return FND_OK;
-    fnd_program_free(step->program);
-    step->program = NULL;
-    return status;
-}
-
-static fnd_status record_guesses(writer *w, fnd_program **out) {
-    fnd_view logits;
-    FND_TRY(fnd_view_cut(&w->s->logits.t, (fnd_cut){ .count = w->step->a.rows }, &logits, w->err));
-    FND_TRY(begin(w, &(fnd_program_desc){ .name = "guesses", .variables = { "tokens", "pos", "keys", "blocks" } }, out));
-    FND_TRY(layers(w));
-    FND_TRY(head(w, &w->a->x.t, &logits.t));
-    return fnd_program_finish(*out, w->err);
+    return whole_or_none(record_step(&w, &b->logits.t, &desc, &step->program), &step->program);
 }
 
 fnd_status fnd_session_make_guesses(fnd_session *s, fnd_batch_step *step, fnd_error *err) {
+    const fnd_program_desc desc = { .name = "guesses", .variables = { "tokens", "pos", "keys", "blocks" } };
     writer w = { .s = s, .step = step, .a = &step->a, .form = GUESSES, .err = err };
-    fnd_status status = record_guesses(&w, &step->program);
-    if (status == FND_OK) return FND_OK;
-    fnd_program_free(step->program);
-    step->program = NULL;
-    return status;
+    return whole_or_none(record_step(&w, &s->logits.t, &desc, &step->program), &step->program);
 }
 
 static fnd_status record_shift(writer *w) {
@@ -337,10 +325,4 @@ static fnd_status record_shift(writer *w) {
     return fnd_program_finish(s->shift, w->err);
 }
 
-fnd_status fnd_session_make_shift(fnd_session *s, fnd_error *err) {
-    fnd_status status = record_shift(&(writer){ .s = s, .err = err });
-    if (status == FND_OK) return FND_OK;
-    fnd_program_free(s->shift);
-    s->shift = NULL;
-    return status;
-}
+fnd_status fnd_session_make_shift(fnd_session *s, fnd_error *err) { return whole_or_none(record_shift(&(writer){ .s = s, .err = err }), &s->shift); }

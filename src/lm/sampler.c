@@ -14,13 +14,13 @@ uint64_t fnd_sampler_bytes(void) { return 8ull * FND_SLICES + 4 + 3 * 128; }
 fnd_status fnd_sampler_make(fnd_session *s, fnd_error *err) {
     fnd_sampler *p = &s->sampler;
     uint64_t all = (uint64_t)FND_SLICES * slice_tokens(s), vocab = s->m->info.vocab;
-    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(1, FND_SLICES), &p->best, "best", err));
-    FND_TRY(fnd_session_take(s, FND_U32, fnd_shape2(1, FND_SLICES), &p->best_id, "best_id", err));
+    FND_TRY(fnd_session_take(&s->pool, FND_F32, fnd_shape2(1, FND_SLICES), &p->best, "best", err));
+    FND_TRY(fnd_session_take(&s->pool, FND_U32, fnd_shape2(1, FND_SLICES), &p->best_id, "best_id", err));
     FND_TRY(fnd_session_take_pages(s->m->f, FND_F32, fnd_shape1(all), &p->kept, "kept", err));
     FND_TRY(fnd_session_take_pages(s->m->f, FND_U32, fnd_shape1(all), &p->kept_ids, "kept_ids", err));
     FND_TRY(fnd_session_take_pages(s->m->f, FND_F32, fnd_shape1(vocab), &p->near_logits, "near_logits", err));
     FND_TRY(fnd_session_take_pages(s->m->f, FND_U32, fnd_shape1(vocab), &p->near_ids, "near_ids", err));
-    return fnd_session_take(s, FND_U32, fnd_shape1(1), &p->chosen, "chosen", err);
+    return fnd_session_take(&s->pool, FND_U32, fnd_shape1(1), &p->chosen, "chosen", err);
 }
 
 static void forget(fnd_program **p) {

@@ -15,8 +15,8 @@ fnd_status fnd_session_pause(const fnd_session *s, const char *what, size_t done
 
 /* ---- memory ---- */
 
-fnd_status fnd_session_take(fnd_session *s, fnd_format format, fnd_shape shape, fnd_pooled *out, const char *name, fnd_error *err) {
-    FND_TRY(fnd_pool_alloc(&s->pool, format, shape, FND_POISON, out, err));
+fnd_status fnd_session_take(fnd_pool *pool, fnd_format format, fnd_shape shape, fnd_pooled *out, const char *name, fnd_error *err) {
+    FND_TRY(fnd_pool_alloc(pool, format, shape, FND_POISON, out, err));
     fnd_tensor_set_name(&out->t, name);
     return FND_OK;
 }
@@ -30,8 +30,8 @@ fnd_status fnd_session_take_pages(foundry *f, fnd_format format, fnd_shape shape
 
 static fnd_status take_activations(fnd_session *s, fnd_activations *a, uint32_t rows, fnd_error *err) {
     a->rows = rows;
-    FND_TRY(fnd_session_take(s, FND_U32, fnd_shape1(rows), &a->ids, "ids", err));
-    return fnd_session_take(s, FND_F32, fnd_shape2(rows, s->m->info.dim), &a->x, "x", err);
+    FND_TRY(fnd_session_take(&s->pool, FND_U32, fnd_shape1(rows), &a->ids, "ids", err));
+    return fnd_session_take(&s->pool, FND_F32, fnd_shape2(rows, s->m->info.dim), &a->x, "x", err);
 }
 
 static uint64_t activation_bytes(const fnd_session *s, uint64_t rows) { return 4 * rows * (s->m->info.dim + 1ull) + 2 * 128; }
@@ -42,7 +42,7 @@ static fnd_status make_memory(fnd_session *s, fnd_error *err) {
     FND_TRY(fnd_pool_create(s->m->f, activation_bytes(s, 1) + activation_bytes(s, s->batch_size) + head_bytes, "activations", &s->pool, err));
     FND_TRY(take_activations(s, &s->one, 1, err));
     FND_TRY(take_activations(s, &s->many, s->batch_size, err));
-    FND_TRY(fnd_session_take(s, FND_F32, fnd_shape2(FND_HEAD_ROWS, m->dim), &s->last, "last", err));
+    FND_TRY(fnd_session_take(&s->pool, FND_F32, fnd_shape2(FND_HEAD_ROWS, m->dim), &s->last, "last", err));
     FND_TRY(fnd_session_take_pages(s->m->f, FND_F32, fnd_shape2(FND_HEAD_ROWS, m->vocab), &s->logits, "logits", err));
     return fnd_sampler_make(s, err);
 }

@@ -48,7 +48,7 @@ struct fnd_session {
 /* In what takes long: so much is done. FND_ERR_CANCELLED when somebody has had enough; session.c. */
 FND_USE_RESULT fnd_status fnd_session_pause(const fnd_session *s, const char *what, size_t done, size_t total, fnd_error *err);
 /* One more pooled tensor; session.c. */
-FND_USE_RESULT fnd_status fnd_session_take(fnd_session *s, fnd_format format, fnd_shape shape, fnd_pooled *out, const char *name, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_session_take(fnd_pool *pool, fnd_format format, fnd_shape shape, fnd_pooled *out, const char *name, fnd_error *err);
 /* A tensor of zeros that takes memory page by page, as it is written; session.c. */
 FND_USE_RESULT fnd_status fnd_session_take_pages(foundry *f, fnd_format format, fnd_shape shape, fnd_dedicated *out, const char *name, fnd_error *err);
 /* Room in the caches, and for the ids, for so many positions in all; session.c. */
