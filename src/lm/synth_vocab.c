@@ -43,7 +43,8 @@ static const family families[] = {
         { "<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>" },
         .normal = 0,
     },
-    [FND_SYNTH_PHI3] = { /* "placeholder" is what Phi-3 itself calls these tokens */
+    /* "placeholder" is what Phi-3 itself calls these tokens. */
+    [FND_SYNTH_PHI3] = {
         NULL,
         "{% for message in messages %}{% if message['role'] == 'system' %}{{ '<|system|>\\n' + message['content'] + '<|end|>\\n' }}"
         "{% elif message['role'] == 'user' %}{{ '<|user|>\\n' + message['content'] + '<|end|>\\n' }}"
