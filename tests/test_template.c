@@ -229,7 +229,30 @@ TEST(template_errors_name_line_column_and_construct) {
         { "{% if true %}{% else %}{% elif 1 %}{% endif %}", "the statement \"elif\"" },
         { "{{ (1, 2 }}", "this bracket closes none that is open" },
         { "{{ {[]: 1} }}", "a list cannot be a key" },
-        { "{{ namespace }}", "a function cannot be printed" },
+        { "{{ namespace }}", "line 1, column 1: a function cannot be printed, in {{ }}" },
+        { "a\n{{ 1 // 0 }}", "line 2, column 6: division by zero, in the operator //" },
+        { "{{ 7 % 0.0 }}", "division by zero, in the operator %" },
+        { "{{ 0 ** -1 }}", "division by zero, in the operator **" },
+        { "{{ 9223372036854775807 * 2 }}", "does not fit an integer of 64 bits, in the operator *" },
+        { "{{ -(-9223372036854775807 - 1) }}", "does not fit an integer of 64 bits, in the operator -" },
+        { "{{ '1' + 1 }}", "the operator + does not work on a string and an integer" },
+        { "{{ 1 < 'a' }}", "column 6: " },
+        { "{{ x.y }}", "column 5: 'x' is undefined, in the attribute 'y'" },
+        { "{{ x[0] }}", "column 5: 'x' is undefined, in the index in [ ]" },
+        { "{{ [1, 2] | sum(start='a') }}", "the filter \"sum\" does not add strings" },
+        { "{{ 1 is divisibleby(0) }}", "in the test \"divisibleby\"" },
+        { "{% for a in 1 %}{% endfor %}", "in the statement \"for\"" },
+        { "{% for a, b in [1] %}{% endfor %}", "line 1, column 8: " },
+        { "{% for a of b %}{% endfor %}", "expected \"in\", found of, in the statement \"for\"" },
+        { "{% if 1 %}\n{% for a in b %}", "line 2, column 17: the template ends before endfor, in the statement \"for\"" },
+        { "{% if 1 %}{% for a in b %}{% endfor %}", "the template ends before endif, in the statement \"if\"" },
+        { "{{ 1 2 }}", "expected }}, found 2, in {{ }}" },
+        { "{% set x = namespace() %}{% set x.a, b = 1 %}", "an integer has no items to go through, in this tuple" },
+        { "{% call raise_exception('no') %}{% endcall %}", "column" },
+        { "{% filter upper %}{{ 1 / 0 }}{% endfilter %}", "division by zero, in the operator /" },
+        { "{% macro m(a=1 // 0) %}{% endmacro %}{{ m() }}", "column 16: division by zero, in the operator //" },
+        { "{% set s = 'a' * 1000 * 40000 %}{{ s ~ s }}", "column 38: a text gets longer than the 67108864 bytes allowed, in the operator ~" },
+        { "{% set s = 'a' * 1000 * 40000 %}{{ s }}{{ s }}", "line 1, column 40: a text gets longer than the 67108864 bytes allowed, in {{ }}" },
     };
     fnd_chat_message message = { "user", "hi", 0 };
     for (size_t i = 0; i < FND_COUNT(cases); i++) {
@@ -241,6 +264,8 @@ TEST(template_errors_name_line_column_and_construct) {
         CHECK(prompt.text == NULL && prompt.trusted == NULL);
     }
 }
+
+enum { TPL_SOURCE = 1 << 20 }; /* bytes of a template */
 
 /* text repeated between two others */
 static char *repeated(const char *before, const char *text, size_t times, const char *after) {
@@ -307,6 +332,7 @@ TEST(template_hostile_ones_meet_limits) {
         REQUIRE(cases[i]);
         fnd_status status = render(cases[i], strlen(cases[i]), &(fnd_chat_desc){ 0 }, &prompt, &err);
         CHECK_MSG(status == FND_ERR_LIMIT, "case %zu (%.40s): status %d, %s", i, cases[i], status, err.text);
+        CHECK_HAS(err.text, strlen(cases[i]) > TPL_SOURCE ? "at most 1048576 are read" : "chat template, line ");
         fnd_chat_prompt_free(&prompt);
         fnd_free_memory(cases[i]);
     }

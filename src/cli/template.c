@@ -36,14 +36,27 @@ typedef struct rendering {
     fnd_chat_prompt prompt;
 } rendering;
 
+static bool begins(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
+
 /* Sentences about a template begin with the name of its file. */
 static fnd_status name_file(const char *path, fnd_status status, fnd_error *err) {
     char text[FND_ERROR_TEXT_BYTES], shown[200];
-    if (status == FND_OK || (strncmp(err->text, "chat template", 13) != 0 && strncmp(err->text, "the chat template", 17) != 0)) return status;
+    if (status == FND_OK || !path) return status;
     memcpy(text, err->text, sizeof text);
     const char *name = strcmp(path, "-") == 0 ? "standard input" : fnd_span_quote((fnd_span){ path, strlen(path) }, shown, sizeof shown);
     *err = (fnd_error){ 0 };
     return fnd_fail(err, status, "%s: %s", name, text);
+}
+
+static fnd_status name_template(const char *path, fnd_status status, fnd_error *err) {
+    return begins(err->text, "chat template") || begins(err->text, "the chat template") ? name_file(path, status, err) : status;
+}
+
+/* The file that a failed rendering speaks of. */
+static fnd_status name_input(const template_options *o, fnd_status status, fnd_error *err) {
+    if (begins(err->text, "the JSON of the messages")) return name_file(o->messages, status, err);
+    if (begins(err->text, "the JSON of the tools")) return name_file(o->tools, status, err);
+    return name_template(o->file ? o->file : o->model, status, err);
 }
 
 static fnd_status open_model(rendering *r, fnd_error *err) {
@@ -52,7 +65,7 @@ static fnd_status open_model(rendering *r, fnd_error *err) {
     fnd_status status = fnd_tokenizer_open(g, &r->tokenizer, err);
     if (status == FND_OK && !r->o->file) {
         status = r->o->tools ? fnd_chat_template_for_tools(g, &r->template, err) : fnd_chat_template_from_gguf(g, &r->template, err);
-        status = name_file(r->o->model, status, err);
+        status = name_template(r->o->model, status, err);
     }
     fnd_gguf_close(g);
     return status;
@@ -64,7 +77,7 @@ static fnd_status open_template(rendering *r, fnd_error *err) {
     if (r->o->model) FND_TRY(open_model(r, err));
     if (!r->o->file) return FND_OK;
     FND_TRY(fnd_file_read(r->o->file, TEMPLATE_BYTES, &text, &bytes, err));
-    fnd_status status = name_file(r->o->file, fnd_chat_template_open(text, bytes, &r->template, err), err);
+    fnd_status status = name_template(r->o->file, fnd_chat_template_open(text, bytes, &r->template, err), err);
     fnd_free_memory(text);
     return status;
 }
@@ -76,7 +89,7 @@ static fnd_status render(rendering *r, fnd_error *err) {
     FND_TRY(fnd_cli_read_json(o->messages, &r->messages, err));
     if (o->tools) FND_TRY(fnd_cli_read_json(o->tools, &r->tools, err));
     const fnd_chat_desc desc = { .messages_json = r->messages, .tools_json = r->tools, .variables_json = r->variables, .tokenizer = r->tokenizer, .no_generation_prompt = o->no_generation_prompt };
-    FND_TRY(name_file(o->file ? o->file : o->model, fnd_chat_render(r->template, &desc, &r->prompt, err), err));
+    FND_TRY(name_input(o, fnd_chat_render(r->template, &desc, &r->prompt, err), err));
     return fnd_cli_put(r->prompt.text, r->prompt.bytes, err);
 }
 

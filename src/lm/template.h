@@ -122,7 +122,8 @@ typedef struct tpl_run {
     tpl_scope             *scope, *top; /* top: of statements in no block */
     uint64_t               steps;
     unsigned               depth;
-    bool                   failed; /* a builder could not grow */
+    bool                   failed;   /* a builder could not grow */
+    bool                   too_long; /* beyond TPL_OUTPUT_LIMIT, and not for want of memory */
     enum { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE } flow;
 } tpl_run;
 
@@ -156,7 +157,7 @@ typedef struct tpl_named {
 tpl_function *fnd_tpl_find_named(const tpl_named *table, size_t count, const char *name, size_t bytes);
 bool fnd_tpl_str_is(const tpl_str *s, const char *text);
 
-/* ---- failures (template_value.c) ---- */
+/* ---- failures (template_failures.c): with line, column and the construct that r->at is ---- */
 
 FND_USE_RESULT fnd_status fnd_tpl_fail(tpl_run *r, fnd_status status, const char *format, ...) FND_PRINTF_(3, 4);
 FND_USE_RESULT fnd_status fnd_tpl_no_memory(tpl_run *r);

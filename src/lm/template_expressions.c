@@ -441,7 +441,7 @@ fnd_status fnd_tpl_parse_tuple(tpl_parser *p, bool with_if, tpl_node **out) {
 
 static fnd_status check_target(tpl_parser *p, const tpl_node *n) {
     if (n->kind == N_NAME || (n->kind == N_ATTR && n->flags)) return FND_OK;
-    if (n->kind != N_TUPLE) return fnd_tpl_fail_at(p->err, FND_ERR_FORMAT, n->line, n->column, "this cannot be assigned to; a name can");
+    if (n->kind != N_TUPLE) return fnd_tpl_parse_fail(p, FND_ERR_FORMAT, n->line, n->column, "this cannot be assigned to; a name can");
     for (size_t i = 0; i < n->items.count; i++) FND_TRY(check_target(p, n->items.items[i]));
     return FND_OK;
 }

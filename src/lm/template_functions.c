@@ -130,7 +130,7 @@ static TPL_FUNCTION(call_raise) {
     (void)self, (void)out;
     FND_TRY(fnd_tpl_bind(r, "raise_exception()", args, names, 1, &message));
     FND_TRY(fnd_tpl_to_str(r, &message, &text));
-    return fnd_tpl_fail(r, FND_ERR_FORMAT, "the template refuses these messages: %s", fnd_span_quote((fnd_span){ text.str->data, text.str->bytes }, shown, sizeof shown));
+    return fnd_tpl_fail(r, FND_ERR_FORMAT, "raise_exception() refuses these messages: %s", fnd_span_quote((fnd_span){ text.str->data, text.str->bytes }, shown, sizeof shown));
 }
 
 static TPL_FUNCTION(call_strftime_now) {

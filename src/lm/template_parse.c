@@ -2,6 +2,7 @@
 #include "base/base.h"
 #include "lm/template_tree.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
 static fnd_status parse_body(tpl_parser *p, const char *const *ends, tpl_node **out);
@@ -30,6 +31,17 @@ static const char *describe(const tpl_token *t, char shown[64]) {
     return fnd_span_quote((fnd_span){ t->data, t->bytes }, shown, 64);
 }
 
+fnd_status fnd_tpl_parse_fail(const tpl_parser *p, fnd_status status, uint32_t line, uint32_t column, const char *format, ...) {
+    char text[FND_ERROR_TEXT_BYTES - 300], statement[120] = "{{ }}", shown[64];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (p->tag && p->tag->kind == TK_NAME) snprintf(statement, sizeof statement, "the statement \"%s\"", describe(p->tag, shown));
+    if (!p->tag || strstr(text, p->tag->kind == TK_NAME ? strchr(statement, '"') : statement)) return fnd_tpl_fail_at(p->err, status, line, column, "%s", text);
+    return fnd_tpl_fail_at(p->err, status, line, column, "%s, in %s", text, statement);
+}
+
 fnd_status fnd_tpl_expected(tpl_parser *p, const char *what) {
     char shown[64];
     return TPL_PARSE_FAIL(p, "expected %s, found %s", what, describe(p->at, shown));
@@ -49,7 +61,7 @@ static fnd_status expect_end_of_tag(tpl_parser *p) {
 
 fnd_status fnd_tpl_enter(tpl_parser *p) {
     if (++p->depth <= TPL_PARSE_DEPTH) return FND_OK;
-    return fnd_tpl_fail_at(p->err, FND_ERR_LIMIT, p->at->line, p->at->column, "expressions and blocks are nested more than %d deep", TPL_PARSE_DEPTH);
+    return fnd_tpl_parse_fail(p, FND_ERR_LIMIT, p->at->line, p->at->column, "expressions and blocks are nested more than %d deep", TPL_PARSE_DEPTH);
 }
 
 fnd_status fnd_tpl_take_name(tpl_parser *p, const char *what, tpl_str *out) {
@@ -61,8 +73,8 @@ fnd_status fnd_tpl_take_name(tpl_parser *p, const char *what, tpl_str *out) {
 
 /* ---- nodes ---- */
 
-static fnd_status no_memory(const tpl_parser *p) {
-    if (p->arena->limited) return fnd_fail(p->err, FND_ERR_LIMIT, "the chat template needs more than the %zu bytes of memory it is allowed", p->arena->limit_bytes);
+static fnd_status no_memory(tpl_parser *p) {
+    if (p->arena->limited) return fnd_tpl_parse_fail(p, FND_ERR_LIMIT, p->at->line, p->at->column, "the template needs more than the %zu bytes of memory allowed", p->arena->limit_bytes);
     return fnd_fail(p->err, FND_ERR_MEMORY, "out of memory for a chat template");
 }
 
@@ -234,7 +246,7 @@ static fnd_status parse_parameters(tpl_parser *p, tpl_node *n) {
     while (!fnd_tpl_is_op(p, ")")) {
         tpl_node *parameter;
         if (n->named.count) FND_TRY(fnd_tpl_expect_op(p, ","));
-        if (n->named.count == TPL_NAMES_LIMIT) return fnd_tpl_fail_at(p->err, FND_ERR_LIMIT, p->at->line, p->at->column, "a macro has more than %d parameters", TPL_NAMES_LIMIT);
+        if (n->named.count == TPL_NAMES_LIMIT) return fnd_tpl_parse_fail(p, FND_ERR_LIMIT, p->at->line, p->at->column, "a macro has more than %d parameters", TPL_NAMES_LIMIT);
         FND_TRY(fnd_tpl_new_node(p, N_NAME, p->at, &parameter));
         FND_TRY(fnd_tpl_take_name(p, "the name of a parameter", &parameter->name));
         for (size_t i = 0; i < n->named.count; i++) {
@@ -264,7 +276,7 @@ static fnd_status parse_called_body(tpl_parser *p, const char *const *ends, tpl_
     for (size_t i = 0; i < n->named.count; i++) {
         const tpl_node *parameter = n->named.items[i];
         bool caller = fnd_tpl_str_is(&parameter->name, "caller");
-        if (caller && n->flags & TPL_USES_CALLER && !parameter->a) return fnd_tpl_fail_at(p->err, FND_ERR_FORMAT, n->line, n->column, "the parameter \"caller\" must have a default or be left out");
+        if (caller && n->flags & TPL_USES_CALLER && !parameter->a) return fnd_tpl_parse_fail(p, FND_ERR_FORMAT, n->line, n->column, "the parameter \"caller\" must have a default or be left out");
         if (fnd_tpl_str_is(&parameter->name, "kwargs")) n->flags &= ~(unsigned)TPL_USES_KWARGS;
         if (fnd_tpl_str_is(&parameter->name, "varargs")) n->flags &= ~(unsigned)TPL_USES_VARARGS;
     }
@@ -309,7 +321,7 @@ static fnd_status parse_block(tpl_parser *p, tpl_node **out) {
         const tpl_str *other = &p->blocks.items[i]->name;
         if (other->bytes == n->name.bytes && memcmp(other->data, n->name.data, other->bytes) == 0) return TPL_PARSE_FAIL(p, "the block '%.*s' is there twice", (int)n->name.bytes, n->name.data);
     }
-    if (p->blocks.count == TPL_NAMES_LIMIT) return fnd_tpl_fail_at(p->err, FND_ERR_LIMIT, n->line, n->column, "the template has more than %d blocks", TPL_NAMES_LIMIT);
+    if (p->blocks.count == TPL_NAMES_LIMIT) return fnd_tpl_parse_fail(p, FND_ERR_LIMIT, n->line, n->column, "the template has more than %d blocks", TPL_NAMES_LIMIT);
     FND_TRY(fnd_tpl_append(p, &p->blocks, n));
     if (fnd_tpl_skip_name(p, "scoped")) n->flags |= TPL_SCOPED;
     if (fnd_tpl_skip_name(p, "required")) n->flags |= TPL_REQUIRED;
@@ -371,8 +383,13 @@ static fnd_status parse_statement(tpl_parser *p, tpl_node **out) {
         { "from", parse_loader },
         { "extends", parse_loader },
     };
+    const tpl_token *outer = p->tag;
+    p->tag = p->at;
     for (size_t i = 0; i < FND_COUNT(statements); i++) {
-        if (fnd_tpl_is_name(p, statements[i].name)) return statements[i].parse(p, out);
+        if (!fnd_tpl_is_name(p, statements[i].name)) continue;
+        FND_TRY(statements[i].parse(p, out));
+        p->tag = outer;
+        return FND_OK;
     }
     char shown[64];
     if (p->at->kind != TK_NAME) return fnd_tpl_expected(p, "the name of a statement");
@@ -387,10 +404,13 @@ static bool at_end_tag(const tpl_parser *p, const char *const *ends) {
 }
 
 static fnd_status parse_print(tpl_parser *p, tpl_node **out) {
+    const tpl_token *outer = p->tag;
+    p->tag = p->at;
     FND_TRY(fnd_tpl_new_node(p, N_PRINT, p->at++, out));
     FND_TRY(fnd_tpl_parse_tuple(p, true, &(*out)->a));
     if (p->at->kind != TK_PRINT_END) return fnd_tpl_expected(p, "}}");
     p->at++;
+    p->tag = outer;
     return FND_OK;
 }
 

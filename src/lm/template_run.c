@@ -96,6 +96,7 @@ static fnd_status run_turns(tpl_run *r, tpl_loop *loop, bool *whole) {
     const tpl_node *n = loop->node;
     tpl_value loop_value = { .kind = TPL_LOOP, .loop = loop };
     for (;; loop->index++) {
+        r->at = n;
         FND_TRY(fnd_tpl_loop_fill(r, loop, loop->index + 1));
         if (loop->index >= loop->items.count) break;
         r->flow = FLOW_ON;
@@ -184,6 +185,7 @@ static fnd_status capture(tpl_run *r, const tpl_node *n, tpl_value *out) {
     r->out = &text;
     FND_TRY(fnd_tpl_run_block(r, n->c));
     r->out = before;
+    r->at = n;
     if (r->flow == FLOW_ON) {
         FND_TRY(fnd_tpl_built(r, &text, false, &body));
         FND_TRY(run_filters(r, n->b, n->d, &body, out));

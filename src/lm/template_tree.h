@@ -79,6 +79,7 @@ FND_USE_RESULT fnd_status fnd_tpl_render(const tpl_tree *tree, const tpl_dict *v
 
 typedef struct tpl_parser {
     const tpl_token *at;
+    const tpl_token *tag; /* the {{ or the name of the statement that is being parsed; NULL: none */
     fnd_arena       *arena;
     fnd_error       *err;
     unsigned         depth;
@@ -87,7 +88,10 @@ typedef struct tpl_parser {
     tpl_nodes        blocks; /* N_NAMED_BLOCK: no two have one name */
 } tpl_parser;
 
-#define TPL_PARSE_FAIL(p, ...) fnd_tpl_fail_at((p)->err, FND_ERR_FORMAT, (p)->at->line, (p)->at->column, __VA_ARGS__)
+/* In the statement or {{ }} p->tag. */
+FND_USE_RESULT fnd_status fnd_tpl_parse_fail(const tpl_parser *p, fnd_status status, uint32_t line, uint32_t column, const char *format, ...) FND_PRINTF_(5, 6);
+/* At the token p->at. */
+#define TPL_PARSE_FAIL(p, ...) fnd_tpl_parse_fail(p, FND_ERR_FORMAT, (p)->at->line, (p)->at->column, __VA_ARGS__)
 
 bool fnd_tpl_is_op(const tpl_parser *p, const char *op);
 bool fnd_tpl_is_name(const tpl_parser *p, const char *name);

@@ -1,44 +1,10 @@
-/* template_value.c - failures, and making values: strings with marks, lists, dicts. */
+/* template_value.c - making values: strings with marks, lists, dicts. */
 #include "base/base.h"
 #include "lm/template_tree.h"
 #include "lm/unicode.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-
-/* ---- failures ---- */
-
-fnd_status fnd_tpl_fail(tpl_run *r, fnd_status status, const char *format, ...) {
-    char text[FND_ERROR_TEXT_BYTES];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    return fnd_tpl_fail_at(r->err, status, r->at ? r->at->line : 1, r->at ? r->at->column : 1, "%s", text);
-}
-
-fnd_status fnd_tpl_no_memory(tpl_run *r) {
-    if (r->arena->limited) return fnd_tpl_fail(r, FND_ERR_LIMIT, "this needs more than the %zu bytes of memory it is allowed", r->arena->limit_bytes);
-    return fnd_fail(r->err, FND_ERR_MEMORY, "out of memory while rendering a chat template");
-}
-
-fnd_status fnd_tpl_step(tpl_run *r, uint64_t steps) {
-    r->steps += steps;
-    if (r->steps <= TPL_STEP_LIMIT) return FND_OK;
-    return fnd_tpl_fail(r, FND_ERR_LIMIT, "the template takes more than the %d steps it is allowed", TPL_STEP_LIMIT);
-}
-
-fnd_status fnd_tpl_deeper(tpl_run *r) {
-    if (++r->depth <= TPL_RUN_DEPTH) return fnd_tpl_step(r, 1);
-    return fnd_tpl_fail(r, FND_ERR_LIMIT, "this is nested more than %d deep", TPL_RUN_DEPTH);
-}
-
-const char *fnd_tpl_kind_name(const tpl_value *v) {
-    static const char *const names[] = { "an undefined value", "none", "a boolean", "an integer", "a float", "a string", "a list", "a tuple", "a range", "a view of a dict", "an iterator", "a dict", "a namespace", "a loop", "a function" };
-    return names[v->kind];
-}
-
-fnd_status fnd_tpl_undefined_used(tpl_run *r, const tpl_value *v) { return fnd_tpl_fail(r, FND_ERR_FORMAT, "%.*s", (int)v->str->bytes, v->str->data); }
 
 /* ---- strings ---- */
 
@@ -102,42 +68,43 @@ fnd_status fnd_tpl_undefined(tpl_run *r, tpl_value *out, const char *format, ...
     return FND_OK;
 }
 
-void fnd_tpl_add(tpl_run *r, tpl_builder *b, const char *data, size_t bytes, const uint8_t *marks, uint8_t mark) {
+/* Room for so many bytes more; false: there is none, and r->failed. */
+static bool make_room(tpl_run *r, tpl_builder *b, size_t bytes) {
     size_t need;
-    if (bytes == 0 || r->failed) return;
-    if (!fnd_add_size(b->bytes, bytes, &need) || need > TPL_OUTPUT_LIMIT) {
-        r->arena->limited = r->failed = true;
-        return;
+    r->too_long = !fnd_add_size(b->bytes, bytes, &need) || need > TPL_OUTPUT_LIMIT;
+    if (!r->too_long && need <= b->capacity) return true;
+    size_t capacity = fnd_max_size(need, b->capacity ? fnd_min_size(2 * b->capacity, TPL_OUTPUT_LIMIT) : 64);
+    char *larger = r->too_long ? NULL : fnd_arena_alloc(r->arena, capacity, 1);
+    uint8_t *larger_marks = larger ? fnd_arena_alloc(r->arena, capacity, 1) : NULL;
+    r->failed = !larger_marks;
+    if (r->failed) return false;
+    if (b->bytes) {
+        memcpy(larger, b->data, b->bytes);
+        memcpy(larger_marks, b->marks, b->bytes);
     }
-    if (need > b->capacity) {
-        size_t capacity = fnd_max_size(need, b->capacity ? 2 * b->capacity : 64);
-        char *larger = fnd_arena_alloc(r->arena, capacity, 1);
-        uint8_t *larger_marks = larger ? fnd_arena_alloc(r->arena, capacity, 1) : NULL;
-        if (!larger_marks) {
-            r->failed = true;
-            return;
-        }
-        if (b->bytes) {
-            memcpy(larger, b->data, b->bytes);
-            memcpy(larger_marks, b->marks, b->bytes);
-        }
-        b->data = larger;
-        b->marks = larger_marks;
-        b->capacity = capacity;
-    }
+    b->data = larger;
+    b->marks = larger_marks;
+    b->capacity = capacity;
+    return true;
+}
+
+void fnd_tpl_add(tpl_run *r, tpl_builder *b, const char *data, size_t bytes, const uint8_t *marks, uint8_t mark) {
+    if (bytes == 0 || r->failed || !make_room(r, b, bytes)) return;
     memcpy(b->data + b->bytes, data, bytes);
     if (marks) {
         memcpy(b->marks + b->bytes, marks, bytes);
     } else {
         memset(b->marks + b->bytes, mark, bytes);
     }
-    b->bytes = need;
+    b->bytes += bytes;
 }
 
 void fnd_tpl_add_str(tpl_run *r, tpl_builder *b, tpl_str s) { fnd_tpl_add(r, b, s.data, s.bytes, s.marks, s.mark); }
 void fnd_tpl_add_text(tpl_run *r, tpl_builder *b, const char *text) { fnd_tpl_add(r, b, text, strlen(text), NULL, TPL_FROM_TEMPLATE); }
 
 void fnd_tpl_add_many(tpl_run *r, tpl_builder *b, tpl_str s, int64_t times) {
+    size_t all;
+    if (r->failed || times <= 0 || !make_room(r, b, fnd_mul_size(s.bytes, (size_t)times, &all) ? all : SIZE_MAX)) return;
     for (int64_t i = 0; s.bytes && i < times && !r->failed; i++) fnd_tpl_add_str(r, b, s);
 }
 
