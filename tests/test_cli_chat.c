@@ -132,6 +132,38 @@ TEST(cli_chat_undo_and_regen) {
     program_free(&b);
 }
 
+/* What /stats says of the context is what the messages take. */
+TEST(cli_chat_stats_follow_undo) {
+    NEED(program_there(), not_built);
+    program_result r;
+    unsigned messages[4], tokens[4];
+    size_t count = 0;
+    chat(&r, "hello\n/stats\nmistake\n/stats\n/undo\n/stats\n/clear\n/stats\n/regen 18446744073709551616\n", (const char *const[]){ "--quiet", NULL });
+    for (const char *at = r.err; count < 4 && (at = strstr(at, "messages: ")); at++) count += sscanf(at, "messages: %u; context: %u of", &messages[count], &tokens[count]) == 2;
+    CHECK_MSG(count == 4 && messages[0] == 2 && messages[1] == 4 && messages[2] == 2 && messages[3] == 0, "%s", r.err);
+    CHECK_MSG(count == 4 && tokens[2] >= tokens[0] && tokens[2] < tokens[0] + 8 && tokens[1] > tokens[2] && tokens[3] == 0, "%s", r.err);
+    CHECK_HAS(r.err, "/regen needs a seed, a whole number from 0 to 18446744073709551615");
+    program_free(&r);
+}
+
+/* What was saved with another model or another kind of cache is no mistake of the words: 1. */
+TEST(cli_chat_refuses_sessions_of_others) {
+    NEED(program_there(), not_built);
+    program_result r;
+    char file[1200], other[1200];
+    snprintf(file, sizeof file, "%s", program_temp("others.session"));
+    snprintf(other, sizeof other, "%s", program_temp("other.gguf"));
+    tiny_model_save(other, 256);
+    chat(&r, "hello\n", (const char *const[]){ "--session", file, NULL });
+    CHECK_MSG(r.exit_code == 0, "%s", r.err);
+    program_free(&r);
+    chat(&r, "hello\n", (const char *const[]){ "--session", file, "--kv-type", "f32", NULL });
+    program_refused(&r, 1, "holds keys and values as f16, but this session keeps them as f32", __FILE__, __LINE__);
+    const char *const words[] = { "chat", "--model", other, "--session", file, NULL };
+    program_run_desc(&r, &(program_desc){ .words = words, .input = "hello\n" });
+    program_refused(&r, 1, "was saved with another model", __FILE__, __LINE__);
+}
+
 TEST(cli_chat_saves_and_goes_on) {
     NEED(program_there(), not_built);
     program_result whole, first, second;
@@ -353,6 +385,7 @@ TEST(cli_run_stops_and_choices) {
     json_t *all = parsed(&r);
     CHECK_STR(text_of(all, "stop_reason"), "stop");
     CHECK(strlen(text_of(all, "text")) == before && strncmp(text_of(all, "text"), whole.out, before) == 0);
+    CHECK(json_array_size(json_object_get(all, "tokens")) == before + 2); /* those of the stop string too */
     json_decref(all);
     program_free(&r);
     program_free(&whole);

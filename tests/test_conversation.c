@@ -209,13 +209,18 @@ TEST(conversation_undone_is_as_if_it_had_not_been) {
     if (!talk_open(&t, 0, false)) return;
     if (talk_open(&fresh, 0, false)) {
         ask(&t, "hello");
+        uint32_t one = fnd_session_position(t.b.s);
         ask(&t, "a detour");
         CHECK_OK(fnd_conversation_undo(t.c, &t.b.err), &t.b.err);
-        CHECK(fnd_conversation_count(t.c) == 3);
+        /* with the end of the answer, which came with the next message */
+        CHECK_MSG(fnd_conversation_count(t.c) == 3 && fnd_session_position(t.b.s) >= one && fnd_session_position(t.b.s) < one + 8, "%u tokens, %u before", fnd_session_position(t.b.s), one);
         ask(&fresh, "hello");
         CHECK_STR(ask(&t, "straight on"), ask(&fresh, "straight on"));
+        CHECK_OK(fnd_conversation_set_system(t.c, "be brief", &t.b.err), &t.b.err);
+        CHECK(fnd_session_position(t.b.s) < one);
+        ask(&t, "so");
         fnd_conversation_clear(t.c);
-        CHECK(fnd_conversation_count(t.c) == 1);
+        CHECK_MSG(fnd_conversation_count(t.c) == 1 && fnd_session_position(t.b.s) > 0 && fnd_session_position(t.b.s) < one / 2, "%u tokens of the system message", fnd_session_position(t.b.s));
         CHECK(fnd_conversation_undo(t.c, &t.b.err) == FND_ERR_USAGE);
         talk_close(&fresh);
     }

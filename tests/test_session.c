@@ -295,11 +295,11 @@ TEST(session_files_of_others_are_refused) {
     check_refused(&b, small, path, FND_ERR_LIMIT, "holds 60 tokens, but the context holds 59");
     fnd_session_close(small);
     CHECK_OK(fnd_session_open(b.m, &(fnd_session_desc){ .kv_type = FND_F32 }, &small, &b.err), &b.err);
-    check_refused(&b, small, path, FND_ERR_USAGE, "holds keys and values as f16, but this session keeps them as f32");
+    check_refused(&b, small, path, FND_ERR_TYPE, "holds keys and values as f16, but this session keeps them as f32");
     fnd_session_close(small);
     tiny_model_save(session_temp("another.gguf"), 640);
     if (session_bench_open_at(&other, session_temp("another.gguf"), "cpu", NULL)) {
-        check_refused(&other, other.s, path, FND_ERR_USAGE, "another model (tiny ");
+        check_refused(&other, other.s, path, FND_ERR_TYPE, "another model (tiny ");
         session_bench_close(&other);
     }
     session_bench_close(&b);

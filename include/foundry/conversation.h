@@ -40,7 +40,8 @@ void fnd_conversation_close(fnd_conversation *c); /* NULL is fine */
 FND_USE_RESULT fnd_status fnd_conversation_ask(fnd_conversation *c, const char *text, size_t bytes, const fnd_generate_desc *desc, fnd_generated *out, fnd_error *err);
 /* Answer the last message again; the old answer is gone, unless this fails. */
 FND_USE_RESULT fnd_status fnd_conversation_answer_again(fnd_conversation *c, const fnd_generate_desc *desc, fnd_generated *out, fnd_error *err);
-/* Take back the last message and its answer. There is none: FND_ERR_USAGE. */
+/* Take back the last message and its answer; the session then ends where those that are left do. There is
+ * none: FND_ERR_USAGE. */
 FND_USE_RESULT fnd_status fnd_conversation_undo(fnd_conversation *c, fnd_error *err);
 /* Take back all messages but the system's. */
 void fnd_conversation_clear(fnd_conversation *c);

@@ -5,6 +5,7 @@
 #include "foundry/conversation.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stddef.h>
 #include <unistd.h>
 
@@ -120,8 +121,9 @@ static fnd_status do_regen(chat *a, const char *rest, fnd_error *err) {
     uint64_t seed = a->seed + ++a->answers;
     if (rest[0]) {
         char *end;
+        errno = 0;
         seed = strtoull(rest, &end, 10);
-        if (!isdigit((unsigned char)rest[0]) || *end) return fnd_fail(err, FND_ERR_USAGE, "/regen needs a seed, a whole number, or nothing");
+        if (!isdigit((unsigned char)rest[0]) || *end || errno) return fnd_fail(err, FND_ERR_USAGE, "/regen needs a seed, a whole number from 0 to 18446744073709551615, or nothing");
     }
     return answer(a, NULL, seed, err);
 }

@@ -65,25 +65,14 @@ fnd_chat_message fnd_conversation_message(const fnd_conversation *c, size_t inde
     return (fnd_chat_message){ .role = m->role, .content = m->content, .content_bytes = m->bytes };
 }
 
-fnd_status fnd_conversation_set_system(fnd_conversation *c, const char *text, fnd_error *err) {
+static fnd_status set_system(fnd_messages *m, const char *text, fnd_error *err) {
     bool wanted = text && text[0];
-    if (wanted) FND_TRY(insert(&c->messages, 0, "system", (fnd_span){ text, strlen(text) }, err));
+    if (wanted) FND_TRY(insert(m, 0, "system", (fnd_span){ text, strlen(text) }, err));
     size_t old = wanted ? 1 : 0;
-    if (!is_role(&c->messages, old, "system")) return FND_OK;
-    fnd_free_memory(c->messages.list[old].role);
-    fnd_free_memory(c->messages.list[old].content);
-    memmove(c->messages.list + old, c->messages.list + old + 1, (--c->messages.count - old) * sizeof *c->messages.list);
-    return FND_OK;
-}
-
-void fnd_conversation_clear(fnd_conversation *c) {
-    while (c->messages.count > (is_role(&c->messages, 0, "system") ? 1u : 0u)) drop_last(&c->messages);
-}
-
-fnd_status fnd_conversation_undo(fnd_conversation *c, fnd_error *err) {
-    if (!last_is(c, "assistant") && !last_is(c, "user")) return fnd_fail(err, FND_ERR_USAGE, "there is no message to take back");
-    if (last_is(c, "assistant")) drop_last(&c->messages);
-    if (last_is(c, "user")) drop_last(&c->messages);
+    if (!is_role(m, old, "system")) return FND_OK;
+    fnd_free_memory(m->list[old].role);
+    fnd_free_memory(m->list[old].content);
+    memmove(m->list + old, m->list + old + 1, (--m->count - old) * sizeof *m->list);
     return FND_OK;
 }
 
@@ -107,7 +96,7 @@ fnd_status fnd_conversation_open(fnd_session *s, const fnd_conversation_desc *de
     if (!d.chat_template) c->chat_template = c->own_template;
     if (status == FND_OK) status = copy(d.variables_json, &c->variables_json, err);
     if (status == FND_OK) status = copy(d.tools_json, &c->tools_json, err);
-    if (status == FND_OK) status = fnd_conversation_set_system(c, d.system, err);
+    if (status == FND_OK) status = set_system(&c->messages, d.system, err);
     if (status != FND_OK) {
         fnd_conversation_close(c);
         return status;
@@ -127,13 +116,13 @@ void fnd_conversation_close(fnd_conversation *c) {
 
 /* ---- the prompt ---- */
 
-static fnd_status render(const fnd_conversation *c, fnd_ids *ids, fnd_error *err) {
+static fnd_status render(const fnd_conversation *c, bool answers, fnd_ids *ids, fnd_error *err) {
     const fnd_tokenizer *t = c->s->m->tokenizer;
     fnd_chat_prompt prompt;
     fnd_chat_message *list = fnd_alloc_zeroed(c->messages.count, sizeof *list);
     if (!list) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %zu messages", c->messages.count);
     for (size_t i = 0; i < c->messages.count; i++) list[i] = fnd_conversation_message(c, i);
-    fnd_status status = fnd_chat_render(c->chat_template, &(fnd_chat_desc){ .messages = list, .message_count = c->messages.count, .tokenizer = t, .variables_json = c->variables_json, .tools_json = c->tools_json }, &prompt, err);
+    fnd_status status = fnd_chat_render(c->chat_template, &(fnd_chat_desc){ .messages = list, .message_count = c->messages.count, .tokenizer = t, .variables_json = c->variables_json, .tools_json = c->tools_json, .no_generation_prompt = !answers }, &prompt, err);
     if (status == FND_OK) status = fnd_chat_tokenize(t, &prompt, FND_TOKENIZE_LOSSY, ids, err);
     fnd_chat_prompt_free(&prompt);
     fnd_free_memory(list);
@@ -165,7 +154,7 @@ static fnd_status drop_more(fnd_conversation *c, fnd_ids *ids, fnd_error *err) {
 /* What the session should hold: the rendered messages, without what was dropped from them. */
 static fnd_status make_prompt(fnd_conversation *c, fnd_ids *ids, fnd_error *err) {
     fnd_session *s = c->s;
-    FND_TRY(render(c, ids, err));
+    FND_TRY(render(c, true, ids, err));
     if (ids->count <= c->keep + c->dropped) c->dropped = 0;
     remove_range(ids, c->keep, c->dropped);
     if (ids->count < s->context) return FND_OK;
@@ -183,6 +172,42 @@ static fnd_status evaluate(fnd_conversation *c, fnd_generated *times, fnd_error 
     times->prompt_seconds = 1e-9 * (double)(fnd_now_ns() - start);
     fnd_ids_free(&ids);
     return status;
+}
+
+/* ---- taking back ---- */
+
+/* The session forgets what the messages that are left do not begin with: its length is what they take, also in a
+ * file. Some templates refuse to begin without a message; then nothing stays. */
+static fnd_status forget(fnd_conversation *c, fnd_error *err) {
+    fnd_ids ids = { 0 };
+    fnd_error why = { .status = FND_OK };
+    if (c->messages.count && render(c, false, &ids, &why) == FND_OK) {
+        if (ids.count <= c->keep + c->dropped) c->dropped = 0;
+        remove_range(&ids, c->keep, c->dropped);
+    } else {
+        ids.count = 0;
+        c->dropped = 0;
+    }
+    uint32_t common = fnd_session_common(c->s, ids.data, ids.count);
+    fnd_ids_free(&ids);
+    return common < fnd_session_position(c->s) ? fnd_session_truncate(c->s, common, err) : FND_OK;
+}
+
+fnd_status fnd_conversation_set_system(fnd_conversation *c, const char *text, fnd_error *err) {
+    FND_TRY(set_system(&c->messages, text, err));
+    return forget(c, err);
+}
+
+void fnd_conversation_clear(fnd_conversation *c) {
+    while (c->messages.count > (is_role(&c->messages, 0, "system") ? 1u : 0u)) drop_last(&c->messages);
+    (void)forget(c, NULL); /* what stays in the session after a failure is no part of the next prompt */
+}
+
+fnd_status fnd_conversation_undo(fnd_conversation *c, fnd_error *err) {
+    if (!last_is(c, "assistant") && !last_is(c, "user")) return fnd_fail(err, FND_ERR_USAGE, "there is no message to take back");
+    if (last_is(c, "assistant")) drop_last(&c->messages);
+    if (last_is(c, "user")) drop_last(&c->messages);
+    return forget(c, err);
 }
 
 /* ---- answers ---- */
