@@ -22,6 +22,7 @@ static fnd_status converse(fnd_conversation *c, fnd_error *err) {
         fnd_status status = fnd_conversation_ask(c, line, 0, &how, &answer, err);
         if (status != FND_OK) return status;
         printf("\n");
+        fflush(stdout); /* before the note, where both go to one place */
         fprintf(stderr, "[%u tokens of the prompt, %u of them known; %zu in %.1f s]\n", answer.prompt_tokens, answer.prompt_reused, answer.ids.count, answer.seconds);
         fnd_generated_free(&answer);
     }

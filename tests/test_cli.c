@@ -56,6 +56,15 @@ TEST(cli_wrong_words) {
     PROGRAM_REFUSED(2, "which command", NULL);
     PROGRAM_REFUSED(2, "there is no command 'jump'", "jump");
     PROGRAM_REFUSED(2, "there is no command 'jump'", "help", "jump");
+    PROGRAM_REFUSED(2, "help takes the name of one command", "help", "run", "chat");
+    program_result r;
+    static const char *const asked[][4] = { { "help", "--help" }, { "help", "-h" }, { "--help", "help" }, { "help", "run", "--help" }, { "run", "--help" } };
+    for (size_t i = 0; i < FND_COUNT(asked); i++) {
+        program_run(&r, asked[i]);
+        CHECK_MSG(r.exit_code == 0, "%s %s: %s", asked[i][0], asked[i][1], r.err);
+        CHECK_HAS(r.out, i < 3 ? "foundry COMMAND" : "foundry run");
+        program_free(&r);
+    }
     PROGRAM_REFUSED(2, "run has no option '--fast'", "run", "--fast");
     PROGRAM_REFUSED(2, "run has no option '-x'", "run", "-x");
     PROGRAM_REFUSED(2, "run needs --model", "run", "--prompt", "x");

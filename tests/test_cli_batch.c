@@ -137,6 +137,30 @@ TEST(cli_batch_says_what_is_wrong_with_a_line) {
     program_free(&r);
 }
 
+/* A seed has 64 bits, as --seed has; what is no UTF-8 is said once, with its line. */
+TEST(cli_batch_seeds_and_bytes) {
+    NEED(program_there(), not_built);
+    program_result r;
+    const char *file = file_of("seeds.jsonl", "{\"prompt\": \"\\\"seed\\\": 7\", \"seed\": 18446744073709551615, \"id\": {\"seed\": 1}}\n"
+                                              "{\"id\": [{\"seed\": 2}], \"seed\" :\t9223372036854775808 , \"prompt\": \"seed\"}\n"
+                                              "{\"prompt\": \"x\", \"seed\": 18446744073709551616}\n{\"prompt\": \"x\", \"seed\": 1.5}\n{\"prompt\": \"x\", \"seed\": 1e3}\n"
+                                              "{\"prompt\": \"x\", \"seed\": \"9\"}\n{\"prompt\": \"x\", \"seed\": 9223372036854775807}\n{\"prompt\": \"x\xff\"}\n");
+    RUN(&r, "run", "--model", tiny_model(), "--batch", file, "--max-tokens", "2", "--temperature", "1", "--seed", "5");
+    CHECK_MSG(r.exit_code == 1, "%d: %s", r.exit_code, r.err);
+    for (int line = 3; line < 7; line++) {
+        char says[128];
+        snprintf(says, sizeof says, "{\"line\": %d, \"error\": \"\\\"seed\\\" must be a whole number from 0 to 18446744073709551615\"}", line);
+        CHECK_HAS(r.out, says);
+    }
+    CHECK_HAS(r.out, "{\"line\": 8, \"error\": \"no JSON object, from byte ");
+    CHECK_HAS(r.out, "\"line\": 1, \"id\": {\"seed\":1}");
+    CHECK_HAS(r.out, "\"seed\": 18446744073709551615");
+    CHECK_HAS(r.out, "\"seed\": 9223372036854775808");
+    CHECK_HAS(r.out, "\"seed\": 9223372036854775807");
+    CHECK(!strstr(r.err, "taken as they are"));
+    program_free(&r);
+}
+
 TEST(cli_batch_wrong_use) {
     NEED(program_there(), not_built);
     program_result r;

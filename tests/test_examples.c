@@ -102,6 +102,11 @@ TEST(examples_chat_answers_lines) {
     CHECK_MSG(code == 0, "%s", fnd_text_get(&output));
     CHECK_HAS(fnd_text_get(&output), "tokens of the prompt, 0 of them known; 64 in");
     CHECK_HAS(fnd_text_get(&output), "of them known");
+    for (const char *note = fnd_text_get(&output); (note = strstr(note, " tokens of the prompt,")); note++) {
+        const char *start = note;
+        while (*start != '[') start--;
+        CHECK_MSG(start[-1] == '\n', "%s", fnd_text_get(&output)); /* a line of its own */
+    }
     fnd_text_free(&output);
     unsetenv("FOUNDRY_CACHE_DIR");
 }

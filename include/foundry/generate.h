@@ -56,7 +56,8 @@ typedef struct fnd_generated {
     fnd_ending   ending;
     char        *text;          /* all that was shown; NUL-terminated */
     size_t       bytes;
-    fnd_ids      ids;           /* all tokens chosen but the one that ended it */
+    fnd_ids      ids;           /* all tokens chosen, also those of the stop string that the text leaves out; not the
+                                 * model's token that ended it */
     fnd_logprob *logprobs;      /* [ids.count][1 + desc.logprobs], as fnd_session_logprobs; NULL: not asked for */
     uint32_t     dropped;       /* tokens, by context_shift */
     uint64_t     guessed, guessed_right; /* tokens, by lookup */

@@ -70,6 +70,17 @@ static fnd_status help(const char *name, fnd_error *err) {
     return fnd_cli_flush(err);
 }
 
+/* The words behind "help": the name of a command, or none; --help among them asks for nothing more. */
+static fnd_status help_words(int count, char **words, fnd_error *err) {
+    const char *name = NULL;
+    for (int i = 0; i < count; i++) {
+        if (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0) continue;
+        if (name) return fnd_fail(err, FND_ERR_USAGE, "help takes the name of one command");
+        name = words[i];
+    }
+    return help(name, err);
+}
+
 static fnd_status version(fnd_error *err) {
     printf("foundry %s\n", fnd_version());
     return fnd_cli_flush(err);
@@ -127,10 +138,7 @@ static fnd_status run_main(int argc, char **argv, fnd_error *err) {
     int at = fnd_cli_command_word(argc, argv);
     if (at >= argc) return without_command(argc - 1, argv + 1, err);
     const char *name = argv[at];
-    if (strcmp(name, "help") == 0) {
-        if (argc - at > 2) return fnd_fail(err, FND_ERR_USAGE, "help takes the name of one command");
-        return help(at + 1 < argc ? argv[at + 1] : NULL, err);
-    }
+    if (strcmp(name, "help") == 0) return help_words(argc - at - 1, argv + at + 1, err);
     const fnd_cli_command *command = fnd_cli_find(name);
     if (!command) return unknown_command(name, err);
     memmove(argv + 2, argv + 1, (size_t)(at - 1) * sizeof *argv); /* options before the command are like those behind it */

@@ -1,5 +1,6 @@
 /* run_batch.c - run with --batch: lines of JSON in, lines of JSON out, in the same order. */
 #include "cli/run_batch.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "cli/answer_json.h"
 #include "cli/text.h"
@@ -299,7 +300,7 @@ fnd_status fnd_cli_run_batch(const fnd_cli_globals *globals, const fnd_cli_batch
     fnd_cli_lm lm = { .check = prepare, .wait_for_kernels = o->generation->compile };
     batch b = { .o = o, .lm = &lm };
     lm.check_ctx = &b;
-    FND_TRY(fnd_cli_read_text(NULL, o->file, &b.text, &b.bytes, err));
+    FND_TRY(fnd_file_read(o->file, FND_CLI_TEXT_BYTES, &b.text, &b.bytes, err)); /* a line that is no UTF-8 is told with its number */
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
     if (status == FND_OK) status = answer(&b, err);
     if (status == FND_OK) status = sum_up(&b, err);

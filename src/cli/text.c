@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TEXT_LIMIT_BYTES = 256 << 20 };
-
 fnd_status fnd_cli_one_of(const char *command, const char *first, const void *a, const char *second, const void *b, fnd_error *err) {
     if (a && b) return fnd_fail(err, FND_ERR_USAGE, "%s takes %s or %s, not both", command, first, second);
     if (!a && !b) return fnd_fail(err, FND_ERR_USAGE, "%s needs %s or %s; `foundry %s --help` shows an example", command, first, second, command);
@@ -28,7 +26,7 @@ fnd_status fnd_cli_read_text(const char *text, const char *file, char **data, si
         *data = fnd_alloc_string(text, *bytes);
         if (!*data) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a text of %zu bytes", *bytes);
     } else {
-        FND_TRY(fnd_file_read(file, TEXT_LIMIT_BYTES, data, bytes, err));
+        FND_TRY(fnd_file_read(file, FND_CLI_TEXT_BYTES, data, bytes, err));
     }
     fnd_cli_note_utf8("the text", *data, *bytes);
     return FND_OK;

@@ -5,6 +5,8 @@
 #include "cli/cli.h"
 #include "foundry/tokenizer.h"
 
+enum { FND_CLI_TEXT_BYTES = 256 << 20 }; /* of a text at most */
+
 /* Exactly one of two options must be given. */
 FND_USE_RESULT fnd_status fnd_cli_one_of(const char *command, const char *first, const void *a, const char *second, const void *b, fnd_error *err);
 

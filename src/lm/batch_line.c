@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <ctype.h>
 #include <float.h>
 #include <jansson.h>
 #include <stddef.h>
@@ -70,8 +71,10 @@ static fnd_status take_number(const key *k, const json_t *value, void *place, fn
     return FND_OK;
 }
 
+#define SEEDS "a whole number from 0 to 18446744073709551615"
+
 static fnd_status take_seed(fnd_batch_line *line, const key *k, const json_t *value, fnd_error *err) {
-    if (!json_is_integer(value) || json_integer_value(value) < 0) return wrong(k, "a whole number from 0 to 9223372036854775807", err);
+    if (!json_is_integer(value) || json_integer_value(value) < 0) return wrong(k, SEEDS, err);
     line->desc.sampling.seed = (uint64_t)json_integer_value(value);
     line->has_seed = true;
     return FND_OK;
@@ -171,7 +174,50 @@ static fnd_status check(const fnd_batch_line *line, fnd_error *err) {
     return FND_OK;
 }
 
-static fnd_status parse(const char *text, size_t bytes, fnd_batch_line *line, fnd_error *err) {
+/* ---- seeds of 64 bits, where Jansson's integers have 63 ---- */
+
+/* The digits behind the key "seed" of the outermost object, if that is what the text is; Jansson says whether it is. */
+static fnd_span seed_digits(const char *text, size_t bytes) {
+    size_t depth = 0;
+    bool is_seed = false;
+    for (size_t i = 0; i < bytes; i++) {
+        char c = text[i];
+        size_t start = i;
+        if (c == '"') {
+            while (++i < bytes && text[i] != '"') i += text[i] == '\\';
+            is_seed = depth == 1 && i < bytes && i - start == 5 && memcmp(text + start + 1, "seed", 4) == 0;
+        } else if (is_seed && isdigit((unsigned char)c)) {
+            while (i < bytes && isdigit((unsigned char)text[i])) i++;
+            bool whole = i < bytes && text[i] != '.' && (text[i] | 0x20) != 'e';
+            return (fnd_span){ text + start, whole ? i - start : 0 };
+        } else {
+            is_seed = is_seed && (c == ':' || c == ' ' || c == '\t' || c == '\r' || c == '\n');
+            depth += c == '{' || c == '[';
+            depth -= depth && (c == '}' || c == ']');
+        }
+    }
+    return (fnd_span){ NULL, 0 };
+}
+
+/* A seed that is too large for Jansson, and the text with a 0 in its place, as long as before (NULL: the text is
+ * to be read as it is). */
+static fnd_status take_large_seed(const char *text, size_t bytes, uint64_t *seed, char **without, fnd_error *err) {
+    fnd_span digits = seed_digits(text, bytes);
+    *without = NULL;
+    *seed = 0;
+    for (size_t i = 0; i < digits.bytes; i++) {
+        bool fits = fnd_mul_u64(*seed, 10, seed) && fnd_add_u64(*seed, (uint64_t)(digits.data[i] - '0'), seed);
+        if (!fits) return fnd_fail(err, FND_ERR_FORMAT, "\"seed\" must be %s", SEEDS);
+    }
+    if (*seed <= INT64_MAX || digits.data[0] == '0') return FND_OK; /* no number begins with a 0 */
+    *without = fnd_alloc_string(text, bytes);
+    if (!*without) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a line");
+    memset(*without + (digits.data - text), ' ', digits.bytes);
+    (*without)[digits.data - text] = '0';
+    return FND_OK;
+}
+
+static fnd_status parse_json(const char *text, size_t bytes, fnd_batch_line *line, fnd_error *err) {
     json_error_t where;
     line->json = json_loadb(text, bytes, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &where);
     if (!line->json) {
@@ -181,6 +227,16 @@ static fnd_status parse(const char *text, size_t bytes, fnd_batch_line *line, fn
     if (!json_is_object(line->json)) return fnd_fail(err, FND_ERR_FORMAT, "no JSON object, as {\"prompt\": \"...\"} is one");
     FND_TRY(read_keys(line, err));
     return check(line, err);
+}
+
+static fnd_status parse(const char *text, size_t bytes, fnd_batch_line *line, fnd_error *err) {
+    uint64_t large;
+    char *without;
+    FND_TRY(take_large_seed(text, bytes, &large, &without, err));
+    fnd_status status = parse_json(without ? without : text, bytes, line, err);
+    if (without) line->desc.sampling.seed = large;
+    fnd_free_memory(without);
+    return status;
 }
 
 fnd_status fnd_batch_line_parse(const char *text, size_t bytes, const fnd_generate_desc *defaults, fnd_batch_line *out, fnd_error *err) {
