@@ -22,10 +22,12 @@ static void set(const char *name, long value) {
 
 static void reset(void) { (void)standin("reset", NULL, 0); }
 
-static fnd_status open_metal(foundry **f, fnd_error *err) {
+/* With a cache of kernels in `cache`; NULL: with none. */
+static fnd_status open_metal_cached(foundry **f, const char *cache, fnd_error *err) {
     *err = (fnd_error){ 0 };
-    return fnd_open(&(fnd_desc){ .backend = "metal", .quick_build = true, .no_cache = true }, f, err);
+    return fnd_open(&(fnd_desc){ .backend = "metal", .quick_build = true, .no_cache = !cache, .cache_dir = cache }, f, err);
 }
+static fnd_status open_metal(foundry **f, fnd_error *err) { return open_metal_cached(f, NULL, err); }
 
 /* ---- y = W x of ones: every result is the number of columns ---- */
 
@@ -39,9 +41,9 @@ typedef struct ones {
     fnd_error err;
 } ones;
 
-static bool ones_open(ones *t) {
+static bool ones_open_cached(ones *t, const char *cache) {
     *t = (ones){ .f = NULL };
-    fnd_status status = open_metal(&t->f, &t->err);
+    fnd_status status = open_metal_cached(&t->f, cache, &t->err);
     if (status == FND_OK) status = fnd_kernel_get(t->f, "linear", &t->linear, &t->err);
     if (status == FND_OK) status = fnd_alloc(t->f, FND_F32, fnd_shape2(1, COLS), FND_ONES, &t->x, &t->err);
     if (status == FND_OK) status = fnd_alloc(t->f, FND_F32, fnd_shape2(ROWS, COLS), FND_ONES, &t->w, &t->err);
@@ -50,6 +52,8 @@ static bool ones_open(ones *t) {
     CHECK_OK(status, &t->err);
     return status == FND_OK;
 }
+
+static bool ones_open(ones *t) { return ones_open_cached(t, NULL); }
 
 static void ones_close(ones *t) {
     fnd_error err = { 0 };
@@ -80,8 +84,18 @@ TEST(metal_runs_a_kernel) {
     for (long unified = 0; unified <= 1; unified++) {
         set("unified", unified);
         if (!ones_open(&t)) return;
+        long blits = standin("blits", NULL, 0), serial = standin("serial", NULL, 0), unlabelled = standin("unlabelled", NULL, 0);
+        char group[96];
         CHECK_OK(ones_run(&t), &t.err);
         check_ones(&t, &t.y);
+        /* Private memory is filled and read by blits, shared memory by the host. */
+        CHECK((standin("blits", NULL, 0) > blits) == !unified);
+        /* Launches may run side by side, groups are as large as the device has them, and everything has a name
+         * in Apple's tools. */
+        CHECK(standin("serial", NULL, 0) == serial && standin("threads", NULL, 0) == 64);
+        CHECK(standin("unlabelled", NULL, 0) == unlabelled);
+        (void)standin("group", group, sizeof group);
+        CHECK_STR(group, "linear");
         ones_close(&t);
     }
 }
@@ -231,6 +245,8 @@ TEST(metal_tells_why_a_kernel_is_refused) {
         fnd_status status = ones_run(&t);
         CHECK_MSG(status == cases[i].status, "%s: %d %s", cases[i].setting, (int)status, t.err.text);
         CHECK_HAS(t.err.text, cases[i].says);
+        bool fewer = status == FND_OK && strcmp(cases[i].setting, "pipeline_threads") == 0;
+        if (fewer) CHECK(standin("threads", NULL, 0) == cases[i].value); /* compiled anew for groups of so many */
         reset();
         CHECK_OK(ones_run(&t), &t.err);
         check_ones(&t, &t.y);
@@ -238,29 +254,92 @@ TEST(metal_tells_why_a_kernel_is_refused) {
     }
 }
 
+/* More threadgroup memory than the device has. */
+TEST(metal_refuses_groups_with_too_much_memory) {
+    NEED_STANDIN();
+    void *self;
+    fnd_device_info info;
+    fnd_blob blob;
+    fnd_error err = { 0 };
+    const fnd_backend *metal = &fnd_backend_metal;
+    const fnd_build_desc desc = { .entry = "wide", .text = "kernel void wide(device int *a) {\n threadgroup int shared[1100];\n shared[0] = 1;\n a[0] = shared[0];\n}", .warps = 1 };
+    for (long bytes = 4096; bytes <= 8192; bytes *= 2) {
+        set("group_bytes", bytes);
+        CHECK_OK(metal->open(&(fnd_backend_desc){ .metal_library = fnd_test_metal_library() }, &self, &info, &err), &err);
+        CHECK(info.group_bytes == (uint64_t)bytes);
+        fnd_status status = metal->build(self, &desc, &blob, &err);
+        if (bytes == 8192) CHECK_OK(status, &err);
+        if (bytes == 4096) CHECK(status == FND_ERR_LIMIT);
+        if (bytes == 4096) CHECK_HAS(err.text, "wide takes 4400 bytes of threadgroup memory; Apple stand-in has 4096");
+        err = (fnd_error){ 0 };
+        fnd_free_memory(blob.data);
+        metal->close(self);
+        reset();
+    }
+}
+
 /* Two scripts in the place of Apple's tools: the text is the "library", which the stand-in takes. */
 static const char fake_xcrun[] =
     "#!/bin/sh\n"
     "case \"$*\" in *--version) echo 'metal version 1 (stand-in)'; exit 0;; esac\n"
+    "echo $3 >> \"${0%/*}/calls\"\n"
     "out=; last=; for a in \"$@\"; do [ \"$last\" = -o ] && out=$a; last=$a; done\n"
     "case $3 in\n"
     "metal) cat > \"$out\"; if grep -q wrong_word \"$out\"; then echo 'linear:1:1: error: a wrong word'; exit 1; fi;;\n"
     "metallib) { printf MTLB; cat \"$4\"; } > \"$out\";;\n"
     "esac\n";
 
-TEST(metal_compiles_with_the_command_line_tools_where_they_are) {
-    NEED_STANDIN();
-    char dir[FND_PROCESS_PATH_BYTES], script[FND_PROCESS_PATH_BYTES + 16], path[4096], *old = strdup(getenv("PATH"));
+typedef struct fake_tools {
+    char dir[FND_PROCESS_PATH_BYTES], script[FND_PROCESS_PATH_BYTES + 16], calls[FND_PROCESS_PATH_BYTES + 16], *path;
+} fake_tools;
+
+static void fake_tools_add(fake_tools *t) {
+    char path[4096];
     fnd_error err = { 0 };
-    CHECK_OK(fnd_process_temp_dir(dir, &err), &err);
-    snprintf(script, sizeof script, "%s/xcrun", dir);
-    FILE *file = fopen(script, "w");
-    REQUIRE(file && old);
+    CHECK_OK(fnd_process_temp_dir(t->dir, &err), &err);
+    snprintf(t->script, sizeof t->script, "%s/xcrun", t->dir);
+    snprintf(t->calls, sizeof t->calls, "%s/calls", t->dir);
+    t->path = strdup(getenv("PATH"));
+    FILE *file = fopen(t->script, "w");
+    REQUIRE(file && t->path);
     fputs(fake_xcrun, file);
     fclose(file);
-    chmod(script, 0755);
-    snprintf(path, sizeof path, "%s:%s", dir, old);
+    chmod(t->script, 0755);
+    snprintf(path, sizeof path, "%s:%s", t->dir, t->path);
     setenv("PATH", path, 1);
+}
+
+static void fake_tools_remove(fake_tools *t) {
+    setenv("PATH", t->path, 1);
+    free(t->path);
+    fnd_process_remove_dir(t->dir);
+}
+
+/* Libraries are kept like other code: the next process takes them as they are. */
+TEST(metal_keeps_libraries_of_the_command_line_tools) {
+    NEED_STANDIN();
+    fake_tools tools;
+    char cache[FND_PROCESS_PATH_BYTES];
+    fnd_error err = { 0 };
+    fake_tools_add(&tools);
+    CHECK_OK(fnd_process_temp_dir(cache, &err), &err);
+    for (int time = 0; time < 2; time++) {
+        ones t;
+        if (!ones_open_cached(&t, cache)) break;
+        CHECK_OK(ones_run(&t), &t.err);
+        check_ones(&t, &t.y);
+        ones_close(&t);
+        CHECK_MSG((access(tools.calls, F_OK) == 0) == (time == 0), "%s time: the compiler was %s", time ? "second" : "first", time ? "called" : "not called");
+        (void)unlink(tools.calls);
+    }
+    fnd_process_remove_dir(cache);
+    fake_tools_remove(&tools);
+}
+
+TEST(metal_compiles_with_the_command_line_tools_where_they_are) {
+    NEED_STANDIN();
+    fake_tools tools;
+    fake_tools_add(&tools);
     ones t;
     fnd_context_info info;
     if (ones_open(&t)) {
@@ -270,15 +349,13 @@ TEST(metal_compiles_with_the_command_line_tools_where_they_are) {
         check_ones(&t, &t.y);
         fnd_metal c = { .compiler_seconds = 20 };
         fnd_blob blob = { 0 };
-        CHECK(fnd_process_find(script, c.xcrun));
+        CHECK(fnd_process_find(tools.script, c.xcrun));
         t.err = (fnd_error){ 0 };
         CHECK(fnd_metal_compile_offline(&c, &(fnd_build_desc){ .entry = "linear" }, "wrong_word", &blob, &t.err) == FND_ERR_COMPILE);
         CHECK_HAS(t.err.text, "linear:1:1: error: a wrong word");
         ones_close(&t);
     }
-    setenv("PATH", old, 1);
-    free(old);
-    fnd_process_remove_dir(dir);
+    fake_tools_remove(&tools);
 }
 
 /* Kept kernels are taken from disk, and refused when they are no kernels. */
@@ -497,11 +574,12 @@ TEST(metal_profiles_by_the_clock_of_the_gpu) {
     if (!ones_open(&t)) return;
     CHECK_OK(ones_run(&t), &t.err);
     CHECK_OK(fnd_profile_start(t.f, NULL, &t.err), &t.err);
+    set("told_us", 1000000); /* and not what the host's clock says */
     for (int i = 0; i < 3; i++) CHECK_OK(ones_start(&t), &t.err);
     CHECK_OK(fnd_wait(t.f, &t.err), &t.err);
     CHECK_OK(fnd_profile_stop(t.f, &t.err), &t.err);
     fnd_profile_row rows[4];
     size_t count = fnd_profile_rows(t.f, rows, 4);
-    CHECK(count == 1 && rows[0].calls == 3 && rows[0].total_ns > 0);
+    CHECK_MSG(count == 1 && rows[0].calls == 3 && rows[0].total_ns > 2999990000 && rows[0].total_ns < 3000010000, "%zu rows, %llu calls, %llu ns", count, (unsigned long long)rows[0].calls, (unsigned long long)rows[0].total_ns);
     ones_close(&t);
 }

@@ -53,10 +53,13 @@ static bool bench_make(bench *b) {
     b->x = fnd_mtl_device_buffer(m, b->device, 256, FND_MTL_STORAGE_SHARED);
     b->y = fnd_mtl_device_buffer(m, b->device, 256, FND_MTL_STORAGE_SHARED);
     fnd_id error = NULL, options = fnd_mtl_new_object(m, m->options_class), descriptor = fnd_mtl_new_object(m, m->descriptor_class);
+    fnd_mtl_options_fast_math(m, options, false);
+    fnd_mtl_options_language(m, options, FND_MTL_LANGUAGE_3_0);
     fnd_id made = fnd_mtl_device_library(m, b->device, string(b, text), options, &error);
     CHECK_MSG(made, "%s", error ? fnd_mtl_string_text(m, fnd_mtl_error_text(m, error)) : "");
     fnd_id function = made ? fnd_mtl_library_function(m, made, string(b, "copy")) : NULL;
     if (function) fnd_mtl_descriptor_function(m, descriptor, function);
+    fnd_mtl_descriptor_threads(m, descriptor, 64);
     b->pipeline = function ? fnd_mtl_device_pipeline(m, b->device, descriptor, 0, NULL, &error) : NULL;
     fnd_mtl_release(m, options);
     fnd_mtl_release(m, descriptor);
@@ -150,12 +153,21 @@ static void no_block(bench *b) {
     fnd_completion_block block = { .isa = NULL };
     fnd_mtl_commands_on_completion(b->m, fnd_mtl_queue_commands(b->m, b->queue), &block);
 }
-static void fast_math(bench *b) {
-    fnd_id options = fnd_mtl_new_object(b->m, b->m->options_class), error = NULL;
-    fnd_mtl_options_fast_math(b->m, options, true);
-    fnd_id library = fnd_mtl_device_library(b->m, b->device, string(b, text), options, &error);
+static void compile_with(bench *b, fnd_id options) {
+    fnd_id error = NULL, library = fnd_mtl_device_library(b->m, b->device, string(b, text), options, &error);
     if (library) fnd_mtl_release(b->m, library);
-    fnd_mtl_release(b->m, options);
+    if (options) fnd_mtl_release(b->m, options);
+}
+static void no_options(bench *b) { compile_with(b, NULL); }
+static void no_language(bench *b) {
+    fnd_id options = fnd_mtl_new_object(b->m, b->m->options_class);
+    fnd_mtl_options_fast_math(b->m, options, false);
+    compile_with(b, options);
+}
+static void fast_math(bench *b) {
+    fnd_id options = fnd_mtl_new_object(b->m, b->m->options_class);
+    fnd_mtl_options_fast_math(b->m, options, true);
+    compile_with(b, options);
 }
 
 TEST(metal_standin_notices_misuse) {
@@ -194,6 +206,8 @@ TEST(metal_standin_notices_misuse) {
         { "a block of another type", wrong_block, "the block's signature is not" },
         { "no block", no_block, "no block of the stack" },
         { "fast math", fast_math, "fast math" },
+        { "no options", no_options, "fast math" },
+        { "no language", no_language, "of no language version" },
     };
     NEED(fnd_test_metal_library(), "there is no stand-in for Metal on this system");
     for (size_t i = 0; i < FND_COUNT(cases); i++) {

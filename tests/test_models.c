@@ -3,6 +3,7 @@
 #include "backend/cpu/baked.h"
 #include "base/process.h"
 #include "foundry/batch.h"
+#include "foundry/synth.h"
 #include "kernel_bench.h"
 #include "test.h"
 #include "toy_model.h"
@@ -344,16 +345,32 @@ TEST(models_match_the_reference_on_sim) {
     }
 }
 
-TEST(models_match_the_reference_on_gpu) {
+/* Every PARTS-th of all: parts are tested side by side. */
+enum { PARTS = 4 };
+static void check_on_gpu(size_t part) {
     const char *gpu = getenv("FOUNDRY_TEST_GPU");
     NEED(gpu && gpu[0], "FOUNDRY_TEST_GPU names no backend");
-    for (size_t i = 0; i < MODELS + OTHERS; i++) {
+    for (size_t i = part; i < MODELS + OTHERS; i += PARTS) {
         toy t;
         if (!toy_open(&t, i < MODELS ? &models[i] : &other_models[i - MODELS], (uint32_t)i + 1)) return;
         check_logits(&t, &(way){ .backend = gpu }, 33, IDS - 33);
         check_logits(&t, &(way){ .backend = gpu, .no_fuse = true }, 33, IDS - 33);
         check_batch(&t, &(way){ .backend = gpu }, 5, IDS - 5);
         toy_close(&t);
+    }
+}
+TEST(models_match_the_reference_on_gpu_1_of_4) { check_on_gpu(0); }
+TEST(models_match_the_reference_on_gpu_2_of_4) { check_on_gpu(1); }
+TEST(models_match_the_reference_on_gpu_3_of_4) { check_on_gpu(2); }
+TEST(models_match_the_reference_on_gpu_4_of_4) { check_on_gpu(3); }
+
+/* Whatever synth makes is among the models of the tests above. */
+TEST(models_of_every_architecture_are_tested) {
+    const char *architecture, *size;
+    for (size_t i = 0; fnd_synth_at(i, &architecture, &size); i++) {
+        bool there = false;
+        for (size_t k = 0; k < MODELS + OTHERS; k++) there |= strcmp(architecture, k < MODELS ? models[k].architecture : other_models[k - MODELS].architecture) == 0;
+        CHECK_MSG(there, "no toy model is a %s", architecture);
     }
 }
 

@@ -16,8 +16,9 @@ enum { STATUS_NOT_ENQUEUED,
        STATUS_COMPLETED,
        STATUS_ERROR };
 
-atomic_long standin_executed, standin_dispatches, standin_barriers, standin_most_in_flight;
-char standin_last_label[256];
+standin_counters standin_count;
+atomic_long standin_most_in_flight;
+char standin_last_label[256], standin_last_group[NAME_BYTES];
 
 static pthread_mutex_t queue_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t queue_changed = PTHREAD_COND_INITIALIZER;
@@ -62,6 +63,7 @@ static double now_s(void) {
 }
 
 static void run_blit(const command *c) {
+    if (c->kind == COMMAND_COPY || c->kind == COMMAND_FILL) atomic_fetch_add(&standin_count.blits, 1);
     if (c->kind == COMMAND_COPY) memmove(c->to->memory + c->to_at, c->from->memory + c->from_at, c->count);
     if (c->kind == COMMAND_FILL) memset(c->to->memory + c->to_at, c->value, c->count);
 }
@@ -70,14 +72,14 @@ static void run_blit(const command *c) {
 static bool run_all(commands_object *b, char *says, size_t bytes) {
     for (size_t first = 0, end; first < b->count; first = end) {
         end = first + 1;
-        if (b->list[first].kind == COMMAND_BARRIER) atomic_fetch_add(&standin_barriers, 1);
+        if (b->list[first].kind == COMMAND_BARRIER) atomic_fetch_add(&standin_count.barriers, 1);
         if (b->list[first].kind != COMMAND_DISPATCH) {
             run_blit(&b->list[first]);
             continue;
         }
         while (end < b->count && b->list[end].kind == COMMAND_DISPATCH) end++;
         for (size_t i = end; i-- > first;) {
-            atomic_fetch_add(&standin_dispatches, 1);
+            atomic_fetch_add(&standin_count.dispatches, 1);
             if (!standin_run(&b->list[i], says, bytes)) return false;
         }
     }
@@ -90,8 +92,8 @@ static void execute(commands_object *b) {
     b->start_s = now_s();
     if (standin_set.slow_ms) nanosleep(&pause, NULL);
     bool fails = standin_hits(&standin_set.fail_commands), good = !fails && run_all(b, says, sizeof says);
-    b->end_s = now_s();
-    atomic_fetch_add(&standin_executed, 1);
+    b->end_s = standin_set.told_us ? b->start_s + (double)standin_set.told_us / 1e6 : now_s();
+    atomic_fetch_add(&standin_count.commands, 1);
     standin_lock();
     snprintf(standin_last_label, sizeof standin_last_label, "%s", b->label ? standin_text(b->label) : "");
     if (!good) b->error = standin_error("MTLCommandBufferErrorDomain", fails ? standin_set.fail_code : 3, fails ? "Insufficient Memory (planted)" : says);
@@ -214,6 +216,7 @@ void mtl_commands_commit(object *self, selector s) {
         return;
     }
     b->status = STATUS_COMMITTED;
+    atomic_fetch_add(&standin_count.unlabelled, !b->label || !b->queue->label);
     standin_retain(self);
     pthread_mutex_lock(&queue_lock);
     if (!gpu_runs && pthread_create(&thread, NULL, gpu, NULL) == 0) {
@@ -360,6 +363,12 @@ void mtl_compute_dispatch(object *self, selector s, size3 groups, size3 threads)
         return;
     }
     if (!check_bindings(e)) return;
+    atomic_fetch_add(&standin_count.serial, !e->concurrent);
+    atomic_fetch_add(&standin_count.unlabelled, !e->pipeline->label);
+    atomic_store(&standin_count.threads, (long)threads.width);
+    standin_lock();
+    snprintf(standin_last_group, sizeof standin_last_group, "%s", e->groups_open ? e->group : "");
+    standin_unlock();
     command *c = add(e->commands, COMMAND_DISPATCH);
     c->pipeline = (pipeline_object *)(void *)standin_retain(&e->pipeline->base);
     c->groups = groups.width;
@@ -368,6 +377,7 @@ void mtl_compute_dispatch(object *self, selector s, size3 groups, size3 threads)
         binding *to = &c->bindings[i];
         *to = e->bindings[i];
         if (to->buffer) standin_retain(&to->buffer->base);
+        atomic_fetch_add(&standin_count.unlabelled, to->buffer && !to->buffer->label);
         if (!to->bytes) continue;
         to->bytes = malloc(to->count);
         if (!to->bytes) abort();
@@ -380,6 +390,7 @@ void mtl_compute_push(object *self, selector s, object *name) {
     (void)s;
     if (!is_open(self, "pushDebugGroup") || !standin_is(name, &class_NSString, "pushDebugGroup")) return;
     SELF(encoder_object)->groups_open++;
+    snprintf(SELF(encoder_object)->group, NAME_BYTES, "%s", standin_text(name));
 }
 void mtl_compute_pop(object *self, selector s) {
     (void)s;

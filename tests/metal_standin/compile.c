@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 enum { SECONDS = 120,
-       MAX_ARGUMENTS = 48,
+       MAX_ARGUMENTS = 64,
        MAX_LIBRARY_BYTES = 64 << 20,
        PATH_BYTES = 1200 };
 
@@ -31,27 +31,39 @@ static const char *const language[] = {
     "-D__METAL_VERSION__=310", ("-I" STANDIN_SOURCE), "-Wno-unknown-attributes", "-Wno-everything"
 };
 static const char *const code_flags[] = {
-    "-O1",
     "-fPIC",
     "-shared",
     "-nostdlib",
     "-ffp-contract=off",
     "-fno-math-errno",
-    "-fno-vectorize",
-    "-fno-slp-vectorize",
     "-fno-strict-aliasing",
-    "-fsanitize=thread,bounds,integer-divide-by-zero",
-    "-fno-sanitize-recover=all",
     "-Werror=frame-larger-than=98304",
-    "-mllvm",
-    "-tsan-instrument-func-entry-exit=0",
-    "-mllvm",
-    "-tsan-instrument-read-before-write=1",
     "-Wl,-z,defs",
 #ifdef __x86_64__
     "-mf16c",
 #endif
 };
+/* Every access to memory is told to the simulator; or the text is run as it is, for models that are too large
+ * for that. Sums and products are the same in both. With checks a text is run for less time than its compiling
+ * takes: of that, what makes code only a little quicker is left out. */
+static const char *const checking_flags[] = {
+    "-O1",
+    "-mllvm",
+    "-disable-lsr",
+    "-mllvm",
+    "-fast-isel",
+    "-mllvm",
+    "-regalloc=basic",
+    "-fno-vectorize",
+    "-fno-slp-vectorize",
+    "-fsanitize=thread,bounds,integer-divide-by-zero",
+    "-fno-sanitize-recover=all",
+    "-mllvm",
+    "-tsan-instrument-func-entry-exit=0",
+    "-mllvm",
+    "-tsan-instrument-read-before-write=1",
+};
+static const char *const fast_flags[] = { "-O2" };
 
 typedef struct arguments {
     const char *list[MAX_ARGUMENTS];
@@ -77,7 +89,7 @@ static bool run(const arguments *a, const char *input, char *says, size_t bytes)
 
 /* ---- the cache ---- */
 
-static void cache_path(const char *text, char *path, size_t bytes) {
+static void cache_path(const char *text, bool checks, char *path, size_t bytes) {
     static fnd_hash128 files;
     static const char *const names[] = { STANDIN_SOURCE "/metal_stdlib", STANDIN_SOURCE "/text.c", STANDIN_GLUE };
     char digits[FND_HASH_TEXT_BYTES];
@@ -94,11 +106,13 @@ static void cache_path(const char *text, char *path, size_t bytes) {
         }
         for (size_t k = 0; k < FND_COUNT(language); k++) fnd_hasher_add(h, language[k], strlen(language[k]));
         for (size_t k = 0; k < FND_COUNT(code_flags); k++) fnd_hasher_add(h, code_flags[k], strlen(code_flags[k]));
+        for (size_t k = 0; k < FND_COUNT(checking_flags); k++) fnd_hasher_add(h, checking_flags[k], strlen(checking_flags[k]));
+        for (size_t k = 0; k < FND_COUNT(fast_flags); k++) fnd_hasher_add(h, fast_flags[k], strlen(fast_flags[k]));
         files = fnd_hasher_get(h);
         fnd_hasher_close(h);
     }
     standin_unlock();
-    fnd_hash_piece pieces[] = { { &files, sizeof files }, { text, strlen(text) } };
+    fnd_hash_piece pieces[] = { { &files, sizeof files }, { checks ? "c" : "f", 1 }, { text, strlen(text) } };
     fnd_hash_print(fnd_hash_pieces(pieces, FND_COUNT(pieces)), digits);
     bool known = dladdr((void *)(uintptr_t)standin_control, &info) && info.dli_fname && strrchr(info.dli_fname, '/');
     int folder = known ? (int)(strrchr(info.dli_fname, '/') - info.dli_fname) : 1;
@@ -109,11 +123,11 @@ static void cache_path(const char *text, char *path, size_t bytes) {
 
 /* ---- compiling ---- */
 
-static bool preprocess(const char *clang, const char *text, const char *to, char **out, char *says, size_t bytes) {
+static bool preprocess(const char *clang, const char *text, bool checks, const char *to, char **out, char *says, size_t bytes) {
     arguments a = { .count = 0 };
     size_t count;
     add(&a, &clang, 1);
-    const char *const first[] = { "-E", "-x", "cl" }, *const last[] = { "-o", to, "-" };
+    const char *const first[] = { "-E", "-x", "cl", checks ? "-DSTANDIN_CHECKS" : "-DSTANDIN_FAST" }, *const last[] = { "-o", to, "-" };
     add(&a, first, FND_COUNT(first));
     add(&a, language, FND_COUNT(language));
     add(&a, last, FND_COUNT(last));
@@ -121,7 +135,7 @@ static bool preprocess(const char *clang, const char *text, const char *to, char
     return fnd_file_read(to, MAX_LIBRARY_BYTES, out, &count, NULL) == FND_OK;
 }
 
-static bool compile_in(const char *dir, const char *text, const char *library, char *says, size_t bytes) {
+static bool compile_in(const char *dir, const char *text, bool checks, const char *library, char *says, size_t bytes) {
     char clang[FND_PROCESS_PATH_BYTES], preprocessed[PATH_BYTES], made[PATH_BYTES], *plain = NULL, *cl = NULL, *entry = NULL;
     if (!fnd_process_find("clang", clang)) {
         snprintf(says, bytes, "program_source:1:1: error: the stand-in needs clang\n");
@@ -129,13 +143,19 @@ static bool compile_in(const char *dir, const char *text, const char *library, c
     }
     snprintf(preprocessed, sizeof preprocessed, "%s/text.i", dir);
     snprintf(made, sizeof made, "%s.%ld.%p", library, (long)getpid(), (void *)&entry);
-    bool good = preprocess(clang, text, preprocessed, &plain, says, bytes) && standin_rewrite(plain, &cl, &entry, says, bytes);
+    bool good = preprocess(clang, text, checks, preprocessed, &plain, says, bytes);
+    if (good && checks) standin_roll_loops(plain);
+    good = good && standin_rewrite(plain, &cl, &entry, says, bytes);
     if (good) {
         arguments a = { .count = 0 };
         const char *const compiler[] = { clang }, *const inputs[] = { "-o", made, "-x", "cl", "-", "-x", "none", STANDIN_GLUE, "-lm", "-lc" };
         add(&a, compiler, 1);
         add(&a, language, FND_COUNT(language));
         add(&a, code_flags, FND_COUNT(code_flags));
+        if (checks)
+            add(&a, checking_flags, FND_COUNT(checking_flags));
+        else
+            add(&a, fast_flags, FND_COUNT(fast_flags));
         add(&a, inputs, FND_COUNT(inputs));
         good = run(&a, cl, says, bytes) && rename(made, library) == 0;
     }
@@ -149,13 +169,14 @@ static bool compile_in(const char *dir, const char *text, const char *library, c
 static bool library_of(const char *text, char *path, size_t path_bytes, char *says, size_t bytes) {
     char dir[FND_PROCESS_PATH_BYTES];
     fnd_error err = { 0 };
-    cache_path(text, path, path_bytes);
+    bool checks = standin_set.checks;
+    cache_path(text, checks, path, path_bytes);
     if (access(path, R_OK) == 0) return true;
     if (fnd_process_temp_dir(dir, &err) != FND_OK) {
         snprintf(says, bytes, "program_source:1:1: error: %s\n", err.text);
         return false;
     }
-    bool good = compile_in(dir, text, path, says, bytes);
+    bool good = compile_in(dir, text, checks, path, says, bytes);
     fnd_process_remove_dir(dir);
     return good;
 }

@@ -135,7 +135,7 @@ void dealloc_StandinQueue(object *self) { standin_release(SELF(queue_object)->la
 
 /* ---- libraries ---- */
 
-void mtl_options_fast_math(object *self, selector s, bool on) { (void)s, SELF(options_object)->fast_math = on; }
+void mtl_options_fast_math(object *self, selector s, bool on) { (void)s, SELF(options_object)->ieee = !on; }
 void mtl_options_language(object *self, selector s, uint64_t version) {
     (void)s;
     if (version < 1 << 16 || version > (3 << 16 | 2)) standin_violation("setLanguageVersion: %llu is no MTLLanguageVersion", (unsigned long long)version);
@@ -166,8 +166,12 @@ static object *new_library(const char *text, object **error) {
 object *mtl_device_library(object *self, selector s, object *source, object *options, object **error) {
     (void)self, (void)s;
     if (!standin_is(source, &class_NSString, "newLibraryWithSource")) return NULL;
-    if (options && standin_is(options, &class_MTLCompileOptions, "newLibraryWithSource: options")) {
-        if (((options_object *)(void *)options)->fast_math) standin_violation("newLibraryWithSource: fast math, with which the texts are not right");
+    if (!options || standin_is(options, &class_MTLCompileOptions, "newLibraryWithSource: options")) {
+        const options_object *told = (options_object *)(void *)options;
+        if (!told || !told->ieee)
+            standin_violation("newLibraryWithSource: fast math, with which the texts are not right");
+        else if (!told->language)
+            standin_violation("newLibraryWithSource: of no language version, which is then the system's newest");
     }
     return new_library(standin_text(source), error);
 }
@@ -233,7 +237,7 @@ object *mtl_device_pipeline(object *self, selector s, object *o, uint64_t option
         put_error(error, "AGXMetal", 3, says);
         return NULL;
     }
-    p->threads = d->threads ? d->threads : (uint64_t)standin_set.max_threads;
+    p->threads = d->threads ? d->threads : (uint64_t)standin_set.max_threads / 2; /* its registers would allow no more */
     if (standin_set.pipeline_threads && (uint64_t)standin_set.pipeline_threads < p->threads) p->threads = (uint64_t)standin_set.pipeline_threads;
     p->label = standin_retain(d->label);
     return &p->base;

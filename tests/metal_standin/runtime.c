@@ -348,16 +348,18 @@ long standin_control(const char *request, char *out, size_t bytes) {
         value = violations = 0, collecting = request[0] == 'c';
     else if (strcmp(request, "violations") == 0)
         value = violations, snprintf(out, bytes, "%s", violations ? first_violation : "");
-    else if (strcmp(request, "commands") == 0)
-        value = atomic_load(&standin_executed);
-    else if (strcmp(request, "dispatches") == 0)
-        value = atomic_load(&standin_dispatches);
-    else if (strcmp(request, "barriers") == 0)
-        value = atomic_load(&standin_barriers);
+#define COUNTER(name, doc) \
+    else if (strcmp(request, #name) == 0) value = atomic_load(&standin_count.name);
+    STANDIN_COUNTERS(COUNTER)
+#undef COUNTER
     else if (strcmp(request, "in_flight") == 0)
         value = atomic_exchange(&standin_most_in_flight, 0);
     else if (strcmp(request, "label") == 0)
-        value = 0, snprintf(out, bytes, "%s", standin_last_label);
+        value = 0,
+        snprintf(out, bytes, "%s", standin_last_label);
+    else if (strcmp(request, "group") == 0)
+        value = 0,
+        snprintf(out, bytes, "%s", standin_last_group);
     standin_unlock();
     return value;
 }

@@ -37,8 +37,10 @@
     X(fail_buffer, 0, "the n-th buffer from now on finds no memory")                          \
     X(fail_commands, 0, "the n-th command buffer from now on fails")                          \
     X(fail_code, 8, "with this MTLCommandBufferError")                                        \
+    X(checks, 1, "texts are run with all checks of the simulator; 0: as fast as they can be")  \
     X(wrong_encoding, 0, "one method has other types than Apple's")                           \
-    X(slow_ms, 0, "every command buffer takes this long at least")
+    X(slow_ms, 0, "every command buffer takes this long at least")                            \
+    X(told_us, 0, "the GPU's times say that it took this long; 0: what it took")
 
 typedef struct standin_settings {
 #define STANDIN_FIELD(name, usual, doc) long name;
@@ -49,9 +51,24 @@ extern standin_settings standin_set;
 
 /* What tests call: "set NAME VALUE"; "reset" (settings as usual); "live" (objects alive: how many, out[] names
  * them); "collect" (violations are kept from now on, not fatal); "violations" (how many since, out[] the
- * first); "commands" (command buffers executed), "dispatches", "barriers", "in_flight" (the most at a time),
- * "label" (out[]: of the last command buffer). -1: no such request. */
+ * first); "in_flight" (the most command buffers at a time); one of the counters below; "label" (out[]: of the last
+ * command buffer); "group" (out[]: the debug group that the last dispatch was in). -1: no such request. */
 STANDIN_EXPORT long standin_control(const char *request, char *out, size_t bytes);
+
+#define STANDIN_COUNTERS(X)                                                        \
+    X(commands, "command buffers that were executed")                              \
+    X(dispatches, "that were executed")                                            \
+    X(barriers, "that were executed")                                              \
+    X(blits, "copies and fills that were executed")                                \
+    X(serial, "dispatches of encoders that are not concurrent")                    \
+    X(unlabelled, "uses of a queue, command buffer, pipeline or buffer that has no label") \
+    X(threads, "no count: of a group of the last dispatch")
+typedef struct standin_counters {
+#define STANDIN_COUNTER(name, doc) atomic_long name;
+    STANDIN_COUNTERS(STANDIN_COUNTER)
+#undef STANDIN_COUNTER
+} standin_counters;
+extern standin_counters standin_count;
 
 /* ---- objects ---- */
 
@@ -115,7 +132,7 @@ enum { MAX_BUFFERS = 31, MAX_BYTES = 4096, NAME_BYTES = 96 };
 typedef struct size3 { uint64_t width, height, depth; } size3;
 typedef struct range { uint64_t location, length; } range;
 
-typedef struct options_object { object base; uint64_t language; bool fast_math; } options_object;
+typedef struct options_object { object base; uint64_t language; bool ieee; } options_object; /* Metal's math is fast unless it is told not to be */
 typedef struct device_object { object base; } device_object;
 typedef struct buffer_object {
     object   base;
@@ -177,6 +194,7 @@ typedef struct encoder_object {
     commands_object *commands;
     bool             ended, concurrent;
     int              groups_open;
+    char             group[NAME_BYTES];
     pipeline_object *pipeline;
     binding          bindings[MAX_BUFFERS];
     object          *label;
@@ -188,6 +206,7 @@ bool standin_memory(buffer_object *b, void *over);
 void standin_memory_free(buffer_object *b);
 /* text.c: from the preprocessed Metal text to one that the simulator can run. *entry is the name of the kernel;
  * both are malloc'd. False: says[] is what it cannot. */
+void standin_roll_loops(char *metal); /* forget that they should be unrolled */
 bool standin_rewrite(const char *metal, char **text, char **entry, char *says, size_t bytes);
 /* compile.c: compile; false: says[] is the compiler's complaint. */
 bool standin_compile(const char *text, char **entry, char *says, size_t bytes);
@@ -198,7 +217,7 @@ bool standin_run(const command *c, char *says, size_t bytes);
 /* commands.c */
 void standin_command_free(command *c);
 void standin_wait_idle(void); /* until the GPU has nothing to do */
-extern atomic_long standin_executed, standin_dispatches, standin_barriers, standin_most_in_flight;
-extern char standin_last_label[256];
+extern atomic_long standin_most_in_flight;
+extern char standin_last_label[256], standin_last_group[NAME_BYTES];
 
 #endif

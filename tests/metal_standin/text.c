@@ -1,6 +1,7 @@
 /* text.c - from a preprocessed Metal text to one that the simulator can run.
  *
- * Two things are added to the text, and nothing of it is left out. A threadgroup array of the kernel becomes a
+ * Two things are added to the text, and nothing of it is left out but, with checks, the wish that loops be
+ * unrolled: that would make twice the code to compile. A threadgroup array of the kernel becomes a
  * pointer to memory of the simulator, which knows its size and that it is new for every group. And behind the
  * text stands an entry point that takes what the simulator gives and calls the kernel with it: buffers by their
  * numbers, and what the thread knows of itself by the attributes of the parameters. */
@@ -194,6 +195,11 @@ static void add_entry(const char *name, size_t name_bytes, const parsed *list, s
             print(out, "%s(%s)%s", comma, list[i].type, list[i].value);
     }
     print(out, ");\n}\n");
+}
+
+void standin_roll_loops(char *metal) {
+    static const char wish[] = "#pragma unroll";
+    for (char *p = metal; (p = strstr(p, wish));) memset(p, ' ', sizeof wish - 1);
 }
 
 bool standin_rewrite(const char *metal, char **text, char **entry, char *says, size_t bytes) {

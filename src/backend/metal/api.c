@@ -192,6 +192,8 @@ static void add(samples *s, const char *owner, fnd_id object, bool owned) {
 static void make_samples(const fnd_metal_api *m, fnd_id device, samples *s) {
     fnd_id error = NULL, none = NULL, text = fnd_metal_string(m, "kernel void foundry_sample(device int *a) { a[0] = 1; }");
     fnd_id options = fnd_mtl_new_object(m, m->options_class), descriptor = fnd_mtl_new_object(m, m->descriptor_class);
+    fnd_mtl_options_fast_math(m, options, false);
+    fnd_mtl_options_language(m, options, FND_MTL_LANGUAGE_3_0);
     fnd_id library = fnd_mtl_device_library(m, device, text, options, &error);
     fnd_id function = library ? fnd_mtl_library_function(m, library, fnd_metal_string(m, "foundry_sample")) : NULL;
     if (function) fnd_mtl_descriptor_function(m, descriptor, function);

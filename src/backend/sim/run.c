@@ -16,7 +16,23 @@ static void enqueue(fnd_sim_run *run, uint32_t thread) {
     run->queue[(run->queue_first + run->queue_count++) % FND_SIM_MAX_THREADS] = thread;
 }
 
-SWITCHES static void to_scheduler(fnd_sim_run *run) { fnd_fiber_switch(&run->fibers[run->running].fiber, &run->main); }
+/* The next that can go on becomes the running one. */
+static const fnd_fiber *take_next(fnd_sim_run *run) {
+    fnd_sim_check *c = &run->check;
+    uint32_t next = run->queue[run->queue_first];
+    run->queue_first = (run->queue_first + 1) % FND_SIM_MAX_THREADS;
+    run->queue_count--;
+    run->running = c->thread = next;
+    c->stack = (uint64_t)(uintptr_t)fnd_fiber_stack(&run->stacks, next);
+    c->stack_bytes = run->stacks.stride - run->stacks.guard;
+    return &run->fibers[next].fiber;
+}
+
+/* Leave the running thread: for the next one, or when nobody can go on or all are given up, for good. */
+SWITCHES static void leave(fnd_sim_run *run) {
+    fnd_fiber *from = &run->fibers[run->running].fiber;
+    fnd_fiber_switch(from, run->queue_count && !run->check.failure.fault ? take_next(run) : &run->main);
+}
 
 /* The running thread has failed: it goes no further, and neither does anyone else. (Never resumed;
  * but a compiler that knew would have sanitizers wipe a stack they take for the system's.) */
@@ -25,7 +41,7 @@ SWITCHES static void abandon(fnd_sim_run *run, fnd_sim_fault fault) {
     f->fault = fault;
     f->group = run->check.group;
     f->thread = run->running;
-    do to_scheduler(run);
+    do leave(run);
     while (f->fault);
 }
 
@@ -35,7 +51,7 @@ SWITCHES static void fiber_main(void *argument) {
     run->entry(run->args, &run->threads[fiber - run->fibers]);
     fiber->waits_for = FND_SIM_DONE;
     run->done++;
-    for (;;) to_scheduler(run);
+    for (;;) leave(run);
 }
 
 static const char *meeting_text(fnd_sim_meeting m) {
@@ -123,16 +139,7 @@ SWITCHES bool fnd_sim_run_group(fnd_sim_run *run, uint32_t group) {
     fnd_sim_begin_group(c, group);
     begin_group_memory(run);
     begin_threads(run, group);
-    while (run->queue_count) {
-        uint32_t next = run->queue[run->queue_first];
-        run->queue_first = (run->queue_first + 1) % FND_SIM_MAX_THREADS;
-        run->queue_count--;
-        run->running = c->thread = next;
-        c->stack = (uint64_t)(uintptr_t)fnd_fiber_stack(&run->stacks, next);
-        c->stack_bytes = run->stacks.stride - run->stacks.guard;
-        fnd_fiber_switch(&run->main, &run->fibers[next].fiber);
-        if (c->failure.fault) break;
-    }
+    fnd_fiber_switch(&run->main, take_next(run)); /* until nobody can go on */
     current = NULL;
     if (c->failure.fault == FND_SIM_NO_FAULT && run->done < run->thread_count) diverged(run, 0, run->thread_count);
     return c->failure.fault == FND_SIM_NO_FAULT;
@@ -154,7 +161,7 @@ SWITCHES static void release(fnd_sim_run *run, uint32_t first, uint32_t count) {
     for (uint32_t i = first; i < first + count; i++) {
         if (same_meeting(&run->fibers[i], me)) continue;
         diverged(run, first, count);
-        for (;;) to_scheduler(run);
+        for (;;) leave(run);
     }
     for (uint32_t i = first; i < first + count; i++) {
         run->fibers[i].waits_for = FND_SIM_RUNS;
@@ -166,7 +173,7 @@ SWITCHES static void group_barrier(const char *file, uint32_t line) {
     fnd_sim_run *run = current;
     (void)arrive(run, FND_SIM_BARRIER, file, line);
     if (++run->at_barrier < run->thread_count) {
-        to_scheduler(run);
+        leave(run);
         return;
     }
     run->at_barrier = 0;
@@ -219,7 +226,7 @@ SWITCHES static float meet_lanes(fnd_sim_meeting meeting, float v, uint32_t lane
     me->value = v;
     me->lane = lane;
     if (++run->at_lane[warp] < FND_SIM_LANES) {
-        to_scheduler(run);
+        leave(run);
         return me->value;
     }
     run->at_lane[warp] = 0;
