@@ -3,6 +3,7 @@
 #include "base/base.h"
 #include "base/memory.h"
 #include "foundry/batch.h"
+#include "foundry/profile.h"
 #include "session_bench.h"
 #include "test.h"
 #include "tiny_model.h"
@@ -61,6 +62,8 @@ static void watch(void *ctx, const fnd_batch_stats *stats) {
     a->stats = *stats;
     if (a->cancel_at && stats->steps >= a->cancel_at) a->cancel = true;
 }
+
+static void last_stats(void *ctx, const fnd_batch_stats *stats) { *(fnd_batch_stats *)ctx = *stats; }
 
 static void free_answers(answers *a) {
     for (size_t i = 0; i < REQUESTS; i++) fnd_generated_free(&a->of[i]);
@@ -191,6 +194,52 @@ TEST(batch_reuses_what_prompts_have_in_common) {
     CHECK_MSG(a.stats.reused >= 4 * 50, "%llu tokens were reused", (unsigned long long)a.stats.reused);
     CHECK(a.stats.prompt_tokens == 6 * PROMPT && a.of[5].prompt_reused >= 50);
     free_answers(&a);
+    close_batch(&b, batch);
+}
+
+/* ---- its work, counted ---- */
+
+enum { MANY = 16,
+       EACH = 24 };
+
+static fnd_profile_totals profiled(session_bench *b, bool begin) {
+    fnd_profile_totals totals = { 0 };
+    CHECK_OK(begin ? fnd_profile_start(b->f, NULL, &b->err) : fnd_profile_stop(b->f, &b->err), &b->err);
+    if (!begin) fnd_profile_get_totals(b->f, &totals);
+    CHECK(totals.lost == 0);
+    return totals;
+}
+
+/* What a batch of 8 is for: the same answers for a third of the bytes that are read, as the argument lists count them, or
+ * less, in a third of the runs. What that is in time, bench/results has. */
+TEST(batch_of_8_reads_a_third_of_the_bytes) {
+    session_bench b;
+    fnd_batch *batch;
+    fnd_session *alone;
+    uint32_t ids[MANY][4];
+    fnd_generate_desc desc = { .max_tokens = EACH };
+    fnd_batch_request requests[MANY];
+    fnd_batch_stats stats = { 0 };
+    if (!open_batch(&b, 8, 64, &batch)) return;
+    CHECK_OK(fnd_session_open(b.m, &(fnd_session_desc){ .context = 64, .batch = 16 }, &alone, &b.err), &b.err);
+    profiled(&b, true);
+    for (uint32_t i = 0; i < MANY; i++) {
+        fnd_generated answer;
+        make_ids(ids[i], 4, i);
+        requests[i] = (fnd_batch_request){ ids[i], 4, &desc };
+        CHECK_OK(fnd_session_prompt(alone, ids[i], 4, &b.err), &b.err);
+        CHECK_OK(fnd_generate(alone, &desc, &answer, &b.err), &b.err);
+        CHECK(answer.ids.count == EACH);
+        fnd_generated_free(&answer);
+    }
+    fnd_profile_totals one_by_one = profiled(&b, false);
+    profiled(&b, true);
+    CHECK_OK(fnd_batch_generate(batch, &(fnd_batch_job){ .requests = requests, .count = MANY, .progress = last_stats, .ctx = &stats }, &b.err), &b.err);
+    fnd_profile_totals together = profiled(&b, false);
+    CHECK_MSG(stats.tokens == MANY * EACH && stats.steps == MANY / 8 * (EACH - 1), "%llu tokens in %llu steps", (unsigned long long)stats.tokens, (unsigned long long)stats.steps);
+    CHECK_MSG(together.bytes_read > 0 && 3 * together.bytes_read <= one_by_one.bytes_read, "%llu bytes read instead of %llu", (unsigned long long)together.bytes_read, (unsigned long long)one_by_one.bytes_read);
+    CHECK_MSG(together.records > 0 && 3 * together.records <= one_by_one.records, "%llu runs instead of %llu", (unsigned long long)together.records, (unsigned long long)one_by_one.records);
+    fnd_session_close(alone);
     close_batch(&b, batch);
 }
 
