@@ -231,6 +231,7 @@ TEST(template_errors_name_line_column_and_construct) {
         { "{{ {[]: 1} }}", "a list cannot be a key" },
         { "{{ namespace }}", "line 1, column 1: a function cannot be printed, in {{ }}" },
         { "a\n{{ 1 // 0 }}", "line 2, column 6: division by zero, in the operator //" },
+        { "{% block a %}{% endblock %}{{ self.a() }}", "column 31: 'self', which prints blocks again, is not supported" },
         { "{{ 7 % 0.0 }}", "division by zero, in the operator %" },
         { "{{ 0 ** -1 }}", "division by zero, in the operator **" },
         { "{{ 9223372036854775807 * 2 }}", "does not fit an integer of 64 bits, in the operator *" },
