@@ -206,16 +206,20 @@ static fnd_tensor as_bytes(const fnd_tensor *tiles) {
     return bytes;
 }
 
-bench_tensor *bench_weight(kernel_bench *b, const char *name, fnd_format format, uint64_t rows, uint64_t cols) {
-    bench_tensor *x = bench_in(b, name, format, fnd_shape2(rows, cols));
-    if (!b->tile_rows) return x;
+void bench_to_tiles(kernel_bench *b, bench_tensor *x) {
     fnd_kernel *repack;
-    must(fnd_alloc_tiled(b->f, format, fnd_shape2(rows, cols), b->tile_rows, &x->tiles, &b->err), &b->err);
+    if (!b->tile_rows) return;
+    must(fnd_alloc_tiled(b->f, x->t.format, fnd_shape2(x->t.shape[0], x->t.shape[1]), b->tile_rows, &x->tiles, &b->err), &b->err);
     must(fnd_kernel_get(b->f, "repack", &repack, &b->err), &b->err);
     fnd_tensor bytes = as_bytes(&x->tiles.t);
     const fnd_binding bound[] = { fnd_bind_out("tiles", &bytes), fnd_bind_in("w", &x->t) };
     must(fnd_run(b->f, repack, bound, 2, &b->err), &b->err);
     x->t = x->tiles.t;
+}
+
+bench_tensor *bench_weight(kernel_bench *b, const char *name, fnd_format format, uint64_t rows, uint64_t cols) {
+    bench_tensor *x = bench_in(b, name, format, fnd_shape2(rows, cols));
+    bench_to_tiles(b, x);
     return x;
 }
 

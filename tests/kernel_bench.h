@@ -89,6 +89,8 @@ bench_tensor *bench_inout_copy(kernel_bench *b, const char *name, fnd_format for
 bench_tensor *bench_out(kernel_bench *b, const char *name, fnd_format format, fnd_shape shape);
 /* A matrix for a matrix kernel: in the device's tiles, by the shipped repack kernel. */
 bench_tensor *bench_weight(kernel_bench *b, const char *name, fnd_format format, uint64_t rows, uint64_t cols);
+/* Of bench_in: from here on in the device's tiles, where it has them. */
+void bench_to_tiles(kernel_bench *b, bench_tensor *x);
 void bench_f32(kernel_bench *b, const char *name, float value);
 void bench_u32(kernel_bench *b, const char *name, uint32_t value);
 void bench_i32(kernel_bench *b, const char *name, int32_t value);

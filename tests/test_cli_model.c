@@ -343,6 +343,8 @@ TEST(cli_refuses_before_it_loads) {
     PROGRAM_REFUSED(1, "the prompt has 700 tokens", "run", "--model", f, "--raw", "--prompt-file", program_temp("many.txt"));
     PROGRAM_REFUSED(2, "--context 513 is more", "run", "--model", f, "--context", "513", "--prompt", "x");
     PROGRAM_REFUSED(2, "--kv-type q4_0: keys and values are kept as f16, f32 or q8_0", "run", "--model", f, "--kv-type", "q4_0", "--prompt", "x");
+    PROGRAM_REFUSED(2, "--repack maybe: weights are repacked (on)", "run", "--model", f, "--repack", "maybe", "--prompt", "x");
+    PROGRAM_REFUSED(1, "weights cannot be repacked for", "bench", "--model", f, "--isa", "generic", "--repack", "on");
     PROGRAM_REFUSED(2, "token 270", "logits", "--model", f, "--ids", "1,270");
     PROGRAM_REFUSED(2, "more than this model's context", "bench", "--model", f, "--prompt-tokens", "513");
     PROGRAM_REFUSED(2, "more than this model's context", "profile", "--model", f, "--prompt-tokens", "512", "--tokens", "1");
@@ -447,6 +449,7 @@ TEST(cli_global_options) {
         { "--backend", "cpu", true },
         { "--no-cache", NULL, true },
         { "--no-fuse", NULL, true },
+        { "--repack", "off", true },
         { "--kernel-dir", "src/kernels", true },
         { "--isa", "generic", false },
     };

@@ -45,6 +45,7 @@ typedef struct fnd_context_info {
     const char *target;        /* all that decides which code fits the device */
     uint32_t    groups, lanes; /* resident groups of a launch; lanes of a warp */
     uint32_t    tile_rows;     /* rows of a weight tile; 0: weights stay as in the file */
+    bool        reads_rows;    /* kernels made for this device read weights as in the file, be there tiles or not */
     bool        host_memory;   /* kernels work in the host's memory */
     bool        can_build;     /* a compiler is there */
     const char *why_not_build; /* "" when it is */

@@ -32,8 +32,18 @@ typedef struct fnd_session fnd_session;
  * from the thread that loads. */
 typedef void fnd_progress_fn(void *ctx, const char *what, uint64_t done, uint64_t total);
 
+/* Are matrices copied once into the layout that the device's kernels like best, or read where the file is mapped?
+ * Answers are the same to the last bit, except with isa "amx". A copy takes the memory of the weights and the time to make it;
+ * without one the pages are the file's, and reading a token's weights takes some more instructions. */
+typedef enum fnd_repacking {
+    FND_REPACK_AUTO, /* where the device has such a layout, and memory for the copy is there */
+    FND_REPACK_ON,   /* FND_ERR_UNSUPPORTED where the device has none */
+    FND_REPACK_OFF   /* FND_ERR_UNSUPPORTED where the device reads no other (cuda) */
+} fnd_repacking;
+
 typedef struct fnd_model_desc {
     const char      *path;
+    fnd_repacking    repack;
     bool             no_fuse;  /* one kernel per operation, launched one by one: to compare with */
     bool             separate; /* fused kernels, but each a launch of its own: to profile them */
     fnd_progress_fn *progress; /* may be NULL */
@@ -62,6 +72,7 @@ typedef struct fnd_model_info {
     uint32_t    original_context;    /* tokens of the training before RoPE was scaled; 0: not told */
     uint32_t    sliding_window;      /* 0: none; else context_length ends there, as attention is full */
     bool        tied_head, qkv_bias;
+    bool        repacked;            /* matrices were copied into the device's layout; of a loaded model */
     uint64_t    weight_bytes;        /* tensors in the file */
     uint64_t    bytes_per_token;     /* weights read for one token of decode */
 } fnd_model_info;

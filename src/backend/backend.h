@@ -29,6 +29,7 @@ typedef struct fnd_device_info {
     uint32_t lanes, warps;    /* of a group, by default */
     uint32_t max_threads;     /* of a group */
     uint32_t tile_rows;       /* rows of a weight tile; 0 = weights stay as the file has them */
+    bool     reads_rows;      /* where there are tiles: texts for the device read weights as in the file too */
     uint32_t tile_tokens;     /* tokens that matrix kernels compute together in prefill */
     uint64_t panel_bytes, panel_token_bytes; /* scratch of each group that matrix kernels of many tokens ask for: once, and per token */
     uint64_t group_bytes;     /* group memory at most */
@@ -118,10 +119,10 @@ typedef struct fnd_backend {
     void (*unload)(void *self, void *code);
 
     /* Kernels compiled into the library, or NULL: code for the hash of a flattened text, given back with
-     * unload; and what a weight of a format (by name) carries for kernels of any format. NULL when there
-     * is none. */
+     * unload; and what a weight of a format (by name), in tiles or in rows as in the file, carries for kernels of
+     * any format. NULL when there is none. */
     void *(*baked)(void *self, const uint64_t key[2]);
-    const void *(*policy_ops)(void *self, const char *format);
+    const void *(*policy_ops)(void *self, const char *format, bool file_rows);
 
     /* Launches run in order; wait returns when all are done and reports the first failure of any that no
      * ticket tells of. */

@@ -137,13 +137,17 @@ static fnd_status bake_policies(baker *b, const fnd_cpu_level *level, uint32_t t
 }
 
 static void add_policy_rows(baker *b, const fnd_cpu_level *level) {
+    static const char *const dots[] = { "dot", "rows_dot" }; /* weights in tiles; as in the file */
     for (size_t i = 0; i < fnd_catalog_policy_count(b->catalog); i++) {
         const fnd_policy *p = fnd_catalog_policy_at(b->catalog, i);
         const char *l = level->name, *n = p->name;
         if (!is_format(p)) continue;
-        fnd_text_printf(&b->prototypes, "void baked_%s_1_%s_dot(void), baked_%s_%u_%s_dot(void), baked_%s_1_%s_embed(void), baked_%s_1_%s_repack(void);\n", l, n, l, TILE_TOKENS, n, l, n, l, n);
-        fnd_text_printf(&b->prototypes, "static const ops %s_%s = { baked_%s_1_%s_dot, baked_%s_%u_%s_dot, baked_%s_1_%s_embed, baked_%s_1_%s_repack };\n", l, n, l, n, l, TILE_TOKENS, n, l, n, l, n);
-        fnd_text_printf(&b->policies, "    { \"%s\", \"%s\", &%s_%s },\n", l, n, l, n);
+        fnd_text_printf(&b->prototypes, "void baked_%s_1_%s_embed(void), baked_%s_1_%s_repack(void);\n", l, n, l, n);
+        for (size_t k = 0; k < FND_COUNT(dots); k++) {
+            fnd_text_printf(&b->prototypes, "void baked_%s_1_%s_%s(void), baked_%s_%u_%s_%s(void);\n", l, n, dots[k], l, TILE_TOKENS, n, dots[k]);
+            fnd_text_printf(&b->prototypes, "static const ops %s_%s_%s = { baked_%s_1_%s_%s, baked_%s_%u_%s_%s, baked_%s_1_%s_embed, baked_%s_1_%s_repack };\n", l, n, dots[k], l, n, dots[k], l, TILE_TOKENS, n, dots[k], l, n, l, n);
+        }
+        fnd_text_printf(&b->policies, "    { \"%s\", \"%s\", { &%s_%s_%s, &%s_%s_%s } },\n", l, n, l, n, dots[0], l, n, dots[1]);
         b->policy_rows++;
     }
 }

@@ -17,15 +17,29 @@ static fnd_status read_kv_type(const char *name, fnd_format *out, fnd_error *err
     return fnd_fail(err, FND_ERR_USAGE, "--kv-type %s: keys and values are kept as f16, f32 or q8_0", name);
 }
 
+static fnd_status read_repack(const char *name, fnd_repacking *out, fnd_error *err) {
+    static const char *const names[] = { [FND_REPACK_AUTO] = "auto", [FND_REPACK_ON] = "on", [FND_REPACK_OFF] = "off" };
+    *out = FND_REPACK_AUTO;
+    for (size_t i = 0; name && i < FND_COUNT(names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *out = (fnd_repacking)i;
+            return FND_OK;
+        }
+    }
+    return name ? fnd_fail(err, FND_ERR_USAGE, "--repack %s: weights are repacked (on), used as the file has them (off), or as fits (auto)", name) : FND_OK;
+}
+
 fnd_status fnd_cli_lm_open(const fnd_cli_globals *globals, const char *path, fnd_cli_lm *out, fnd_error *err) {
     fnd_desc device;
+    fnd_repacking repack;
     FND_TRY(read_kv_type(globals->kv_type, &out->kv_type, err));
+    FND_TRY(read_repack(globals->repack, &repack, err));
     FND_TRY(fnd_cli_desc(globals, &device, err));
     device.wait_for_build = out->wait_for_kernels;
     device.quick_build = out->quick;
     FND_TRY(fnd_open(&device, &out->f, err));
     uint64_t start = fnd_now_ns();
-    fnd_model_desc desc = { .path = path, .no_fuse = globals->no_fuse, .separate = out->separate, .progress = fnd_cli_progress, .before_weights = before_weights, .before_weights_ctx = out };
+    fnd_model_desc desc = { .path = path, .repack = repack, .no_fuse = globals->no_fuse, .separate = out->separate, .progress = fnd_cli_progress, .before_weights = before_weights, .before_weights_ctx = out };
     FND_TRY(fnd_model_load(out->f, &desc, &out->m, err));
     fnd_cli_progress_clear();
     out->load_seconds = fnd_cli_seconds_since(start);

@@ -17,6 +17,7 @@ static const fnd_cli_option global_options[] = {
     { "compiler", FND_CLI_NAME, "CC", FIELD(compiler), "C compiler for kernels (default: cc, gcc or clang)", 0, 0 },
     { "compiler-seconds", FND_CLI_U32, "N", FIELD(compiler_seconds), "stop a compiler that takes longer for one text (default: 300)", 1, 86400 },
     { "kv-type", FND_CLI_NAME, "T", FIELD(kv_type), "keep keys and values of models as f16 (default), f32 or q8_0", 0, 0 },
+    { "repack", FND_CLI_NAME, "on|off|auto", FIELD(repack), "copy weights into this device's layout, or use the mapped file as it is (default: auto)", 0, 0 },
     { "kernel-dir", FND_CLI_NAME, "DIR", FIELD(kernel_dir), "kernel texts found here replace the built-in ones", 0, 0 },
     { "cache-dir", FND_CLI_NAME, "DIR", FIELD(cache_dir), "where compiled kernels are kept", 0, 0 },
     { "no-cache", FND_CLI_FLAG, NULL, FIELD(no_cache), "neither read nor keep compiled kernels on disk", 0, 0 },

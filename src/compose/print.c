@@ -115,18 +115,32 @@ static const char *step_policy(const fnd_variant *v, const fnd_step *step) {
     return "";
 }
 
+/* Products with weights that lie as in the file have a template of their own, behind that of tiles. */
+#define PRODUCTS     "gemv/dot.h"
+#define ROW_PRODUCTS "gemv/dot_rows.h"
+static bool reads_rows(const fnd_variant *v, const fnd_stage *s) { return v->file_rows && strcmp(s->file, PRODUCTS) == 0; }
+
+bool fnd_stage_reads_rows(const fnd_stage *s) { return strcmp(s->file, PRODUCTS) == 0; }
+
+static void print_template(const char *policy, const char *file, once *o, fnd_text *out) {
+    char key[FND_KERNEL_PATH_BYTES];
+    snprintf(key, sizeof key, "%.30s %.90s", policy, file);
+    if (first_time(o, key)) fnd_text_printf(out, "#define POLICY %s\n#include \"%s\"\n#undef POLICY\n", policy, file);
+}
+
 static void print_templates(const fnd_variant *v, once *o, fnd_text *out) {
     for (uint32_t i = 0; i < v->kernel->step_count; i++) {
         const fnd_stage *s = v->kernel->steps[i].stage;
         const char *policy = step_policy(v, &v->kernel->steps[i]);
-        char key[FND_KERNEL_PATH_BYTES];
+        char any[FND_KERNEL_PATH_BYTES];
         if (!s->by_policy) continue;
-        snprintf(key, sizeof key, "%.30s %.90s", policy, s->file);
-        if (!first_time(o, key)) continue;
-        if (strcmp(policy, "any") == 0)
-            fnd_text_printf(out, "#include \"" ANY_FOLDER "%s.h\"\n", s->name);
-        else
-            fnd_text_printf(out, "#define POLICY %s\n#include \"%s\"\n#undef POLICY\n", policy, s->file);
+        if (strcmp(policy, "any") == 0) {
+            snprintf(any, sizeof any, "%s%.90s.h", ANY_FOLDER, s->name);
+            if (first_time(o, any)) fnd_text_printf(out, "#include \"%s\"\n", any);
+            continue;
+        }
+        print_template(policy, s->file, o, out);
+        if (reads_rows(v, s)) print_template(policy, ROW_PRODUCTS, o, out);
     }
 }
 
@@ -147,12 +161,13 @@ static uint32_t group_bytes(const fnd_composition *k) {
 fnd_status fnd_print_head(fnd_catalog *catalog, const fnd_variant *const *variants, size_t count, fnd_text *out, fnd_error *err) {
     once o = { .count = 0 };
     uint32_t tokens = 0, group = 0;
-    bool codes = false, floats = false;
+    bool codes = false, floats = false, rows = false;
     for (size_t n = 0; n < count; n++) {
         const fnd_composition *k = variants[n]->kernel;
         if (group_bytes(k) > group) group = group_bytes(k);
         if (k->form != FND_FORM_LINEAR) continue;
         if (variants[n]->tokens > tokens) tokens = variants[n]->tokens;
+        rows |= variants[n]->file_rows;
         for (uint32_t i = 0; i < k->arg_count; i++) {
             if (k->args[i].kind != FND_ARG_WEIGHT) continue;
             const fnd_format_info *info = fnd_format_get(variants[n]->formats[i]);
@@ -163,6 +178,7 @@ fnd_status fnd_print_head(fnd_catalog *catalog, const fnd_variant *const *varian
     if (tokens) fnd_text_printf(out, "#define FND_TOKENS %u\n", tokens);
     if (codes) fnd_text_str(out, "#define FND_X_CODES 1\n");
     if (floats) fnd_text_str(out, "#define FND_X_FLOATS 1\n");
+    if (rows) fnd_text_str(out, "#define FND_FILE_ROWS 1\n");
     if (group) fnd_text_printf(out, "#define FND_GROUP_BYTES %u\n", group);
     fnd_text_str(out, "#include \"fnd_device.h\"\n");
     for (size_t n = 0; n < count; n++) FND_TRY(print_policies(catalog, variants[n], &o, out, err));
@@ -271,7 +287,7 @@ static void print_arg(const fnd_variant *v, uint32_t arg, fnd_text *out) {
 /* name(first, arguments, dimensions) */
 static void print_call(const fnd_variant *v, const fnd_step *step, const char *first, fnd_text *out) {
     const fnd_stage *s = step->stage;
-    if (s->by_policy) fnd_text_printf(out, "%s_", step_policy(v, step));
+    if (s->by_policy) fnd_text_printf(out, "%s_%s", step_policy(v, step), reads_rows(v, s) ? "rows_" : "");
     fnd_text_printf(out, "%s(%s", s->name, first);
     for (uint32_t i = 0; i < s->arg_count; i++) {
         bool is_operand = s->gives == FND_VALUE_TILE && s->takes == FND_VALUE_ROWS && s->args[i].kind == FND_ARG_WEIGHT;

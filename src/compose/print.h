@@ -15,6 +15,7 @@ typedef struct fnd_variant {
     bool       dim_folded[FND_MAX_DIMS];
     uint64_t   dim_value[FND_MAX_DIMS];
     uint32_t   tokens;                    /* FND_TOKENS: tokens computed together */
+    bool       file_rows;                 /* what is multiplied lies as in the file, where the device has tiles */
 } fnd_variant;
 
 /* Where each argument stands in the argument struct; the same rules as the struct in the text:
@@ -34,6 +35,9 @@ void fnd_variant_any(const fnd_composition *kernel, uint32_t tokens, fnd_format 
 /* The suffix all of these kernels can be compiled with: `suffix` if every policy has a text for it,
  * else "" (portable texts). */
 const char *fnd_common_suffix(fnd_catalog *catalog, const char *suffix, const fnd_variant *const *variants, size_t count);
+
+/* Has this stage, a product with a weight, a text for weights as in the file on a device that has tiles? */
+bool fnd_stage_reads_rows(const fnd_stage *s);
 
 /* Defines and includes that these kernels need together; then each kernel. */
 FND_USE_RESULT fnd_status fnd_print_head(fnd_catalog *catalog, const fnd_variant *const *variants, size_t count, fnd_text *out, fnd_error *err);

@@ -161,6 +161,7 @@ fnd_status fnd_model_load(foundry *f, const fnd_model_desc *desc, fnd_model **ou
     if (!m) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a model");
     m->f = f;
     m->no_fuse = desc->no_fuse;
+    m->repack = desc->repack;
     m->separate = desc->separate || desc->no_fuse;
     m->progress = desc->progress;
     m->progress_ctx = desc->progress_ctx;

@@ -16,33 +16,34 @@ typedef struct fnd_matrix {
 typedef struct fnd_layer_weights {
     fnd_tensor attn_norm, ffn_norm;
     fnd_matrix q, k, v, o, gate, up, down;
-    fnd_tensor q_bias, k_bias, v_bias;       /* rank 0: none */
-    fnd_tensor vectors[FND_LAYER_VECTORS];   /* those of the architecture, in its order */
+    fnd_tensor q_bias, k_bias, v_bias;     /* rank 0: none */
+    fnd_tensor vectors[FND_LAYER_VECTORS]; /* those of the architecture, in its order */
 } fnd_layer_weights;
 
 /* Rotary embedding: what is the same for all layers. */
 typedef struct fnd_rope {
     fnd_dedicated inv_freq;      /* [rope_dim / 2] radians per position */
     fnd_dedicated long_inv_freq; /* the same for sessions longer than the original context; rank 0: no others */
-    float         mscale;        /* multiplies sine and cosine */
+    float mscale;                /* multiplies sine and cosine */
 } fnd_rope;
 
 struct fnd_model {
-    foundry           *f;
-    fnd_gguf          *gguf;
-    fnd_tokenizer     *tokenizer;
-    fnd_model_info     info;
+    foundry *f;
+    fnd_gguf *gguf;
+    fnd_tokenizer *tokenizer;
+    fnd_model_info info;
     const fnd_architecture *architecture;
-    bool               no_fuse, separate;
-    fnd_const_view     file;       /* all of it, as bytes */
-    fnd_dedicated      tiles;      /* all repacked matrices, one behind the other, in the order of use */
-    fnd_tensor         embedding;  /* [vocab, dim], as in the file */
-    fnd_tensor         output_norm;
-    fnd_matrix         head;       /* [vocab, dim] */
-    fnd_rope           rope;
+    bool no_fuse, separate;
+    fnd_repacking repack; /* as it was asked for; info.repacked says what became of it */
+    fnd_const_view file;  /* all of it, as bytes */
+    fnd_dedicated tiles;  /* all repacked matrices, one behind the other, in the order of use */
+    fnd_tensor embedding; /* [vocab, dim], as in the file */
+    fnd_tensor output_norm;
+    fnd_matrix head; /* [vocab, dim] */
+    fnd_rope rope;
     fnd_layer_weights *layers;
-    fnd_progress_fn   *progress;
-    void              *progress_ctx;
+    fnd_progress_fn *progress;
+    void *progress_ctx;
 };
 
 static inline void fnd_model_progress(const fnd_model *m, const char *what, uint64_t done, uint64_t total) {
@@ -61,7 +62,7 @@ FND_USE_RESULT fnd_status fnd_rope_read_info(const fnd_gguf *g, fnd_model_info *
 enum { FND_ROPE_PAIRS = 128 };
 typedef struct fnd_rope_table {
     float inv_freq[FND_ROPE_PAIRS], long_inv_freq[FND_ROPE_PAIRS], mscale;
-    bool  has_long;
+    bool has_long;
 } fnd_rope_table;
 FND_USE_RESULT fnd_status fnd_rope_compute(const fnd_gguf *g, const fnd_model_info *m, fnd_rope_table *out, fnd_error *err);
 

@@ -2,8 +2,10 @@
  * place or repacked once into the device's tiles, never into more bits. */
 #include "base/base.h"
 #include "base/memory.h"
+#include "base/system.h"
 #include "lm/gguf_file.h"
 #include "lm/model.h"
+#include "run/context.h"
 
 #include <stdio.h>
 
@@ -63,7 +65,7 @@ static fnd_status find_matrix(loader *l, const char *name, part p, fnd_matrix *o
     if (l->checking) return FND_OK;
     fnd_model_progress(l->m, "reading weights", l->done_bytes, l->m->info.bytes_per_token);
     l->done_bytes += fnd_tensor_bytes(&out->t);
-    if (!l->tile_rows) return FND_OK;
+    if (!l->m->info.repacked) return FND_OK;
     fnd_tensor tiles = out->t;
     tiles.layout = FND_LAYOUT_TILES;
     tiles.tile_rows = l->tile_rows;
@@ -126,16 +128,9 @@ static fnd_status load_layer(loader *l, uint32_t i, fnd_layer_weights *w) {
     return FND_OK;
 }
 
-/* Where the device wants tiles: memory for all of them. */
-static fnd_status choose_layout(loader *l) {
-    fnd_context_info info;
-    FND_TRY(fnd_info(l->m->f, &info, l->err));
-    l->tile_rows = info.tile_rows;
-    if (!l->tile_rows) return FND_OK;
-    FND_TRY(fnd_kernel_get(l->m->f, "repack", &l->repack, l->err));
-    /* One block for all matrices, so that large pages and the stream of weights are not cut. A matrix
-     * takes the file's bytes, its last tile filled up and every tile rounded up; of a tensor that several
-     * are joined in, each matrix has a last tile. */
+/* Bytes of tiles for all matrices. A matrix takes the file's bytes, its last tile filled up and every tile rounded
+ * up; of a tensor that several are joined in, each matrix has a last tile. */
+static uint64_t tiles_bytes(const loader *l) {
     const fnd_architecture *a = l->m->architecture;
     uint64_t bytes = 0, more = a->joined_qkv ? 2 : a->joined_gate_up;
     for (size_t i = 0; i < fnd_gguf_tensor_count(l->m->gguf); i++) {
@@ -145,6 +140,34 @@ static fnd_status choose_layout(loader *l) {
             bytes += fnd_round_up(tiles * fnd_round_up(t->bytes / rows * l->tile_rows, 64), TILE_ALIGNMENT) + more * TILE_ALIGNMENT;
         }
     }
+    return bytes;
+}
+
+/* Does the device get a copy? Where nobody said, it does if there is room for it beside what else is in use; that
+ * weights are read from the file for want of room should be known. */
+static fnd_status choose_layout(loader *l, bool *copies) {
+    fnd_context_info info;
+    FND_TRY(fnd_info(l->m->f, &info, l->err));
+    l->tile_rows = info.tile_rows;
+    *copies = info.tile_rows > 0 && l->m->repack != FND_REPACK_OFF;
+    if (l->m->repack == FND_REPACK_ON && !info.tile_rows) return fnd_fail(l->err, FND_ERR_UNSUPPORTED, "weights cannot be repacked for %s: its kernels read them as the file has them", info.device);
+    if (l->m->repack == FND_REPACK_OFF && !info.reads_rows) return fnd_fail(l->err, FND_ERR_UNSUPPORTED, "weights have to be repacked for %s: its kernels do not read them as the file has them", info.device);
+    if (!*copies || l->m->repack == FND_REPACK_ON || !info.reads_rows || !info.host_memory || tiles_bytes(l) < fnd_system_memory_free()) return FND_OK;
+    char text[FND_ERROR_TEXT_BYTES];
+    snprintf(text, sizeof text, "weights are used as the file has them: to repack them takes %llu MiB, and %llu are free", (unsigned long long)(tiles_bytes(l) >> 20), (unsigned long long)(fnd_system_memory_free() >> 20));
+    fnd_notice(l->m->f, text);
+    *copies = false;
+    return FND_OK;
+}
+
+/* Memory for all tiles: one block, so that large pages and the stream of weights are not cut. */
+static fnd_status take_tiles(loader *l) {
+    bool copies;
+    FND_TRY(choose_layout(l, &copies));
+    uint64_t bytes = copies ? tiles_bytes(l) : 0;
+    l->m->info.repacked = copies;
+    if (!copies) return FND_OK;
+    FND_TRY(fnd_kernel_get(l->m->f, "repack", &l->repack, l->err));
     fnd_status status = fnd_alloc(l->m->f, FND_U8, fnd_shape1(bytes ? bytes : 1), FND_ZEROS, &l->m->tiles, l->err);
     fnd_tensor_set_name(&l->m->tiles.t, "weights");
     return status;
@@ -192,10 +215,10 @@ fnd_status fnd_model_load_weights(fnd_model *m, fnd_error *err) {
     FND_TRY(fnd_tensor_adopt(m->f, &adopt, &m->file, err));
     m->layers = fnd_alloc_zeroed(m->info.layers, sizeof *m->layers);
     if (!m->layers) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %u layers", m->info.layers);
-    FND_TRY(choose_layout(&l));
+    FND_TRY(take_tiles(&l));
     FND_TRY(load_all(&l));
     FND_TRY(fnd_wait(m->f, err));
-    if (l.tile_rows) fnd_gguf_forget(m->gguf); /* in memory once: as tiles */
+    if (m->info.repacked) fnd_gguf_forget(m->gguf); /* in memory once: as tiles */
     fnd_model_progress(m, "reading weights", m->info.bytes_per_token, m->info.bytes_per_token);
     return FND_OK;
 }

@@ -11,7 +11,7 @@ static bool fits(foundry *f, const fnd_bound *b, fnd_format *cache) {
     *cache = FND_FORMAT_NONE;
     for (uint32_t i = 0; i < c->arg_count; i++) {
         const fnd_format_info *info = fnd_format_get(b->numbers->variant.formats[i]);
-        if (c->args[i].kind == FND_ARG_WEIGHT && (!info || !f->backend->policy_ops(f->device, info->name))) return false;
+        if (c->args[i].kind == FND_ARG_WEIGHT && (!info || !f->backend->policy_ops(f->device, info->name, b->numbers->variant.file_rows))) return false;
         if (fnd_arg_is_act(&c->args[i]) && b->numbers->variant.formats[i] != FND_F32) return false;
         if (!fnd_arg_is_cache(&c->args[i])) continue;
         if (*cache && *cache != b->numbers->variant.formats[i]) return false;

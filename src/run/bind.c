@@ -1,6 +1,7 @@
 /* bind.c - checking what is bound, and writing argument structs. Sentences name kernel and argument. */
 #include "run/bind.h"
 #include "base/base.h"
+#include "run/composer.h"
 #include "run/context.h"
 
 #include <stdio.h>
@@ -139,6 +140,18 @@ static bool is_operand(const fnd_composition *c, uint32_t arg) {
     return false;
 }
 
+/* Have all operands a text of this device that reads rows? Else portable ones do. */
+static fnd_status find_row_texts(const binder *x, bool *found) {
+    const fnd_composition *c = &x->b->kernel->composition;
+    const fnd_variant *v = &x->b->numbers->variant;
+    fnd_composer *composer;
+    *found = true;
+    for (uint32_t s = 0; s < c->step_count; s++) *found &= !c->steps[s].stage->by_policy || c->steps[s].stage->takes != FND_VALUE_ROWS || fnd_stage_reads_rows(c->steps[s].stage);
+    FND_TRY(fnd_composer_get(x->f, &composer, x->err));
+    *found &= x->f->info.reads_rows && fnd_common_suffix(composer->catalog, x->f->info.suffix, &v, 1)[0];
+    return FND_OK;
+}
+
 static fnd_status check_layouts(const binder *x) {
     const fnd_composition *c = &x->b->kernel->composition;
     uint32_t tiles = 0, rows = 0, tile_rows = x->f->info.tile_rows;
@@ -152,7 +165,11 @@ static fnd_status check_layouts(const binder *x) {
         if (operand) tiled ? tiles++ : rows++;
     }
     if (tiles && rows) return fnd_fail(x->err, FND_ERR_SHAPE, "kernel %s: some weights lie in tiles and some as in the file; repack all or none", c->name);
+    bool found = false;
     x->b->portable = rows > 0 && tile_rows > 0; /* where there are no tiles, texts for the device read rows */
+    if (x->b->portable) FND_TRY(find_row_texts(x, &found));
+    x->b->portable &= !found;
+    x->b->numbers->variant.file_rows = found;
     x->b->tiled = tiles > 0;
     return FND_OK;
 }
@@ -265,7 +282,7 @@ void fnd_bound_write_args(const fnd_bound *b, const fnd_variant *v, const fnd_st
         if (fnd_arg_is_tensor(&v->kernel->args[i])) memcpy(args + layout.arg[i], &refs[i].address, 8);
         if (v->kernel->args[i].kind == FND_ARG_WEIGHT && v->formats[i] == FND_FORMAT_NONE) {
             const foundry *f = b->kernel->f;
-            const void *ops = f->backend->policy_ops(f->device, fnd_format_get(b->numbers->variant.formats[i])->name);
+            const void *ops = f->backend->policy_ops(f->device, fnd_format_get(b->numbers->variant.formats[i])->name, b->numbers->variant.file_rows);
             memcpy(args + layout.arg[i] + 8, &ops, 8);
         }
         if (!fnd_arg_is_tensor(&v->kernel->args[i])) memcpy(args + layout.arg[i], &b->numbers->bits[i], 4);
@@ -300,7 +317,9 @@ void fnd_bound_scratch(const fnd_bound *b, size_t *own_bytes, size_t *shared_byt
     uint64_t rows = c->form == FND_FORM_LINEAR ? padded * (blocks * 128 + blocks * 32 + blocks * 12) : 0;
     const fnd_device_info *info = &b->kernel->f->info;
     uint64_t panels = c->form == FND_FORM_LINEAR && tokens > 1 ? info->panel_bytes + padded * info->panel_token_bytes : 0;
-    *own_bytes = (size_t)(rows + blocks * 128 + panels + 1024);
+    /* gemv/dot_rows.cpu.h: two tiles of the widest format. */
+    uint64_t tiles = b->numbers->variant.file_rows && tokens > 1 ? 2 * (cols * 4 * info->tile_rows + 64) : 0;
+    *own_bytes = (size_t)(rows + blocks * 128 + panels + tiles + 1024);
     *shared_bytes = (size_t)(rows + 1024);
 }
 

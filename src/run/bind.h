@@ -23,7 +23,7 @@ typedef struct fnd_bound {
     fnd_kernel        *kernel;
     fnd_bound_numbers *numbers;
     fnd_tensor        *tensors;          /* one per argument */
-    bool               portable;         /* weights lie as in the file: portable texts only */
+    bool               portable;         /* weights lie as in the file, where only portable texts read them so */
     bool               tiled;            /* weights lie in the device's tiles: its own texts only */
 } fnd_bound;
 

@@ -247,6 +247,7 @@ fnd_status fnd_info(const foundry *f, fnd_context_info *out, fnd_error *err) {
         .groups = f->info.groups,
         .lanes = f->info.lanes,
         .tile_rows = f->info.tile_rows,
+        .reads_rows = !f->info.tile_rows || f->info.reads_rows,
         .host_memory = f->info.host_memory,
         .can_build = f->info.can_build,
         .why_not_build = f->info.can_build ? "" : f->info.why_not_build,

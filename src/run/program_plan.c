@@ -88,7 +88,7 @@ static void fold(const fnd_program *p, const fnd_bound *b, fnd_variant *v) {
 }
 
 static bool same_variant(const fnd_variant *a, const fnd_variant *b) {
-    return a->kernel == b->kernel && a->tokens == b->tokens && memcmp(a->formats, b->formats, sizeof a->formats) == 0 && memcmp(a->arg_folded, b->arg_folded, sizeof a->arg_folded) == 0 &&
+    return a->kernel == b->kernel && a->tokens == b->tokens && a->file_rows == b->file_rows && memcmp(a->formats, b->formats, sizeof a->formats) == 0 && memcmp(a->arg_folded, b->arg_folded, sizeof a->arg_folded) == 0 &&
            memcmp(a->arg_bits, b->arg_bits, sizeof a->arg_bits) == 0 && memcmp(a->dim_folded, b->dim_folded, sizeof a->dim_folded) == 0 &&
            memcmp(a->dim_value, b->dim_value, sizeof a->dim_value) == 0;
 }

@@ -25,11 +25,11 @@ void *fnd_cpu_baked(void *self, const uint64_t key[2]) {
     return NULL;
 }
 
-const void *fnd_cpu_policy_ops(void *self, const char *format) {
+const void *fnd_cpu_policy_ops(void *self, const char *format, bool file_rows) {
     const char *level = baked_level(self);
     for (size_t i = 0; i < fnd_baked_policy_count; i++) {
         const fnd_baked_policy *p = &fnd_baked_policies[i];
-        if (strcasecmp(p->format, format) == 0 && strcmp(p->level, level) == 0) return p->ops;
+        if (strcasecmp(p->format, format) == 0 && strcmp(p->level, level) == 0) return p->ops[file_rows];
     }
     return NULL;
 }

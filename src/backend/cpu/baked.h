@@ -13,7 +13,7 @@ typedef struct fnd_baked_kernel {
 
 typedef struct fnd_baked_policy {
     const char *level, *format;
-    const void *ops; /* what a weight argument carries for kernels of any format */
+    const void *ops[2]; /* what a weight in tiles, and one as in the file, carries for kernels of any format */
 } fnd_baked_policy;
 
 extern const fnd_baked_kernel fnd_baked_kernels[];
@@ -23,6 +23,6 @@ extern const size_t           fnd_baked_policy_count;
 
 /* The backend's calls. */
 void       *fnd_cpu_baked(void *self, const uint64_t key[2]);
-const void *fnd_cpu_policy_ops(void *self, const char *format);
+const void *fnd_cpu_policy_ops(void *self, const char *format, bool file_rows);
 
 #endif

@@ -20,6 +20,7 @@ static void describe(const fnd_cpu *cpu, fnd_device_info *info) {
         .warps = 1,
         .max_threads = 1,
         .tile_rows = level->vec,
+        .reads_rows = level->vec > 0,
         .tile_tokens = FND_CPU_TILE_TOKENS,
         .panel_bytes = tiles ? FND_CPU_PANEL_BYTES : 0,
         .panel_token_bytes = tiles ? FND_CPU_PANEL_TOKEN_BYTES : 0,

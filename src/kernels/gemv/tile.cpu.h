@@ -13,6 +13,7 @@
 #ifndef GEMV_TILE_CPU_H
 #define GEMV_TILE_CPU_H
 #include "gemv/dots.cpu.h"
+#include "gemv/take.cpu.h"
 
 /* The first span of tokens, often the only one, reads every weight from memory: the stream of codes is
  * fetched this far ahead, across the ends of tiles, so that memory never waits for arithmetic. Fetching

@@ -22,6 +22,9 @@
   #define FND_TOKENS 1
 #endif
 #include "gemv/panel.cpu.h"
+#ifdef FND_FILE_ROWS /* panels are made of tiles */
+  #undef FND_PANELS
+#endif
 
 /* Quads of columns that are multiplied together, and a token's codes for them, side by side. */
 #if defined(FND_DOT_PAIRS) && FND_TOKENS % 2 == 0
@@ -31,12 +34,21 @@
 #endif
 #define FND_X_WIDTH (4 * FND_DOT_QUADS)
 
+/* Where weights lie as in the file: two tiles made of them, which all spans of tokens use (gemv/dot_rows.cpu.h). */
+typedef struct fnd_x_tiles {
+    const u8 *of[2]; /* which matrices; NULL: none yet */
+    u32       next;  /* whose place the next one takes */
+} fnd_x_tiles;
+
 typedef struct fnd_x {
     f32 *row;    /* [cols] of this worker, where a prologue writes */
     i8  *codes;
     f32 *scales, *sums, *floats;
     u32  cols, tokens;
     u32  first, step; /* this worker's tokens */
+#if FND_TOKENS > 1
+    struct fnd_x_tiles *tiles;
+#endif
 #ifdef FND_PANELS
     fnd_panels *panels; /* NULL: the matrix unit is not used */
     u16 *halves, *rest;
@@ -98,8 +110,23 @@ FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
     at += FND_X_ALIGN_((u64)padded * 4 * cols);
 #endif
     x.row = (f32 *)(shared ? t.scratch : at);
+#if FND_TOKENS > 1
+    x.tiles = (fnd_x_tiles *)((u8 *)x.row + FND_X_ALIGN_((u64)cols * 4));
+    x.tiles->of[0] = x.tiles->of[1] = (const u8 *)0;
+    x.tiles->next = 0;
+#endif
     return x;
 }
+#if FND_TOKENS > 1
+/* The place of a tile of the matrix at `data`. Each has room for the widest format; pages that are not used take
+ * no memory. */
+FND_INLINE u8 *fnd_x_tile(fnd_x x, const u8 *data) {
+    u32 place = x.tiles->of[0] == data ? 0 : x.tiles->of[1] == data ? 1 : x.tiles->next;
+    if (x.tiles->of[place] != data) x.tiles->next = !place;
+    x.tiles->of[place] = data;
+    return (u8 *)x.tiles + FND_X_ALIGN_(sizeof(fnd_x_tiles)) + place * FND_X_ALIGN_((u64)x.cols * 4 * FND_VEC);
+}
+#endif
 #define FND_EACH_TOKEN(m, x) for (u32 m = (x).first; m < (x).tokens; m += (x).step)
 
 FND_INLINE f32 *fnd_x_row(fnd_thread t, fnd_x x, u32 m) {

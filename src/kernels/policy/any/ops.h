@@ -2,9 +2,13 @@
  * the global name of a function; FND_BAKED_ROWS adds the functions that do not depend on FND_TOKENS. */
 #include "policy/any/any.h"
 #include "gemv/dot.h"
+#include "gemv/dot_rows.h"
 
 void FND_BAKED(FND_CAT(POLICY, _dot))(fnd_tile *out, fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
     *out = FND_CAT(POLICY, _dot)(t, w, r, s, x);
+}
+void FND_BAKED(FND_CAT(POLICY, _rows_dot))(fnd_tile *out, fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
+    *out = FND_CAT(POLICY, _rows_dot)(t, w, r, s, x);
 }
 #ifdef FND_BAKED_ROWS
 #include "embed/embed.h"

@@ -17,4 +17,11 @@ FND_INLINE void iq4_nl_scales(const u8 *fields, u32 group, vec *scale, vec *min)
     (void)min;
     *scale = fnd_vec_load_f16((const u16 *)fields);
 }
+
+/* One block of the tile's rows. */
+#define iq4_nl_TAKES 1
+FND_INLINE void iq4_nl_take(u8 *planes, u8 *fields, const u8 *block, u64 stride) {
+    fnd_take_units(fields, block, stride, 1);
+    fnd_take_4(planes, block + 2, stride);
+}
 #endif

@@ -14,4 +14,11 @@ FND_INLINE void q4_1_scales(const u8 *fields, u32 group, vec *scale, vec *min) {
     *scale = fnd_vec_load_f16((const u16 *)fields);
     *min = fnd_vec_load_f16((const u16 *)fields + FND_VEC);
 }
+
+/* One block of the tile's rows. */
+#define q4_1_TAKES 1
+FND_INLINE void q4_1_take(u8 *planes, u8 *fields, const u8 *block, u64 stride) {
+    fnd_take_units(fields, block, stride, 2);
+    fnd_take_4(planes, block + 4, stride);
+}
 #endif

@@ -13,4 +13,11 @@ FND_INLINE void q8_0_scales(const u8 *fields, u32 group, vec *scale, vec *min) {
     (void)min;
     *scale = fnd_vec_load_f16((const u16 *)fields);
 }
+
+/* One block of the tile's rows. */
+#define q8_0_TAKES 1
+FND_INLINE void q8_0_take(u8 *planes, u8 *fields, const u8 *block, u64 stride) {
+    fnd_take_units(fields, block, stride, 1);
+    fnd_take_8(planes, block + 2, stride, 128);
+}
 #endif
