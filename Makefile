@@ -142,6 +142,11 @@ test-metal: setup
 	+@$(BUILD) $(ROOT)/tests
 	FOUNDRY_TEST_GPU=metal FOUNDRY_TEST_JOBS=$(TEST_JOBS) $(ROOT)/tests $(or $(only),kernels_ programs_do programs_have models_match_the_reference_on_gpu)
 
+## test-metal-models: every golden figure of the small model (fetched) on the stand-in for Metal: some ten minutes (on a Mac: on Metal)
+test-metal-models: setup
+	+@$(BUILD) $(ROOT)/tests
+	@set -e; path=$$(scripts/fetch-model.sh smollm2-135m); set -x; FOUNDRY_TEST_GPU=metal FOUNDRY_TEST_SMOLLM2="$$path" $(ROOT)/tests golden_smollm2_on_metal
+
 ## test-models: the golden tests with real models (fetched); MODEL=smollm2-135m picks one
 test-models: setup
 	+@$(BUILD) $(ROOT)/tests
@@ -271,5 +276,5 @@ help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
 -include $(LIB_OBJ:.o=.d) $(BAKE_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(STANDIN_OBJ:.o=.d) $(KERNELS_CHECK_OBJ:.o=.d)
-.PHONY: all clean help setup demo bench-start test test-metal test-models check setup-checks check-scripts check-layers \
+.PHONY: all clean help setup demo bench-start test test-metal test-metal-models test-models check setup-checks check-scripts check-layers \
     check-style check-headers check-warnings check-asan check-tsan check-install check-fuzz everything kernels snapshots format fuzz fuzz-targets bench-cpu bench bench-tokenizer examples bind-header reference macos

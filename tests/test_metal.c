@@ -4,9 +4,11 @@
 #include "base/base.h"
 #include "base/memory.h"
 #include "foundry/foundry.h"
+#include "foundry/model.h"
 #include "kernel_bench.h"
 #include "metal_standin.h"
 #include "test.h"
+#include "tiny_model.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -83,13 +85,13 @@ TEST(metal_runs_a_kernel) {
     ones t;
     for (long unified = 0; unified <= 1; unified++) {
         set("unified", unified);
-        if (!ones_open(&t)) return;
-        long blits = standin("blits", NULL, 0), serial = standin("serial", NULL, 0), unlabelled = standin("unlabelled", NULL, 0);
+        long blits = standin("blits", NULL, 0), private = standin("private", NULL, 0), serial = standin("serial", NULL, 0), unlabelled = standin("unlabelled", NULL, 0);
         char group[96];
+        if (!ones_open(&t)) return;
         CHECK_OK(ones_run(&t), &t.err);
         check_ones(&t, &t.y);
         /* Private memory is filled and read by blits, shared memory by the host. */
-        CHECK((standin("blits", NULL, 0) > blits) == !unified);
+        CHECK((standin("blits", NULL, 0) > blits) == !unified && (standin("private", NULL, 0) > private) == !unified);
         /* Launches may run side by side, groups are as large as the device has them, and everything has a name
          * in Apple's tools. */
         CHECK(standin("serial", NULL, 0) == serial && standin("threads", NULL, 0) == 64);
@@ -560,11 +562,43 @@ TEST(metal_keeps_several_submissions_in_flight) {
     CHECK_OK(fnd_wait_for(t.f, number, &t.err), &t.err);
     CHECK_MSG(h.count == 8 && h.in_order == 8, "%d of %d in order", h.in_order, h.count);
     CHECK(h.times_fit);
-    CHECK(standin("in_flight", NULL, 0) >= 2);
+    CHECK(standin("in_flight", NULL, 0) >= 4);
     (void)standin("label", label, sizeof label);
     CHECK_STR(label, "chat/token 7");
     check_ones(&t, &t.y);
     ones_close(&t);
+}
+
+/* A token's pass through a model is one command buffer, and so is the choice of the next one: the GPU is at work
+ * while that is recorded. Everything in them is labelled. */
+TEST(metal_runs_the_pass_of_a_token_in_one_command_buffer) {
+    NEED_STANDIN();
+    enum { TOKENS = 5 };
+    foundry *f;
+    fnd_model *m;
+    fnd_session *s;
+    fnd_error err;
+    uint32_t id = 7;
+    CHECK_OK(open_metal(&f, &err), &err);
+    CHECK_OK(fnd_model_load(f, &(fnd_model_desc){ .path = tiny_model() }, &m, &err), &err);
+    CHECK_OK(fnd_session_open(m, &(fnd_session_desc){ .context = 64 }, &s, &err), &err);
+    long before = 0, unlabelled = standin("unlabelled", NULL, 0);
+    for (int choose = 0; choose <= 1; choose++) {
+        for (int i = 0; i <= TOKENS; i++) {
+            CHECK_OK(fnd_session_eval(s, &id, 1, &err), &err);
+            if (choose) CHECK_OK(fnd_session_sample(s, NULL, &id, &err), &err);
+            if (i) continue;
+            CHECK_OK(fnd_wait(f, &err), &err); /* behind what is done once */
+            before = standin("commands", NULL, 0);
+        }
+        CHECK_OK(fnd_wait(f, &err), &err);
+        long commands = standin("commands", NULL, 0) - before;
+        CHECK_MSG(commands == TOKENS * (1 + choose), "%ld command buffers for %d tokens", commands, TOKENS);
+    }
+    CHECK(standin("unlabelled", NULL, 0) == unlabelled);
+    fnd_session_close(s);
+    fnd_model_free(m);
+    CHECK_OK(fnd_close(f, &err), &err);
 }
 
 /* The GPU's own times: what the profiler shows does not count the time that a launch waited. */

@@ -103,7 +103,7 @@ int main(int argc, char **argv) {
         if (argc < 3 || strstr(tools.list[i].name, argv[2])) check_tool_all(&tools.list[i], &texts, &passed, &failed);
     }
     fnd_free_memory(texts.list);
-    if (!user && (argc < 3 || strstr("planted", argv[2]))) check_planted(argv[1], &passed, &failed);
+    if (!user && (argc < 3 || strstr("planted", argv[2]) || strstr("metal", argv[2]))) check_planted(argv[1], &passed, &failed);
     printf("%u passed, %u failed\n", passed, failed);
     return failed != 0;
 }

@@ -28,7 +28,7 @@ enum { SECONDS = 120,
 static const char *const language[] = {
     "-cl-std=clc++2021", "-cl-no-stdinc", "-Xclang", "-cl-ext=-all,+__opencl_c_generic_address_space,+cl_khr_fp16",
     "-Ddevice=__global", "-Dthreadgroup=__local", "-Dconstant=__constant", "-Dthread=__private", "-Dkernel=__kernel",
-    "-D__METAL_VERSION__=310", ("-I" STANDIN_SOURCE), "-Wno-unknown-attributes", "-Wno-everything"
+    "-D__METAL_VERSION__=300", ("-I" STANDIN_SOURCE), "-Wno-unknown-attributes", "-Wno-everything"
 };
 static const char *const code_flags[] = {
     "-fPIC",

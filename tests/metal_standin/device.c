@@ -72,6 +72,7 @@ static object *new_buffer(const char *what, uint64_t length, uint64_t options, v
     buffer_object *b = (buffer_object *)(void *)standin_new(&class_StandinBuffer);
     b->length = length;
     b->options = options;
+    atomic_fetch_add(&standin_count.private, (options & MODE_MASK) == MODE_PRIVATE);
     if (!standin_memory(b, over)) {
         standin_release(&b->base);
         return NULL;

@@ -60,6 +60,7 @@ STANDIN_EXPORT long standin_control(const char *request, char *out, size_t bytes
     X(dispatches, "that were executed")                                            \
     X(barriers, "that were executed")                                              \
     X(blits, "copies and fills that were executed")                                \
+    X(private, "buffers that were made private to the GPU")                        \
     X(serial, "dispatches of encoders that are not concurrent")                    \
     X(unlabelled, "uses of a queue, command buffer, pipeline or buffer that has no label") \
     X(threads, "no count: of a group of the last dispatch")
