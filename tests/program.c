@@ -23,7 +23,7 @@ enum { MAX_WORDS = 40,
 
 /* ---- places ---- */
 
-static const char *program_path(void) {
+const char *program_path(void) {
     static char path[4096];
     if (path[0]) return path;
     fnd_system_program_path(path, sizeof path - 16);

@@ -34,6 +34,7 @@ typedef struct program_result {
     size_t out_bytes;
 } program_result;
 
+const char *program_path(void);
 bool program_there(void);
 void program_run_desc(program_result *r, const program_desc *desc);
 void program_run(program_result *r, const char *const *words);

@@ -4,7 +4,9 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/process.h"
 #include "foundry/chat.h"
+#include "program.h"
 #include "test.h"
 
 #include <jansson.h>
@@ -74,6 +76,22 @@ static void check_cases(const char *file, size_t at_least) {
 TEST(template_prints_what_jinja2_prints) { check_cases("cases.json", 140); }
 TEST(template_edges_print_what_jinja2_prints) { check_cases("edges.json", 150); }
 TEST(template_random_ones_print_what_jinja2_prints) { check_cases("random.json", 500); }
+
+/* Where Python has the Jinja2 that was recorded: it still prints that, and the program the same for templates that are new. */
+TEST(template_prints_what_jinja2_prints_now) {
+    static const char version[] = "import jinja2, sys; sys.exit(jinja2.__version__ != '3.1.6')";
+    fnd_text output = { 0 };
+    fnd_error err = { 0 };
+    int code = -1;
+    NEED(program_there(), "the program is not built beside the tests");
+    fnd_status status = fnd_process_run((const char *[]){ "python3", "-c", version, NULL }, NULL, 60, NULL, &code, &err);
+    NEED(status == FND_OK && code == 0, "Python has no Jinja2 3.1.6");
+    CHECK_OK(fnd_process_run((const char *[]){ "python3", "tests/template/record.py", "--check", NULL }, NULL, 300, &output, &code, &err), &err);
+    CHECK_MSG(code == 0, "%s", fnd_text_get(&output));
+    CHECK_OK(fnd_process_run((const char *[]){ "python3", "tests/template/random_templates.py", program_path(), "--count", "60", "--seed", "20261122", NULL }, NULL, 300, &output, &code, &err), &err);
+    CHECK_MSG(code == 0, "%s", fnd_text_get(&output));
+    fnd_text_free(&output);
+}
 
 /* ---- templates of models, over conversations ---- */
 

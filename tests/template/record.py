@@ -2,12 +2,15 @@
 """Records what Jinja2 prints, for the tests to compare with:
 
     python3 tests/template/record.py
+    python3 tests/template/record.py --check
 
 For every template in cases.json and edges.json ("output" may be left out of new ones), and for every templates/*.jinja
 over every conversation in conversations.json (into rendered.json). What Jinja2 refuses gets null.
-Templates that Foundry knowingly does not support do not belong here."""
+Templates that Foundry knowingly does not support do not belong here. With --check nothing is written: files that are
+not as they would be are named, and the exit code is 1."""
 import json
 import pathlib
+import sys
 
 import jinja
 
@@ -18,8 +21,15 @@ def read(name):
     return json.loads((here / name).read_text(encoding="utf-8"))
 
 
+def write_text(name, text):
+    if sys.argv[1:] != ["--check"]:
+        (here / name).write_text(text, encoding="utf-8")
+    elif (here / name).read_text(encoding="utf-8") != text:
+        sys.exit(f"{name} is not what Jinja2 {jinja.jinja2.__version__} prints")
+
+
 def write(name, data):
-    (here / name).write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_text(name, json.dumps(data, ensure_ascii=False, indent=1) + "\n")
 
 
 def record_cases():
@@ -48,7 +58,7 @@ def record_edges():
     for case in data["cases"]:
         case["output"] = jinja.render(case["template"], {**jinja.defaults([]), **data["variables"]})
     lines = ",\n".join(json.dumps(case, ensure_ascii=False) for case in data["cases"])
-    (here / "edges.json").write_text('{"variables": ' + json.dumps(data["variables"], ensure_ascii=False) + ',\n"cases": [\n' + lines + "\n]}\n", encoding="utf-8")
+    write_text("edges.json", '{"variables": ' + json.dumps(data["variables"], ensure_ascii=False) + ',\n"cases": [\n' + lines + "\n]}\n")
 
 
 record_cases()
