@@ -158,7 +158,7 @@ TEST(cli_chat_refuses_sessions_of_others) {
     CHECK_MSG(r.exit_code == 0, "%s", r.err);
     program_free(&r);
     chat(&r, "hello\n", (const char *const[]){ "--session", file, "--kv-type", "f32", NULL });
-    program_refused(&r, 1, "holds keys and values as f16, but this session keeps them as f32", __FILE__, __LINE__);
+    program_refused(&r, 1, "holds keys and values as f16, but this session keeps them as f32; one with the kv type f16 can load it", __FILE__, __LINE__);
     const char *const words[] = { "chat", "--model", other, "--session", file, NULL };
     program_run_desc(&r, &(program_desc){ .words = words, .input = "hello\n" });
     program_refused(&r, 1, "was saved with another model", __FILE__, __LINE__);
@@ -214,6 +214,8 @@ TEST(cli_chat_goes_on_after_errors) {
     CHECK_MSG(r.exit_code == 0 && lines_in(r.out) == 4, "%s", r.err);
     program_free(&r);
     PROGRAM_REFUSED(2, "chat needs --model", "chat");
+    chat(&r, "hello\n", (const char *const[]){ "--session", "no-such-dir/x.session", NULL });
+    program_refused(&r, 1, "cannot write no-such-dir/x.session", __FILE__, __LINE__); /* before anything is said */
     CHECK_OK(fnd_file_write(program_temp("text.session"), "some text", 9, &(fnd_error){ 0 }), &(fnd_error){ 0 });
     chat(&r, "hello\n", (const char *const[]){ "--session", program_temp("text.session"), NULL });
     program_refused(&r, 1, "is no session file", __FILE__, __LINE__);

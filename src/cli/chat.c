@@ -2,6 +2,7 @@
 #include "cli/chat.h"
 #include "base/memory.h"
 #include "cli/generation.h"
+#include "cli/text.h"
 #include "foundry/conversation.h"
 
 #include <ctype.h>
@@ -286,6 +287,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     chat a = { .lm = &lm, .o = o };
     FND_TRY(fnd_cli_need(&fnd_cli_chat, "--model", o->model, err));
     if (o->generation.tools && strcmp(o->generation.tools, "-") == 0) return fnd_fail(err, FND_ERR_USAGE, "--tools needs a file: standard input has the messages");
+    FND_TRY(fnd_cli_check_writable(o->session, err)); /* not when all is said */
     lm.check_ctx = &a;
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
     if (status == FND_OK) status = begin(&a, err);

@@ -49,10 +49,10 @@ static fnd_status check_fits(const char *path, const fnd_session_header *h, cons
     if (!ends(h->model_name, sizeof h->model_name) || !ends(h->kv_format, sizeof h->kv_format)) return fnd_fail(err, FND_ERR_FORMAT, "%s is damaged: a name in its header does not end", path);
     if (!fnd_hash_equal(h->model, shape->model)) {
         fnd_span_quote((fnd_span){ h->model_name, strlen(h->model_name) }, shown, sizeof shown);
-        return fnd_fail(err, FND_ERR_TYPE, "%s was saved with another model (%s)", path, shown[0] ? shown : "without a name");
+        return fnd_fail(err, FND_ERR_TYPE, "%s was saved with another model (%s), and only that can load it", path, shown[0] ? shown : "without a name");
     }
     if (strcmp(h->kv_format, shape->kv_format) != 0) {
-        return fnd_fail(err, FND_ERR_TYPE, "%s holds keys and values as %s, but this session keeps them as %s", path, fnd_span_quote((fnd_span){ h->kv_format, strlen(h->kv_format) }, shown, sizeof shown), shape->kv_format);
+        return fnd_fail(err, FND_ERR_TYPE, "%s holds keys and values as %s, but this session keeps them as %s; one with the kv type %s can load it", path, fnd_span_quote((fnd_span){ h->kv_format, strlen(h->kv_format) }, shown, sizeof shown), shape->kv_format, shown);
     }
     if (h->long_rope != shape->long_rope && h->long_rope <= 1) {
         return fnd_fail(err, FND_ERR_TYPE, "%s was saved by a session whose context takes the %s frequencies of this model's RoPE; a context of %u takes the others", path, h->long_rope ? "long" : "short", shape->context);
