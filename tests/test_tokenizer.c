@@ -103,6 +103,28 @@ TEST(tokenizer_merges_by_rank_inside_words) {
     fnd_tokenizer_close(t);
 }
 
+/* A file may name three tokens that end an answer, and others go by their text. */
+TEST(tokenizer_knows_several_ends) {
+    gguf_writer w = { 0 };
+    size_t bytes, ends = 0;
+    fnd_gguf *g = NULL;
+    fnd_tokenizer *t = NULL;
+    fnd_error err = { 0 };
+    gguf_add_byte_tokenizer(&w, "qwen2");
+    gguf_add_u32(&w, "tokenizer.ggml.eot_token_id", 'x');
+    gguf_add_u32(&w, "tokenizer.ggml.eom_token_id", 261);
+    uint8_t *file = gguf_finish(&w, &bytes);
+    gguf_free(&w);
+    CHECK_OK(fnd_gguf_open_memory(file, bytes, "ends.gguf", 0, &g, &err), &err);
+    if (g) CHECK_OK(fnd_tokenizer_open(g, &t, &err), &err);
+    for (uint32_t id = 0; t && id < GGUF_BYTE_TOKENS; id++) ends += fnd_token_is_end(t, id);
+    CHECK_MSG(t && ends == 3 && fnd_token_is_end(t, 256) && fnd_token_is_end(t, 'x') && fnd_token_is_end(t, 261), "%zu ends", ends);
+    CHECK(t && fnd_tokenizer_get_info(t)->eos == 256 && fnd_tokenizer_get_info(t)->eot == 'x');
+    fnd_tokenizer_close(t);
+    fnd_gguf_close(g);
+    fnd_free_memory(file);
+}
+
 TEST(tokenizer_special_tokens_only_where_wanted) {
     fnd_tokenizer *t = byte_tokenizer("smollm");
     REQUIRE(t);
