@@ -8,7 +8,7 @@ ARM64_RUN ?= qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu
 ARM64_FIRST  = $(or $(only),kernels_)
 ARM64_SECOND = $(if $(only),,cpu_ isa_ kernel_text policies_agree team_cpuinfo)
 
-KERNEL_TEST_SRC := $(addprefix tests/,main.c kernel_bench.c kv_cache.c metal_standin.c test_cpu_backend.c test_isa.c test_kernel_texts.c test_kernels.c test_kernels_rows.c test_policy.c test_team.c) \
+KERNEL_TEST_SRC := $(addprefix tests/,main.c kernel_bench.c kernel_texts.c kv_cache.c metal_standin.c test_cpu_backend.c test_isa.c test_kernel_texts.c test_kernels.c test_kernels_rows.c test_policy.c test_team.c) \
     $(filter src/kernels/%_ref.c,$(TEST_SRC))
 KERNEL_TEST_OBJ := $(KERNEL_TEST_SRC:%.c=$(ROOT)/obj/%.o) $(filter-out $(ROOT)/obj/src/lm/% $(ROOT)/obj/src/kernels/%,$(LIB_OBJ))
 $(ROOT)/kernel_tests: $(KERNEL_TEST_OBJ)

@@ -1,86 +1,14 @@
 /* test_kernel_texts.c - the texts of attention, rope, embed, elementwise and sample kernels, as the
  * system's C compiler makes them for one lane: the portable texts, and those for this CPU at two
  * widths of vectors. Against naive f64 references, at ragged shapes, outputs poisoned with NaN. */
-#include "base/cpuinfo.h"
-#include "test.h"
+#include "kernel_texts.h"
 
-#include <dlfcn.h>
 #include <math.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "kernel_texts/glue.h"
 #include "kernels/attention/attention_ref.h"
 #include "kernels/sample/sample_ref.h"
 #include "kv_cache.h"
-
-#define FIELD(name, signature) void(*name) signature;
-typedef struct texts {
-    const char *machine;
-    bool codes;  /* queries become codes where keys are */
-    bool panels; /* prompts attend on a matrix unit */
-    KT_CALLS(FIELD)
-} texts;
-
-/* ---- compiling ------------------------------------------------------------------------------- */
-static bool load(texts *t, const char *machine, const char *flags) {
-    char path[] = "/tmp/foundry-kernel-texts-XXXXXX", command[512];
-    int file = mkstemp(path);
-    if (file < 0) return false;
-    close(file);
-    snprintf(command, sizeof command, "cc -O3 -w -fPIC -shared -Isrc/kernels -Itests %s tests/kernel_texts/glue.c -o %s", flags, path);
-    void *library = system(command) == 0 ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
-    unlink(path);
-    if (!library) return false;
-    t->machine = machine;
-    t->codes = !strstr(flags, "GENERIC");
-    t->panels = strstr(flags, "-mamx-bf16") != NULL;
-    /* SAFETY: POSIX gives functions as void *; a union-free copy of the bits is its documented use. */
-#define LOOK_UP(name, signature) \
-    void *name##_found = dlsym(library, #name); \
-    if (!name##_found) return false; \
-    memcpy(&t->name, &name##_found, sizeof name##_found);
-    KT_CALLS(LOOK_UP)
-    return true;
-}
-
-#if !defined(__AARCH64EL__)
-static bool load_level(texts *t, const fnd_cpu_level *level) {
-    char flags[256] = "";
-    for (size_t i = 0; level->flags[i]; i++) snprintf(flags + strlen(flags), sizeof flags - strlen(flags), "%s ", level->flags[i]);
-    return load(t, level->name, flags);
-}
-#endif
-
-/* All machines of this test, compiled once. */
-static size_t machines(const texts **all) {
-    static texts loaded[4];
-    static size_t count;
-    const fnd_cpu_level *best = fnd_cpu_level_best();
-    if (!count && access("tests/kernel_texts/glue.c", R_OK) == 0) {
-#if defined(__AARCH64EL__)
-        /* portable texts: test_kernels.c, and other processors */
-        if (load(&loaded[count], "neon", "")) count++;
-        if (best->flags[0] && load(&loaded[count], best->name, best->flags[0])) count++;
-#else
-        if (load(&loaded[count], "generic", "-DFND_GENERIC")) count++;
-        if (best->vec && load_level(&loaded[count], best)) count++;
-        const fnd_cpu_level *amx;
-        if (fnd_cpu_level_find("amx", &amx, NULL) == FND_OK && load_level(&loaded[count], amx)) count++;
-#endif
-#if defined(__x86_64__)
-        if (__builtin_cpu_supports("avx2") && load(&loaded[count], "avx2", "-mavx2 -mfma -mf16c")) count++;
-#endif
-        CHECK(count >= 2);
-    }
-    *all = loaded;
-    return count;
-}
-#define EACH_MACHINE(t) \
-    const texts *t##_all; \
-    size_t t##_count = machines(&t##_all); \
-    NEED(t##_count, "run from the root of the project, with a C compiler"); \
-    for (const texts *t = t##_all; t < t##_all + t##_count; t++)
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 static uint32_t state = 1;
