@@ -4,9 +4,8 @@
 # program in the emulator that is a program like others, under the name cc.
 ARM64_CC  ?= aarch64-linux-gnu-gcc
 ARM64_RUN ?= qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu
-# Two runs at once; `max` has dot products and matrix products.
-ARM64_FIRST  = $(or $(only),kernels_)
-ARM64_SECOND = $(if $(only),,cpu_ isa_ kernel_text policies_agree team_cpuinfo)
+# `max` has dot products and matrix products.
+ARM64_TESTS = $(or $(only),kernels_ cpu_ isa_ kernel_text policies_agree team_cpuinfo)
 
 KERNEL_TEST_SRC := $(addprefix tests/,main.c kernel_bench.c kernel_texts.c kv_cache.c metal_standin.c test_cpu_backend.c test_isa.c test_kernel_texts.c test_kernels.c test_kernels_rows.c test_policy.c test_team.c) \
     $(filter src/kernels/%_ref.c,$(TEST_SRC))
@@ -21,10 +20,8 @@ arm64: | setup-arm64
 	    CFLAGS='-DXXH_INLINE_ALL -idirafter /usr/include' build/arm64/kernel_tests
 	@mkdir -p build/arm64/bin
 	@printf '#!/bin/sh\nexec $(ARM64_CC) "$$@"\n' > build/arm64/bin/cc && chmod +x build/arm64/bin/cc
-	@set -e; unset CC; PATH="$(CURDIR)/build/arm64/bin:$$PATH"; export PATH; \
-	$(if $(ARM64_SECOND),$(ARM64_RUN) build/arm64/kernel_tests $(ARM64_SECOND) & second=$$!;) \
-	status=0; $(ARM64_RUN) build/arm64/kernel_tests $(ARM64_FIRST) || status=$$?; \
-	$(if $(ARM64_SECOND),wait $$second || status=$$?;) exit $$status
+	@unset CC; export PATH="$(CURDIR)/build/arm64/bin:$$PATH" FOUNDRY_TEST_JOBS=$(TEST_JOBS); \
+	$(ARM64_RUN) build/arm64/kernel_tests $(ARM64_TESTS)
 setup-arm64:
 	@scripts/setup.sh --arm64
 .PHONY: arm64 setup-arm64
