@@ -21,7 +21,7 @@ enum { FND_PATH_BYTES = 1024, FND_MAX_THREADS = 1024, FND_COMPILER_SECONDS = 300
 
 typedef struct fnd_desc {
     const char *backend;    /* "cpu" (default), "cuda", "metal", "sim" */
-    uint32_t    threads;    /* workers, at most FND_MAX_THREADS; 0: one per core this process may use */
+    uint32_t    threads;    /* workers, at most FND_MAX_THREADS; 0: as tuned, else one per core this process may use */
     uint32_t    device;     /* which device of its kind; 0: the first */
     const char *isa;        /* "generic" forces the portable texts; NULL: the best here. On sim, "metal": texts for Metal */
     const char *compiler;   /* C compiler of the backends that need one; NULL: first on the PATH */
@@ -31,6 +31,7 @@ typedef struct fnd_desc {
     const char *cache_dir;  /* compiled kernels on disk; NULL: default_cache_dir */
     bool        no_cache;   /* neither read nor write compiled kernels on disk */
     bool        no_baked;   /* do not use kernels compiled into the library */
+    bool        untuned;    /* do not look for what `foundry tune` has measured, in the cache's folder */
     bool        no_build;   /* never call a compiler */
     bool        wait_for_build; /* compile programs before their first run, not beside it; where that
                                  * fails, the library's kernels serve all the same, with a notice */

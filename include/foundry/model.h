@@ -36,7 +36,7 @@ typedef void fnd_progress_fn(void *ctx, const char *what, uint64_t done, uint64_
  * Answers are the same to the last bit, except with isa "amx". A copy takes the memory of the weights and the time to make it;
  * without one the pages are the file's, and reading a token's weights takes some more instructions. */
 typedef enum fnd_repacking {
-    FND_REPACK_AUTO, /* where the device has such a layout, and memory for the copy is there */
+    FND_REPACK_AUTO, /* as `foundry tune` found faster; else where the device has such a layout and memory for the copy is there */
     FND_REPACK_ON,   /* FND_ERR_UNSUPPORTED where the device has none */
     FND_REPACK_OFF   /* FND_ERR_UNSUPPORTED where the device reads no other (cuda) */
 } fnd_repacking;
@@ -91,7 +91,7 @@ FND_USE_RESULT fnd_status fnd_model_check(const fnd_gguf *g, fnd_error *err);
  * FND_ERR_LIMIT, and fnd_session_shift makes room. */
 typedef struct fnd_session_desc {
     uint32_t context;     /* positions at most; 0: the model's limit */
-    uint32_t batch;       /* tokens evaluated together in prefill; 0: 256 */
+    uint32_t batch;       /* tokens evaluated together in prefill; 0: as `foundry tune` found faster, else 256 */
     /* Of keys and values: FND_F16 (0 means it), FND_F32 or FND_Q8_0, which takes little more than half the
      * memory and reads of F16 and wants a head_dim that is a multiple of 32. */
     fnd_format kv_type;

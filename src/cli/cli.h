@@ -78,7 +78,7 @@ typedef struct fnd_cli_command {
 
 /* name  symbol of its fnd_cli_command */
 #define FND_CLI_COMMANDS(X) \
-    X(run) X(chat) X(tokenize) X(template) X(perplexity) X(logits) X(inspect) X(quantize) X(synth) X(emit) X(kernels) X(bench) X(profile) X(doctor)
+    X(run) X(chat) X(tokenize) X(template) X(perplexity) X(logits) X(inspect) X(quantize) X(synth) X(emit) X(kernels) X(bench) X(profile) X(tune) X(doctor)
 #define FND_CLI_DECLARE_(name) extern const fnd_cli_command fnd_cli_##name;
 FND_CLI_COMMANDS(FND_CLI_DECLARE_)
 #undef FND_CLI_DECLARE_

@@ -5,6 +5,7 @@
 #include "base/system.h"
 #include "cli/cli.h"
 #include "foundry/version.h"
+#include "run/tuning.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -96,6 +97,23 @@ static void print_folder(const char *what, const char *path, fnd_text *out) {
     }
 }
 
+static void print_tuning(const fnd_desc *desc, fnd_text *out) {
+    static const char *const repacked[] = { "", ", weights repacked", ", weights as in the file" };
+    fnd_tuning t;
+    bool found;
+    fnd_error why = { 0 };
+    if (fnd_tuning_read(desc, &t, &found, &why) != FND_OK)
+        fnd_text_printf(out, "tuned         no: %s\n", why.text);
+    else if (!found)
+        fnd_text_str(out, "tuned         no: `foundry tune --model F` measures what is fastest here\n");
+    else {
+        fnd_text_str(out, "tuned         ");
+        if (t.threads) fnd_text_printf(out, "%u thread%s", t.threads, t.threads == 1 ? "" : "s");
+        if (!t.threads) fnd_text_str(out, "a thread per core");
+        fnd_text_printf(out, ", prompts by %u%s; %s\n", t.batch ? t.batch : 256, repacked[t.repack], t.measured);
+    }
+}
+
 static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_error *err) {
     fnd_desc desc;
     fnd_text out = { 0 };
@@ -111,6 +129,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     print_compilers(&desc, &out);
     print_backends(&desc, &out);
     print_folder("kernel cache", cache, &out);
+    print_tuning(&desc, &out);
     if (desc.kernel_dir) print_folder("kernel texts", desc.kernel_dir, &out);
     snprintf(models, sizeof models, "%s/models", folder ? folder : "");
     print_folder("models", folder ? models : NULL, &out);

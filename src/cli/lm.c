@@ -37,6 +37,7 @@ fnd_status fnd_cli_lm_open(const fnd_cli_globals *globals, const char *path, fnd
     FND_TRY(fnd_cli_desc(globals, &device, err));
     device.wait_for_build = out->wait_for_kernels;
     device.quick_build = out->quick;
+    device.untuned = out->untuned;
     FND_TRY(fnd_open(&device, &out->f, err));
     uint64_t start = fnd_now_ns();
     fnd_model_desc desc = { .path = path, .repack = repack, .no_fuse = globals->no_fuse, .separate = out->separate, .progress = fnd_cli_progress, .before_weights = before_weights, .before_weights_ctx = out };

@@ -11,7 +11,7 @@
 static const fnd_cli_option global_options[] = {
     { "backend", FND_CLI_NAME, "DEVICE", FIELD(backend), "device: cpu (default), cuda, metal, sim", 0, 0 },
     { "gpu", FND_CLI_U32, "N", FIELD(gpu), "which GPU, counted from 0 (default: 0)", 0, 255 },
-    { "threads", FND_CLI_U32, "N", FIELD(threads), "workers (default: one per core this process may use)", 1, FND_MAX_THREADS },
+    { "threads", FND_CLI_U32, "N", FIELD(threads), "workers (default: as tuned, else one per core this process may use)", 1, FND_MAX_THREADS },
     { "isa", FND_CLI_NAME, "LEVEL", FIELD(isa), "instructions to use; generic forces the portable texts (default: the best here)", 0, 0 },
     { "no-fuse", FND_CLI_FLAG, NULL, FIELD(no_fuse), "one kernel per operation: to compare with", 0, 0 },
     { "compiler", FND_CLI_NAME, "CC", FIELD(compiler), "C compiler for kernels (default: cc, gcc or clang)", 0, 0 },

@@ -97,6 +97,16 @@ void fnd_sources_close(fnd_sources *s) {
     fnd_free_memory(s);
 }
 
+fnd_hash128 fnd_sources_fingerprint(void) {
+    fnd_hash128 hash = { 0 };
+    for (size_t i = 0; i < fnd_embedded_source_count; i++) {
+        const embedded_source *s = &fnd_embedded_sources[i];
+        const fnd_hash_piece pieces[] = { { &hash, sizeof hash }, { s->path, strlen(s->path) }, { s->text, strlen(s->text) } };
+        hash = fnd_hash_pieces(pieces, FND_COUNT(pieces));
+    }
+    return hash;
+}
+
 const char *fnd_sources_shipped(const char *path) {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *first = strchr(name, '.'), *last = strrchr(name, '.');
     char portable[256];

@@ -3,6 +3,7 @@
 #ifndef COMPOSE_SOURCE_H
 #define COMPOSE_SOURCE_H
 
+#include "base/hash.h"
 #include "base/text.h"
 
 typedef struct fnd_sources fnd_sources;
@@ -20,6 +21,9 @@ void fnd_sources_close(fnd_sources *sources);
 
 /* Add (or replace) a file under a path of the caller's choice. Texts are copied. */
 FND_USE_RESULT fnd_status fnd_sources_add(fnd_sources *sources, const char *path, const char *text, fnd_error *err);
+
+/* A hash of all embedded files: two builds that differ in any of them differ in it. */
+fnd_hash128 fnd_sources_fingerprint(void);
 
 /* The embedded file that a file of this path would be taken instead of: the same, or that without the
  * suffix of a machine. NULL when there is none. */

@@ -3,6 +3,7 @@
 #include "base/base.h"
 #include "base/memory.h"
 #include "lm/guesses.h"
+#include "run/tuning.h"
 
 /* Enough that reading the weights is nothing beside using them; more only takes more memory. */
 enum { DEFAULT_BATCH = 256 };
@@ -107,6 +108,7 @@ fnd_status fnd_session_resolve(const fnd_model *m, fnd_session_desc *d, fnd_erro
     if (d->context > m->info.context_length) return fnd_fail(err, FND_ERR_LIMIT, "a context of %u tokens was asked for; this model has been made for %u%s", d->context, m->info.context_length, m->info.sliding_window ? ", where its attention would begin to slide" : "");
     if (!d->context) d->context = m->info.context_length;
     if (!d->kv_type) d->kv_type = FND_F16;
+    if (!d->batch) d->batch = fnd_tuned(m->f)->batch;
     if (!d->batch) d->batch = DEFAULT_BATCH;
     if (d->batch > d->context) d->batch = d->context;
     if (d->batch < FND_HEAD_ROWS) d->batch = FND_HEAD_ROWS;

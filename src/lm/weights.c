@@ -149,10 +149,11 @@ static fnd_status choose_layout(loader *l, bool *copies) {
     fnd_context_info info;
     FND_TRY(fnd_info(l->m->f, &info, l->err));
     l->tile_rows = info.tile_rows;
-    *copies = info.tile_rows > 0 && l->m->repack != FND_REPACK_OFF;
-    if (l->m->repack == FND_REPACK_ON && !info.tile_rows) return fnd_fail(l->err, FND_ERR_UNSUPPORTED, "weights cannot be repacked for %s: its kernels read them as the file has them", info.device);
-    if (l->m->repack == FND_REPACK_OFF && !info.reads_rows) return fnd_fail(l->err, FND_ERR_UNSUPPORTED, "weights have to be repacked for %s: its kernels do not read them as the file has them", info.device);
-    if (!*copies || l->m->repack == FND_REPACK_ON || !info.reads_rows || !info.host_memory || tiles_bytes(l) < fnd_system_memory_free()) return FND_OK;
+    fnd_repacking asked = l->m->repack, repack = asked != FND_REPACK_AUTO ? asked : (fnd_repacking)fnd_tuned(l->m->f)->repack;
+    *copies = info.tile_rows > 0 && (repack != FND_REPACK_OFF || (asked == FND_REPACK_AUTO && !info.reads_rows));
+    if (asked == FND_REPACK_ON && !info.tile_rows) return fnd_fail(l->err, FND_ERR_UNSUPPORTED, "weights cannot be repacked for %s: its kernels read them as the file has them", info.device);
+    if (asked == FND_REPACK_OFF && !info.reads_rows) return fnd_fail(l->err, FND_ERR_UNSUPPORTED, "weights have to be repacked for %s: its kernels do not read them as the file has them", info.device);
+    if (!*copies || asked == FND_REPACK_ON || !info.reads_rows || !info.host_memory || tiles_bytes(l) < fnd_system_memory_free()) return FND_OK;
     char text[FND_ERROR_TEXT_BYTES];
     snprintf(text, sizeof text, "weights are used as the file has them: to repack them takes %llu MiB, and %llu are free", (unsigned long long)(tiles_bytes(l) >> 20), (unsigned long long)(fnd_system_memory_free() >> 20));
     fnd_notice(l->m->f, text);

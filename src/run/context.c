@@ -155,6 +155,16 @@ static void free_context(foundry *f) {
     fnd_free_memory(f);
 }
 
+/* Before the device is opened: how many workers it has may have been tuned. What is wrong with the file should be
+ * known, and is no failure. */
+static void read_tuning(foundry *f) {
+    bool found;
+    fnd_error why = { 0 };
+    if (f->desc.untuned) return;
+    if (fnd_tuning_read(&f->desc, &f->tuning, &found, &why) != FND_OK) fnd_notice(f, why.text);
+    if (!f->desc.threads) f->desc.threads = f->tuning.threads;
+}
+
 static fnd_status open_device(foundry *f, fnd_error *err) {
     fnd_backend_desc d = { .threads = f->desc.threads, .device = f->desc.device, .isa = f->desc.isa, .compiler = f->desc.compiler, .metal_library = f->desc.metal_library, .compiler_seconds = f->desc.compiler_seconds };
     FND_TRY(f->backend->open(&d, &f->device, &f->info, err));
@@ -177,6 +187,7 @@ fnd_status fnd_open_with_backend(const fnd_backend *backend, const fnd_desc *des
     pthread_mutex_init(&f->notice_lock, NULL);
     fnd_desc defaults = { 0 };
     fnd_status status = copy_desc(f, desc ? desc : &defaults, err);
+    if (status == FND_OK) read_tuning(f);
     if (status == FND_OK) status = open_device(f, err);
     if (status != FND_OK) {
         free_context(f);

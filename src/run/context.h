@@ -8,6 +8,7 @@
 #include "run/flight.h"
 #include "run/profiler.h"
 #include "run/registry.h"
+#include "run/tuning.h"
 #include "tensor/storage.h"
 
 #include <pthread.h>
@@ -17,6 +18,7 @@ struct foundry {
     void              *device;      /* the backend's own */
     fnd_device_info    info;
     fnd_desc           desc;        /* strings are copies; cache_dir is resolved: NULL = no cache on disk */
+    fnd_tuning         tuning;      /* what was measured here; zeros: nothing */
     fnd_storage_ops    storage_ops; /* the backend as the tensor layer sees it */
     fnd_storage_owner *storage;     /* its lock guards the backend: fnd_device_lock */
     fnd_registry       registry;
