@@ -94,6 +94,36 @@ TEST(cli_batch_answers_in_the_order_of_the_lines) {
     program_free(&r);
 }
 
+/* Tools of the command are those of every line that has none of its own. */
+TEST(cli_batch_takes_tools) {
+    NEED(program_there(), not_built);
+    program_result r;
+    json_t *lines[LINES];
+    char tools[1200];
+    snprintf(tools, sizeof tools, "%s", file_of("batch-tools.json", "[{\"name\": \"weather\"}]"));
+    const char *file = file_of("tools.jsonl", "{\"prompt\": \"hello\"}\n{\"prompt\": \"hello\", \"tools\": [{\"name\": \"weather\"}]}\n{\"prompt\": \"hello\", \"raw\": true}\n");
+    for (int with = 0; with < 2; with++) {
+        RUN(&r, "run", "--model", tiny_model(), "--max-tokens", "3", "--batch", file, with ? "--tools" : NULL, tools);
+        CHECK_MSG(r.exit_code == 0, "%s", r.err);
+        size_t count = parse_lines(&r, lines);
+        CHECK_MSG(count == 3, "%zu lines: %s", count, r.out);
+        if (count == 3) {
+            if (with)
+                CHECK_ALONE(lines[0], "--prompt", "hello", "--max-tokens", "3", "--tools", tools);
+            else
+                CHECK_ALONE(lines[0], "--prompt", "hello", "--max-tokens", "3");
+            CHECK_ALONE(lines[1], "--prompt", "hello", "--max-tokens", "3", "--tools", tools);
+            CHECK_ALONE(lines[2], "--prompt", "hello", "--max-tokens", "3", "--raw");
+        }
+        free_lines(lines, count);
+        program_free(&r);
+    }
+    PROGRAM_REFUSED(2, "--raw uses no template, so --tools says nothing", "run", "--model", tiny_model(), "--batch", file, "--raw", "--tools", tools);
+    PROGRAM_REFUSED(2, "only one of --batch and --tools can be standard input", "run", "--model", tiny_model(), "--batch", "-", "--tools", "-");
+    PROGRAM_REFUSED(2, "only one of --prompt and --tools can be standard input", "run", "--model", tiny_model(), "--prompt", "-", "--tools", "-");
+    PROGRAM_REFUSED(1, "no-such-tools.json", "run", "--model", tiny_model(), "--batch", file, "--tools", "no-such-tools.json");
+}
+
 TEST(cli_batch_says_what_is_wrong_with_a_line) {
     NEED(program_there(), not_built);
     program_result r;

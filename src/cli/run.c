@@ -160,6 +160,8 @@ static fnd_status check(const run_options *o, fnd_error *err) {
     if (o->batch && (o->prompt || o->prompt_file)) return fnd_fail(err, FND_ERR_USAGE, "run takes %s or --batch, not both", one);
     if (o->batch && o->generation.lookup) return fnd_fail(err, FND_ERR_USAGE, "--lookup checks several tokens of one answer in a step, --batch takes one of several answers: not both");
     if (!o->batch) FND_TRY(fnd_cli_one_of("run", "--prompt", o->prompt, "--prompt-file", o->prompt_file, err));
+    bool from_input = o->batch ? strcmp(o->batch, "-") == 0 : strcmp(o->prompt ? o->prompt : o->prompt_file, "-") == 0;
+    if (from_input && o->generation.tools && strcmp(o->generation.tools, "-") == 0) return fnd_fail(err, FND_ERR_USAGE, "only one of %s and --tools can be standard input", o->batch ? "--batch" : one);
     if (o->raw && o->system) return fnd_fail(err, FND_ERR_USAGE, "--system belongs to the chat template, which --raw leaves out");
     if (o->logprobs && !o->json && !o->batch) return fnd_fail(err, FND_ERR_USAGE, "--logprobs are printed with --json only");
     return FND_OK;

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/answer_json.h"
+#include "cli/template_vars.h"
 #include "cli/text.h"
 #include "foundry/chat.h"
 #include "lm/batch_line.h"
@@ -27,8 +28,8 @@ typedef struct batch {
     size_t count, shown, failed;
     fnd_batch_request *requests; /* [count - failed before] */
     size_t *item_of, request_count;
-    fnd_chat_template *chat_template; /* NULL until it is needed */
-    char *variables;                  /* --template-var */
+    fnd_chat_template *templates[2]; /* without and with tools; NULL until it is needed */
+    fnd_cli_template_inputs inputs;  /* --template-var, --tools */
     fnd_logit_bias bias[FND_CLI_LIST_ITEMS];
     fnd_generate_desc defaults;
     fnd_batch_stats stats;
@@ -95,8 +96,8 @@ static size_t split(const batch *b, item *items, fnd_span *spans) {
 
 /* The command's variables, with those of the line. */
 static fnd_status join_variables(const batch *b, const item *i, char **out, fnd_error *err) {
-    const char *own = i->in.variables, *text = own ? own : b->variables;
-    json_t *all = b->variables && own ? json_loads(b->variables, JSON_ALLOW_NUL, NULL) : NULL, *more = all ? json_loads(own, JSON_ALLOW_NUL, NULL) : NULL;
+    const char *own = i->in.variables, *given = b->inputs.variables, *text = own ? own : given;
+    json_t *all = given && own ? json_loads(given, JSON_ALLOW_NUL, NULL) : NULL, *more = all ? json_loads(own, JSON_ALLOW_NUL, NULL) : NULL;
     char *joined = all && json_object_update(all, more) == 0 ? json_dumps(all, 0) : NULL;
     json_decref(all);
     json_decref(more);
@@ -106,11 +107,13 @@ static fnd_status join_variables(const batch *b, const item *i, char **out, fnd_
     return *out || !text ? FND_OK : fnd_fail(err, FND_ERR_MEMORY, "out of memory for template variables");
 }
 
-static fnd_status open_template(batch *b, fnd_error *err) {
+static const char *tools_of(const batch *b, const item *i) { return i->in.tools ? i->in.tools : b->inputs.tools; }
+
+static fnd_status open_template(batch *b, bool tools, fnd_error *err) {
     const fnd_gguf *file = fnd_model_gguf(b->lm->m);
-    if (b->chat_template) return FND_OK;
+    if (b->templates[tools]) return FND_OK;
     if (!fnd_gguf_find(file, "tokenizer.chat_template")) return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s has no chat template; \"raw\": true continues the prompt as it stands", b->o->model);
-    return fnd_chat_template_from_gguf(file, &b->chat_template, err);
+    return tools ? fnd_chat_template_for_tools(file, &b->templates[1], err) : fnd_chat_template_from_gguf(file, &b->templates[0], err);
 }
 
 static fnd_status render(batch *b, item *i, const char *variables, fnd_error *err) {
@@ -120,12 +123,12 @@ static fnd_status render(batch *b, item *i, const char *variables, fnd_error *er
     const char *system = i->in.system.data ? i->in.system.data : b->o->system;
     if (system) messages[count++] = (fnd_chat_message){ .role = "system", .content = system, .content_bytes = i->in.system.data ? i->in.system.bytes : 0 };
     messages[count++] = (fnd_chat_message){ .role = "user", .content = i->in.prompt.data, .content_bytes = i->in.prompt.bytes };
-    fnd_chat_desc desc = { .tokenizer = b->lm->t, .variables_json = variables, .tools_json = i->in.tools, .messages_json = i->in.messages };
+    fnd_chat_desc desc = { .tokenizer = b->lm->t, .variables_json = variables, .tools_json = tools_of(b, i), .messages_json = i->in.messages };
     if (!i->in.messages) {
         desc.messages = messages;
         desc.message_count = count;
     }
-    fnd_status status = fnd_chat_render(b->chat_template, &desc, &prompt, err);
+    fnd_status status = fnd_chat_render(b->templates[desc.tools_json != NULL], &desc, &prompt, err);
     if (status == FND_OK) status = fnd_chat_tokenize(b->lm->t, &prompt, 0, &i->prompt, err);
     fnd_chat_prompt_free(&prompt);
     return status;
@@ -135,7 +138,7 @@ static fnd_status make_prompt(batch *b, item *i, fnd_error *err) {
     char *variables;
     bool raw = i->in.has_raw ? i->in.raw : b->o->raw && !i->in.messages;
     if (raw) return fnd_tokenize(b->lm->t, i->in.prompt.data, i->in.prompt.bytes, FND_TOKENIZE_SPECIAL | FND_TOKENIZE_ADD_BOS, &i->prompt, err);
-    FND_TRY(open_template(b, err));
+    FND_TRY(open_template(b, tools_of(b, i) != NULL, err));
     FND_TRY(join_variables(b, i, &variables, err));
     fnd_status status = render(b, i, variables, err);
     fnd_free_memory(variables);
@@ -188,8 +191,9 @@ static fnd_status prepare(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
     const fnd_cli_generation *g = b->o->generation;
     uint32_t vocab = fnd_model_get_info(lm->m)->vocab;
     if (b->o->raw && g->template_vars.count) return fnd_fail(err, FND_ERR_USAGE, "--raw uses no template, so --template-var says nothing");
+    if (b->o->raw && g->tools) return fnd_fail(err, FND_ERR_USAGE, "--raw uses no template, so --tools says nothing");
     FND_TRY(fnd_cli_lm_fits(lm, "nothing", 0, g->context, err));
-    FND_TRY(fnd_cli_template_vars(&g->template_vars, &b->variables, err));
+    FND_TRY(fnd_cli_template_inputs_read(&g->template_vars, g->tools, fnd_model_gguf(lm->m), &b->inputs, err));
     FND_TRY(fnd_cli_generation_desc(g, lm, b->bias, &b->defaults, err));
     b->defaults.logprobs = b->o->logprobs < vocab ? b->o->logprobs : vocab;
     fnd_cli_generation_note(g, b->defaults.sampling.seed);
@@ -288,11 +292,11 @@ static void free_batch(batch *b) {
         fnd_ids_free(&b->items[i].prompt);
         fnd_text_free(&b->items[i].out);
     }
-    fnd_chat_template_close(b->chat_template);
+    for (size_t i = 0; i < FND_COUNT(b->templates); i++) fnd_chat_template_close(b->templates[i]);
     fnd_free_memory(b->items);
     fnd_free_memory(b->requests);
     fnd_free_memory(b->item_of);
-    fnd_free_memory(b->variables);
+    fnd_cli_template_inputs_free(&b->inputs);
     fnd_free_memory(b->text);
 }
 

@@ -48,6 +48,10 @@ fnd_status fnd_cli_template_vars(const fnd_cli_list *items, char **json, fnd_err
 
 enum { JSON_BYTES = 256 << 20 };
 
+static const char *file_name(const char *path, char *shown, size_t room) {
+    return strcmp(path, "-") == 0 ? "standard input" : fnd_span_quote((fnd_span){ path, strlen(path) }, shown, room);
+}
+
 fnd_status fnd_cli_read_json(const char *path, char **text, fnd_error *err) {
     size_t bytes;
     char shown[200];
@@ -57,13 +61,13 @@ fnd_status fnd_cli_read_json(const char *path, char **text, fnd_error *err) {
     if (used == bytes) return FND_OK;
     fnd_free_memory(*text);
     *text = NULL;
-    return fnd_fail(err, FND_ERR_FORMAT, "%s: byte %zu is a zero byte, which no JSON holds", fnd_span_quote((fnd_span){ path, strlen(path) }, shown, sizeof shown), used);
+    return fnd_fail(err, FND_ERR_FORMAT, "%s: byte %zu is a zero byte, which no JSON holds", file_name(path, shown, sizeof shown), used);
 }
 
 static fnd_status check_tools(const char *path, const char *text, fnd_error *err) {
     json_error_t where;
     char shown[200];
-    const char *name = fnd_span_quote((fnd_span){ path, strlen(path) }, shown, sizeof shown);
+    const char *name = file_name(path, shown, sizeof shown);
     json_t *json = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, &where);
     if (!json) return fnd_fail(err, FND_ERR_FORMAT, "%s: the JSON of the tools is malformed at line %d, column %d: %s", name, where.line, where.column, where.text);
     bool array = json_is_array(json);
