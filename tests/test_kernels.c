@@ -109,8 +109,8 @@ static ref_val *merge_ref(const float *part, merge_shape s) {
     return rows;
 }
 
-static void check_merge(kernel_bench *b) {
-    merge_shape s = { .tokens = 3, .heads = 4, .splits = 3, .head_dim = 16 };
+static void check_merge(kernel_bench *b, size_t splits) {
+    merge_shape s = { .tokens = 3, .heads = 4, .splits = splits, .head_dim = 16 };
     float *part = make_parts(s);
     ref_val *want = merge_ref(part, s);
     bench_in_copy(b, "part", FND_F32, fnd_shape4(s.tokens, s.heads, s.splits, s.head_dim + 2), part);
@@ -458,9 +458,7 @@ static void check_prefill(kernel_bench *b, size_t n, fnd_format format) {
     bench_clear(b);
 }
 
-static void check_decode(kernel_bench *b, size_t n, fnd_format format) {
-    scene s = make_scene(n, format, true);
-    size_t splits = 1 + n % 3 * 2;
+static void check_decode_scene(kernel_bench *b, scene s, size_t splits) {
     bench_tensor *k_cache = bench_cache(b, &s, s.pos, true, true), *v_cache = bench_cache(b, &s, s.pos, false, true);
     double *k_before = gather(b, &s, k_cache, true), *v_before = gather(b, &s, v_cache, false);
     const bench_tensor *q = bench_in(b, "q", FND_F32, fnd_shape2(1, s.heads * s.head_dim));
@@ -476,6 +474,10 @@ static void check_decode(kernel_bench *b, size_t n, fnd_format format) {
         check_cache(b, &s, k_cache, k_before, k->v, true, "attention_decode");
         check_cache(b, &s, v_cache, v_before, v->v, false, "attention_decode");
         check_attention(b, &s, q, k_cache, v_cache, y, "attention_decode");
+        bench_clear(b);
+        bench_in_copy(b, "part", FND_F32, fnd_shape4(1, s.heads, splits, s.head_dim + 2), parts);
+        const bench_tensor *merged = bench_out(b, "y", FND_F32, fnd_shape2(1, s.heads * s.head_dim));
+        if (bench_run(b, "merge")) bench_compare(b, merged, y, "merge of attention_decode");
         free(parts);
         free(y);
     }
@@ -483,6 +485,8 @@ static void check_decode(kernel_bench *b, size_t n, fnd_format format) {
     free(v_before);
     bench_clear(b);
 }
+
+static void check_decode(kernel_bench *b, size_t n, fnd_format format) { check_decode_scene(b, make_scene(n, format, true), 1 + n % 3 * 2); }
 
 /* Three tokens of three sequences, whose caches are ranges of one pool in another order: each as attention_ref
  * says of its range alone, and nothing else is written. */
@@ -577,7 +581,7 @@ static void check_prefill_on_request(void) {
 TEST(kernels_attention) {
     check_prefill_on_request();
     ON_EVERY_DEVICE(b) {
-        check_merge(&b);
+        check_merge(&b, 3);
         for (size_t i = 0; i < 12; i++) {
             static const fnd_format formats[] = { FND_F16, FND_F32, FND_Q8_0 };
             size_t n = i / 3;
@@ -589,6 +593,29 @@ TEST(kernels_attention) {
         }
         for (size_t i = 0; i < 2 && b.codes; i++) check_prefill(&b, 4, i ? FND_F32 : FND_F16);
     }
+}
+
+/* The texts for NVIDIA's GPUs, on the simulator or (FOUNDRY_TEST_GPU=cuda) on a real one: heads of many sizes, as many
+ * as share a kv head, alone and together with another kv head; positions at the ends of blocks, units and splits. */
+TEST(kernels_attention_decode_on_nvidia) {
+    static const size_t shapes[][4] = { { 7, 1, 64, 32 }, { 6, 2, 80, 40 }, { 8, 2, 96, 48 }, { 7, 1, 128, 64 }, { 4, 1, 256, 128 }, { 16, 1, 256, 128 }, { 3, 3, 16, 5 }, { 16, 1, 32, 16 }, { 5, 1, 224, 30 } };
+    static const size_t positions[] = { 0, 1, 15, 16, 17, 31, 32, 63, 64, 255, 256, 1000, 1500 }, splits[] = { 8, 1, 3, 66 };
+    static const fnd_format formats[] = { FND_F16, FND_Q8_0, FND_F32 };
+    const char *gpu = getenv("FOUNDRY_TEST_GPU");
+    kernel_bench b;
+    if (gpu && strcmp(gpu, "cuda") != 0) return;
+    if (!bench_open(&b, gpu ? bench_device_at(0) : &(bench_device){ "sim", "cuda", false })) return;
+    for (size_t i = 0; i < 36; i++) {
+        const size_t *shape = shapes[i % 9];
+        scene s = { .heads = shape[0], .kv_heads = shape[1], .head_dim = shape[2], .pairs = shape[3], .pos = positions[i % 13], .tokens = 1, .pairing = i % 2, .format = formats[(i + i / 9) % 3] };
+        if (s.format == FND_Q8_0 && s.head_dim % 32) s.head_dim = s.head_dim < 32 ? 32 : 96;
+        s.blocks = (s.pos + 16) / 16;
+        for (size_t k = 0; k < s.pairs; k++) s.inv_freq[k] = (float)pow(10000.0, -(double)k / (double)s.pairs);
+        check_decode_scene(&b, s, splits[i % 4]);
+    }
+    for (size_t i = 0; i < 12; i++) check_batch(&b, i / 3, formats[i % 3]);
+    for (size_t i = 1; i < 20; i += 3) check_merge(&b, i);
+    bench_close(&b);
 }
 
 static void check_rope(kernel_bench *b, size_t n, fnd_format format) {

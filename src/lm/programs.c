@@ -176,10 +176,23 @@ static fnd_status plain_layer(writer *w) {
     return FND_OK;
 }
 
+/* Splits of the keys: on a GPU for NVIDIA's texts one for every group that a kv head has, of which they use as many
+ * as the length of the context is worth. */
+static fnd_status choose_splits(const writer *w, uint64_t *splits) {
+    fnd_context_info info;
+    FND_TRY(fnd_info(w->s->m->f, &info, w->err));
+    uint64_t each = info.groups / w->s->m->info.kv_heads, most = w->s->context / 64;
+    *splits = FND_SPLITS;
+    if (strcmp(info.backend, "cuda") == 0 && each > FND_SPLITS && most > FND_SPLITS) *splits = each < most ? each : most;
+    return FND_OK;
+}
+
 /* Room for what this form of a layer leaves behind: placed by lifetime, so the sum is never held. */
 static fnd_status take_temporaries(writer *w) {
     const fnd_model_info *m = &w->s->m->info;
     bool plain = w->s->m->no_fuse, merged = w->form != MANY && !plain;
+    uint64_t splits;
+    FND_TRY(choose_splits(w, &splits));
     uint64_t rows = w->a->rows, q_dim = (uint64_t)m->heads * m->head_dim, kv_dim = (uint64_t)m->kv_heads * m->head_dim;
     const struct {
         fnd_tensor *t;
@@ -192,7 +205,7 @@ static fnd_status take_temporaries(writer *w) {
         { &w->t.k, "k", fnd_shape2(rows, kv_dim), true },
         { &w->t.v, "v", fnd_shape2(rows, kv_dim), true },
         { &w->t.hidden, "hidden", fnd_shape2(rows, m->hidden_dim), true },
-        { &w->t.part, "part", fnd_shape4(rows, m->heads, FND_SPLITS, m->head_dim + 2), merged || w->form == BATCH || w->form == GUESSES },
+        { &w->t.part, "part", fnd_shape4(rows, m->heads, splits, m->head_dim + 2), merged || w->form == BATCH || w->form == GUESSES },
         { &w->t.attention, "attention", fnd_shape2(rows, q_dim), !merged },
         { &w->t.norm, "norm", fnd_shape2(rows, m->dim), plain },
         { &w->t.gate, "gate", fnd_shape2(rows, m->hidden_dim), plain },

@@ -34,8 +34,16 @@ static fnd_status make_threads(fnd_sim_run *run, fnd_error *err) {
 
 static fnd_status sim_open(const fnd_backend_desc *desc, void **self, fnd_device_info *info, fnd_error *err) {
     *self = NULL;
-    bool metal = desc && desc->isa && strcmp(desc->isa, "metal") == 0;
-    *info = (fnd_device_info){ .suffix = metal ? ".metal" : "", .groups = GROUPS, .lanes = FND_SIM_LANES, .warps = WARPS, .max_threads = FND_SIM_MAX_THREADS, .tile_tokens = metal ? METAL_TILE_TOKENS : 4, .group_bytes = FND_SIM_GROUP_BYTES, .host_memory = true };
+    bool metal = desc && desc->isa && strcmp(desc->isa, "metal") == 0, cuda = desc && desc->isa && strcmp(desc->isa, "cuda") == 0;
+    *info = (fnd_device_info){ .suffix = metal ? ".metal" : cuda ? ".cuda"
+                                                                 : "",
+                               .groups = GROUPS,
+                               .lanes = FND_SIM_LANES,
+                               .warps = WARPS,
+                               .max_threads = FND_SIM_MAX_THREADS,
+                               .tile_tokens = metal ? METAL_TILE_TOKENS : 4,
+                               .group_bytes = FND_SIM_GROUP_BYTES,
+                               .host_memory = true };
     if (desc && desc->device) return fnd_fail(err, FND_ERR_UNSUPPORTED, "sim has one device; there is no device %u", desc->device);
     fnd_sim *sim = fnd_alloc_zeroed(1, sizeof *sim);
     if (!sim) return fnd_fail(err, FND_ERR_MEMORY, "out of memory");

@@ -121,6 +121,7 @@ FND_STAGE(attention_batch, ATTENTION_BATCH_ARGS, MAIN, NONE, NONE, ALL, "attenti
 FND_STAGE(attention_merge, ATTENTION_MERGE_ARGS, PROLOGUE, NONE, ROWS, OWN, "join the splits of the keys: rows of heads * head_dim values")
 
 #define ATTENTION_NONE (-3.0e38f) /* a score that stands for no key */
+#define ATTENTION_REST (-3.1e38f) /* as the maximum of a split: it has no keys, nor has any behind it */
 
 /* The cache as one kv head sees it. */
 typedef struct attention_head {

@@ -35,6 +35,8 @@ typedef float              f32;
 #define FND_INLINE   static inline __attribute__((always_inline, unused))
 #define FND_CHECK(e, message) _Static_assert(e, message)
 #define FND_UNROLL   _Pragma("GCC unroll 16")
+#define FND_ROLLED   _Pragma("GCC unroll 1") /* a loop that is not worth its code */
+#define FND_ALIGNED(bytes) __attribute__((aligned(bytes)))
 
 /* ---- bits ------------------------------------------------------------------------------------ */
 FND_INLINE u32 fnd_f32_bits(f32 v) { u32 b; __builtin_memcpy(&b, &v, 4); return b; }
@@ -131,6 +133,9 @@ FND_INLINE vec fnd_vec_load_f16(const u16 *p) {
 #endif
 }
 
+/* A line of memory that will be read. */
+FND_INLINE void fnd_prefetch(const void *p) { __builtin_prefetch(p); }
+
 /* ---- threads --------------------------------------------------------------------------------- */
 #ifndef FND_SIM
   #define FND_LANES 1
@@ -139,6 +144,7 @@ FND_INLINE vec fnd_vec_load_f16(const u16 *p) {
   #define fnd_lane_max(v)       (v)
   #define fnd_lane_get(v, lane) (v)
   #define fnd_group_barrier(t)  ((void)(t))
+  #define fnd_warp_barrier(t)   ((void)(t))
   /* The worker team: a barrier over all groups of the launch, and scratch that all of them see. */
   typedef struct fnd_team fnd_team;
   #define FND_TEAM_FIELDS        \

@@ -24,6 +24,8 @@ typedef float              f32;
 #define FND_SHARED_CODE static __device__ __noinline__ /* once in a program: what many calls use must stay in the instruction cache */
 #define FND_CHECK(e, message) static_assert(e, message)
 #define FND_UNROLL   _Pragma("unroll")
+#define FND_ROLLED   _Pragma("unroll 1") /* a loop that is not worth its code */
+#define FND_ALIGNED(bytes) __align__(bytes)
 
 /* ---- bits ------------------------------------------------------------------------------------ */
 FND_INLINE u32 fnd_f32_bits(f32 v) { return __float_as_uint(v); }
@@ -92,6 +94,8 @@ FND_INLINE f32 fnd_lane_max(f32 v) {
 }
 FND_INLINE f32 fnd_lane_get(f32 v, u32 lane) { return __shfl_sync(0xffffffffu, v, (i32)lane); }
 #define fnd_group_barrier(t) ((void)(t), __syncthreads())
+#define fnd_warp_barrier(t)  ((void)(t), __syncwarp()) /* lanes see what lanes of their warp wrote */
+FND_INLINE void fnd_prefetch(const void *p) { asm volatile("prefetch.global.L2 [%0];" :: "l"(p)); }
 /* A barrier over all groups of a program. The first group's arrival adds what makes the sum of all
  * arrivals flip the highest bit, so the word needs no clearing (as CUDA's cooperative groups do it). */
 static __device__ u32 fnd_cuda_arrivals;
@@ -108,7 +112,7 @@ FND_INLINE void fnd_cuda_grid_barrier() {
 #define fnd_grid_barrier(t) ((void)(t), fnd_cuda_grid_barrier())
 /* turn: which warp of the grid has the first rows of the next matrix, see gemv/x.cuda.h. */
 #define FND_TEAM_FIELDS u32 turn;
-#define FND_GROUP_ARRAY(T, name, count) __shared__ T name[count]
+#define FND_GROUP_ARRAY(T, name, count) __shared__ __align__(16) T name[count]
 
 /* ---- entry points ---------------------------------------------------------------------------- */
 /* A weight matrix, as the host fills it in for every machine; `ops` means something on a CPU only. */

@@ -27,6 +27,8 @@ typedef float          f32;
 #define FND_INLINE   static inline __attribute__((always_inline))
 #define FND_CHECK(e, message) static_assert(e, message)
 #define FND_UNROLL   _Pragma("unroll")
+#define FND_ROLLED   _Pragma("nounroll") /* a loop that is not worth its code */
+#define FND_ALIGNED(bytes) __attribute__((aligned(bytes)))
 
 /* ---- bits ------------------------------------------------------------------------------------ */
 FND_INLINE u32 fnd_f32_bits(f32 v) { return as_type<u32>(v); }
@@ -85,6 +87,8 @@ FND_INLINE vec fnd_vec_load_f16(const FND_GPU u16 *p) {
 #define fnd_lane_get(v, lane) metal::simd_shuffle(v, (u16)(lane))
 /* Of both memories: a group's rows stand in its scratch memory. */
 #define fnd_group_barrier(t)  ((void)(t), metal::threadgroup_barrier(metal::mem_flags::mem_device | metal::mem_flags::mem_threadgroup))
+
+FND_INLINE void fnd_prefetch(const FND_GPU void *p) { (void)p; }
 
 /* Of the memory of a warp's own, and of what its lanes have written there. */
 #define fnd_warp_barrier(t)   ((void)(t), metal::simdgroup_barrier(metal::mem_flags::mem_threadgroup))
