@@ -499,6 +499,25 @@ TEST(metal_tells_that_the_gpu_failed) {
     }
 }
 
+/* The host writes only what the GPU has read: a launch under way sees what was there when it was made. */
+TEST(metal_waits_before_the_host_writes) {
+    NEED_STANDIN();
+    float twos[COLS];
+    for (int i = 0; i < COLS; i++) twos[i] = 2.0f;
+    for (long unified = 0; unified <= 1; unified++) {
+        ones t;
+        set("unified", unified);
+        if (!ones_open(&t)) return;
+        CHECK_OK(ones_run(&t), &t.err);
+        set("slow_ms", 30);
+        CHECK_OK(ones_start(&t), &t.err);
+        CHECK_OK(fnd_tensor_write(t.f, &t.x.t, 0, twos, sizeof twos, &t.err), &t.err);
+        CHECK_OK(fnd_wait(t.f, &t.err), &t.err);
+        check_ones(&t, &t.y);
+        ones_close(&t);
+    }
+}
+
 /* Calls that have nothing to do with each other run side by side; a barrier stands where one reads what
  * another wrote. The stand-in runs those between two barriers backwards. */
 TEST(metal_puts_barriers_where_programs_need_them) {
@@ -519,12 +538,13 @@ TEST(metal_puts_barriers_where_programs_need_them) {
     CHECK_OK(fnd_program_call(p, t.linear, last, 3, &t.err), &t.err);
     CHECK_OK(fnd_program_finish(p, &t.err), &t.err);
     CHECK_OK(fnd_wait(t.f, &t.err), &t.err);
-    long dispatches = standin("dispatches", NULL, 0), barriers = standin("barriers", NULL, 0), commands = standin("commands", NULL, 0);
+    long dispatches = standin("dispatches", NULL, 0), barriers = standin("barriers", NULL, 0), commands = standin("commands", NULL, 0), shared = standin("shared", NULL, 0);
     CHECK_OK(fnd_program_run(p, &t.err), &t.err);
     CHECK_OK(fnd_wait(t.f, &t.err), &t.err);
     CHECK(standin("dispatches", NULL, 0) - dispatches == 3);
     CHECK(standin("barriers", NULL, 0) - barriers == 1);
     CHECK(standin("commands", NULL, 0) - commands == 1); /* the whole program is one command buffer */
+    CHECK(standin("shared", NULL, 0) == shared);         /* those side by side have scratch memory of their own */
     CHECK_OK(fnd_tensor_read(t.f, &out.t, 0, got, sizeof got, &t.err), &t.err);
     for (size_t i = 0; i < ROWS; i++) CHECK(got[i] == ROWS * COLS);
     check_ones(&t, &t.z);

@@ -68,6 +68,20 @@ static void run_blit(const command *c) {
     if (c->kind == COMMAND_FILL) memset(c->to->memory + c->to_at, c->value, c->count);
 }
 
+/* May both write at one place of a buffer? Those without scratch memory have the same few bytes in its place. */
+static bool share(const command *a, const command *b) {
+    for (uint32_t i = 0; i < a->pipeline->parameter_count; i++) {
+        const parameter *x = &a->pipeline->parameters[i];
+        const binding *to = &a->bindings[x->index];
+        for (uint32_t k = 0; k < b->pipeline->parameter_count && to->buffer && !x->is_const && !x->is_constant; k++) {
+            const parameter *y = &b->pipeline->parameters[k];
+            const binding *other = &b->bindings[y->index];
+            if (other->buffer == to->buffer && other->offset == to->offset && !y->is_const && !y->is_constant) return true;
+        }
+    }
+    return false;
+}
+
 /* Those before the next barrier, the last first. */
 static bool run_all(commands_object *b, char *says, size_t bytes) {
     for (size_t first = 0, end; first < b->count; first = end) {
@@ -78,6 +92,7 @@ static bool run_all(commands_object *b, char *says, size_t bytes) {
             continue;
         }
         while (end < b->count && b->list[end].kind == COMMAND_DISPATCH) end++;
+        for (size_t i = first + 1; i < end; i++) atomic_fetch_add(&standin_count.shared, share(&b->list[i - 1], &b->list[i]));
         for (size_t i = end; i-- > first;) {
             atomic_fetch_add(&standin_count.dispatches, 1);
             if (!standin_run(&b->list[i], says, bytes)) return false;

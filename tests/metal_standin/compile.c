@@ -32,13 +32,10 @@ static const char *const language[] = {
 };
 static const char *const code_flags[] = {
     "-fPIC",
-    "-shared",
-    "-nostdlib",
     "-ffp-contract=off",
     "-fno-math-errno",
     "-fno-strict-aliasing",
     "-Werror=frame-larger-than=98304",
-    "-Wl,-z,defs",
 #ifdef __x86_64__
     "-mf16c",
 #endif
@@ -136,19 +133,22 @@ static bool preprocess(const char *clang, const char *text, bool checks, const c
 }
 
 static bool compile_in(const char *dir, const char *text, bool checks, const char *library, char *says, size_t bytes) {
-    char clang[FND_PROCESS_PATH_BYTES], preprocessed[PATH_BYTES], made[PATH_BYTES], *plain = NULL, *cl = NULL, *entry = NULL;
-    if (!fnd_process_find("clang", clang)) {
-        snprintf(says, bytes, "program_source:1:1: error: the stand-in needs clang\n");
+    char clang[FND_PROCESS_PATH_BYTES], ld[FND_PROCESS_PATH_BYTES], preprocessed[PATH_BYTES], code[PATH_BYTES], made[PATH_BYTES], *plain = NULL, *cl = NULL, *entry = NULL;
+    if (!fnd_process_find("clang", clang) || !fnd_process_find("ld", ld)) {
+        snprintf(says, bytes, "program_source:1:1: error: the stand-in needs clang and ld\n");
         return false;
     }
     snprintf(preprocessed, sizeof preprocessed, "%s/text.i", dir);
+    snprintf(code, sizeof code, "%s/text.o", dir);
     snprintf(made, sizeof made, "%s.%ld.%p", library, (long)getpid(), (void *)&entry);
     bool good = preprocess(clang, text, checks, preprocessed, &plain, says, bytes);
     if (good && checks) standin_roll_loops(plain);
     good = good && standin_rewrite(plain, &cl, &entry, says, bytes);
     if (good) {
-        arguments a = { .count = 0 };
-        const char *const compiler[] = { clang }, *const inputs[] = { "-o", made, "-x", "cl", "-", "-x", "none", STANDIN_GLUE, "-lm", "-lc" };
+        /* The linker is called as it is: through clang it would cost a third process. */
+        arguments a = { .count = 0 }, link = { .count = 0 };
+        const char *const compiler[] = { clang }, *const inputs[] = { "-c", "-o", code, "-x", "cl", "-" };
+        const char *const linker[] = { ld, "-shared", "-z", "defs", "-o", made, code, STANDIN_GLUE, "-lm", "-lc" };
         add(&a, compiler, 1);
         add(&a, language, FND_COUNT(language));
         add(&a, code_flags, FND_COUNT(code_flags));
@@ -157,7 +157,8 @@ static bool compile_in(const char *dir, const char *text, bool checks, const cha
         else
             add(&a, fast_flags, FND_COUNT(fast_flags));
         add(&a, inputs, FND_COUNT(inputs));
-        good = run(&a, cl, says, bytes) && rename(made, library) == 0;
+        add(&link, linker, FND_COUNT(linker));
+        good = run(&a, cl, says, bytes) && run(&link, NULL, says, bytes) && rename(made, library) == 0;
     }
     fnd_free_memory(plain);
     free(cl);

@@ -60,6 +60,7 @@ STANDIN_EXPORT long standin_control(const char *request, char *out, size_t bytes
     X(dispatches, "that were executed")                                            \
     X(barriers, "that were executed")                                              \
     X(blits, "copies and fills that were executed")                                \
+    X(shared, "neighbouring dispatches with no barrier between them that may write at one place of a buffer") \
     X(private, "buffers that were made private to the GPU")                        \
     X(serial, "dispatches of encoders that are not concurrent")                    \
     X(unlabelled, "uses of a queue, command buffer, pipeline or buffer that has no label") \
