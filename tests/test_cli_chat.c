@@ -318,7 +318,10 @@ TEST(cli_chat_at_a_terminal) {
         }
         type(t, "half a line\003");
         CHECK_MSG(wait_for(t, again, 6), "%s", t->seen);
+        size_t ends = 0;
+        for (const char *p = t->seen; (p = strstr(p, "\r\n")); p++) ends++;
         type(t, "\004");
+        CHECK_MSG(wait_for(t, "\r\n", ends + 1), "%s", t->seen); /* what comes then begins a line */
         CHECK(end_of(t) == 0);
         close(t->fd);
         char *lines;

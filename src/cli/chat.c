@@ -212,7 +212,10 @@ static fnd_status converse(chat *a, fnd_error *err) {
         fnd_cli_line what;
         fnd_error failure = { .status = FND_OK };
         FND_TRY(fnd_cli_lines_next(a->lines, &line, &what, err));
-        if (what == FND_CLI_LINE_END) break;
+        if (what == FND_CLI_LINE_END) {
+            if (fnd_cli_lines_typed(a->lines)) fputc('\n', stderr); /* behind the "> " */
+            break;
+        }
         if (what == FND_CLI_LINE_INTERRUPTED) {
             if (!fnd_cli_lines_typed(a->lines)) return fnd_cli_check_interrupt(err);
             fnd_cli_answer_interrupt();
