@@ -10,7 +10,8 @@
 #include <stdio.h>
 
 enum { MAX_TEXTS = CHECK_MAX_TEXTS,
-       MAX_KERNELS = 64 };
+       MAX_KERNELS = 64,
+       MAX_VARIANTS = 512 /* of a text */ };
 
 /* Formats that real files mix inside one layer, by the order of a kernel's weights. */
 static const fnd_format mixes[][3] = {
@@ -101,25 +102,78 @@ static fnd_status write_file(writer *w, const char *suffix, const choice *c, uin
     return fnd_file_write(text->path, flat->data, flat->bytes, w->err);
 }
 
-static fnd_status write_choice(writer *w, const char *suffix, const choice *c) {
-    static fnd_variant variants[MAX_KERNELS];
-    const fnd_variant *list[MAX_KERNELS] = { NULL };
-    uint32_t count = 0;
+/* What becomes one text. */
+typedef struct bundle {
+    fnd_variant variants[MAX_VARIANTS];
+    const fnd_variant *list[MAX_VARIANTS];
+    uint32_t count;
+} bundle;
+
+static fnd_status add_choice(const writer *w, const choice *c, bundle *b) {
     for (size_t i = c->all ? 0 : w->first; i < w->kernel_count; i++) {
-        if (!choose(&w->kernels[i].composition, c, &variants[count])) continue;
-        list[count] = &variants[count];
-        count++;
+        if (b->count == MAX_VARIANTS) return fnd_fail(w->err, FND_ERR_LIMIT, "more than %d kernels in a text", MAX_VARIANTS);
+        if (!choose(&w->kernels[i].composition, c, &b->variants[b->count])) continue;
+        b->list[b->count] = &b->variants[b->count];
+        b->count++;
     }
-    if (count == 0) return FND_OK;
+    return FND_OK;
+}
+
+static fnd_status write_bundle(writer *w, const char *suffix, const choice *c, const bundle *b) {
+    if (b->count == 0) return FND_OK;
     fnd_text text = { 0 }, flat = { 0 };
-    fnd_status status = fnd_print_head(w->catalog, list, count, &text, w->err);
-    for (uint32_t i = 0; i < count && status == FND_OK; i++) fnd_print_kernel(list[i], &text);
-    const char *fits = fnd_common_suffix(w->catalog, suffix, list, count);
+    fnd_status status = fnd_print_head(w->catalog, b->list, b->count, &text, w->err);
+    for (uint32_t i = 0; i < b->count && status == FND_OK; i++) fnd_print_kernel(b->list[i], &text);
+    const char *fits = fnd_common_suffix(w->catalog, suffix, b->list, b->count);
     if (status == FND_OK) status = fnd_sources_flatten(fnd_catalog_sources(w->catalog), fits, c->name, fnd_text_get(&text), &flat, w->err);
-    if (status == FND_OK) status = write_file(w, suffix, c, count, &flat);
+    if (status == FND_OK) status = write_file(w, suffix, c, b->count, &flat);
     fnd_text_free(&text);
     fnd_text_free(&flat);
     return status;
+}
+
+static fnd_status write_choice(writer *w, const char *suffix, const choice *c) {
+    static bundle b;
+    b.count = 0;
+    FND_TRY(add_choice(w, c, &b));
+    return write_bundle(w, suffix, c, &b);
+}
+
+static choice of_policy(const writer *w, size_t p, uint32_t tokens) {
+    const fnd_policy *policy = fnd_catalog_policy_at(w->catalog, p);
+    choice c = { .weights = { policy->format, policy->format, policy->format }, .act = FND_F32, .tokens = tokens, .only_weights = true, .all = p >= w->shipped_policies };
+    snprintf(c.name, sizeof c.name, "%s tokens %u", policy->name, tokens);
+    return c;
+}
+
+/* Compilers read their headers of vectors longer than a policy's kernels: policies that have texts for them
+ * are compiled together, those that multiply codes and the others. Alone, tests compile them when they run. */
+static fnd_status write_vector_policies(writer *w, uint32_t tokens) {
+    static bundle together[2], one;
+    together[0].count = together[1].count = 0;
+    for (size_t p = 0; p < fnd_catalog_policy_count(w->catalog); p++) {
+        choice c = of_policy(w, p, tokens);
+        const fnd_format_info *info = fnd_format_get(c.weights[0]);
+        bundle *with = &together[info && info->block_weights > 1];
+        one.count = 0;
+        FND_TRY(add_choice(w, &c, &one));
+        if (!info || !fnd_common_suffix(w->catalog, ".cpu", one.list, one.count)[0]) {
+            FND_TRY(write_bundle(w, ".cpu", &c, &one));
+            continue;
+        }
+        uint32_t first = with->count;
+        FND_TRY(add_choice(w, &c, with));
+        for (uint32_t i = first; i < with->count; i++) {
+            size_t end = strlen(with->variants[i].name); /* kernels of one name have numbers, as in programs */
+            snprintf(with->variants[i].name + end, sizeof with->variants[i].name - end, "_%zu", p);
+        }
+    }
+    for (int codes = 0; codes < 2; codes++) {
+        choice c = { .tokens = tokens };
+        snprintf(c.name, sizeof c.name, "%s tokens %u", codes ? "formats of codes" : "formats of floats", tokens);
+        FND_TRY(write_bundle(w, ".cpu", &c, &together[codes]));
+    }
+    return FND_OK;
 }
 
 static fnd_status write_machine(writer *w, const char *suffix) {
@@ -132,12 +186,11 @@ static fnd_status write_machine(writer *w, const char *suffix) {
     choice folded = { .name = "constants", .weights = { FND_Q4_1, FND_Q4_1, FND_Q4_1 }, .act = FND_F32, .tokens = 1, .folded = true };
     FND_TRY(write_choice(w, suffix, &folded));
     for (uint32_t tokens = 1; tokens <= 8; tokens += 7) {
-        for (size_t p = 0; p < fnd_catalog_policy_count(w->catalog); p++) {
-            const fnd_policy *policy = fnd_catalog_policy_at(w->catalog, p);
-            choice c = { .weights = { policy->format, policy->format, policy->format }, .act = FND_F32, .tokens = tokens, .only_weights = true, .all = p >= w->shipped_policies };
-            snprintf(c.name, sizeof c.name, "%s tokens %u", policy->name, tokens);
+        for (size_t p = 0; p < fnd_catalog_policy_count(w->catalog) && strcmp(suffix, ".cpu") != 0; p++) {
+            choice c = of_policy(w, p, tokens);
             FND_TRY(write_choice(w, suffix, &c));
         }
+        if (strcmp(suffix, ".cpu") == 0) FND_TRY(write_vector_policies(w, tokens));
         for (size_t m = 0; m < FND_COUNT(mixes); m++) {
             choice c = { .act = FND_F16, .tokens = tokens, .only_weights = true };
             memcpy(c.weights, mixes[m], sizeof c.weights);
