@@ -44,7 +44,8 @@ typedef enum tpl_kind {
     TPL_UNDEFINED, TPL_NONE, TPL_BOOL, TPL_INT, TPL_FLOAT, TPL_STR, TPL_LIST, TPL_TUPLE,
     TPL_RANGE, TPL_VIEW, /* keys(), values(), items() of a dict */
     TPL_ITERATOR,        /* what filters such as map and select make: it can be gone through once */
-    TPL_DICT, TPL_NAMESPACE, TPL_LOOP, TPL_CALLABLE
+    TPL_DICT, TPL_NAMESPACE, TPL_LOOP, TPL_CALLABLE,
+    TPL_SELF             /* the template: self.name() prints its block again */
 } tpl_kind;
 
 typedef struct tpl_value {
@@ -118,6 +119,7 @@ typedef struct tpl_run {
     fnd_arena             *arena;
     fnd_error             *err;
     const struct tpl_node *at; /* what is being evaluated, for messages */
+    const struct tpl_tree *tree;
     tpl_builder           *out;
     tpl_scope             *scope, *top; /* top: of statements in no block */
     uint64_t               steps;
@@ -144,7 +146,7 @@ typedef struct tpl_callable {
     const char            *name;
     tpl_function          *function; /* NULL: a macro */
     tpl_value              self;
-    const struct tpl_node *macro;    /* N_MACRO or N_CALL_BLOCK */
+    const struct tpl_node *macro;    /* N_MACRO, N_CALL_BLOCK or N_NAMED_BLOCK */
     tpl_scope             *scope;    /* where it was defined */
     size_t                 at;       /* of joiner and cycler: their state */
 } tpl_callable;

@@ -15,7 +15,10 @@ static fnd_status eval_name(tpl_run *r, const tpl_node *n, tpl_value *out) {
         *out = (tpl_value){ .kind = TPL_CALLABLE, .callable = (tpl_callable *)(uintptr_t)global }; /* never written to */
         return FND_OK;
     }
-    if (fnd_tpl_str_is(&n->name, "self")) return fnd_tpl_fail(r, FND_ERR_UNSUPPORTED, "'self', which prints blocks again, is not supported");
+    if (fnd_tpl_str_is(&n->name, "self")) {
+        *out = (tpl_value){ .kind = TPL_SELF };
+        return FND_OK;
+    }
     return fnd_tpl_undefined(r, out, "'%.*s' is undefined", (int)fnd_min_size(n->name.bytes, 100), n->name.data);
 }
 

@@ -107,7 +107,7 @@ fnd_status fnd_tpl_deeper(tpl_run *r) {
 }
 
 const char *fnd_tpl_kind_name(const tpl_value *v) {
-    static const char *const names[] = { "an undefined value", "none", "a boolean", "an integer", "a float", "a string", "a list", "a tuple", "a range", "a view of a dict", "an iterator", "a dict", "a namespace", "a loop", "a function" };
+    static const char *const names[] = { "an undefined value", "none", "a boolean", "an integer", "a float", "a string", "a list", "a tuple", "a range", "a view of a dict", "an iterator", "a dict", "a namespace", "a loop", "a function", "the template" };
     return names[v->kind];
 }
 

@@ -450,6 +450,7 @@ fnd_status fnd_tpl_parse(const char *text, size_t bytes, tpl_tree *out, fnd_erro
         p.at = tokens.items;
         status = parse_body(&p, NULL, &out->body);
     }
+    out->blocks = p.blocks;
     if (status == FND_OK) status = fnd_tpl_check_names(out->body, err);
     if (status != FND_OK) fnd_tpl_tree_free(out);
     return status;
@@ -458,4 +459,5 @@ fnd_status fnd_tpl_parse(const char *text, size_t bytes, tpl_tree *out, fnd_erro
 void fnd_tpl_tree_free(tpl_tree *tree) {
     fnd_arena_free(&tree->arena);
     tree->body = NULL;
+    tree->blocks = (tpl_nodes){ .count = 0 };
 }

@@ -122,7 +122,11 @@ static fnd_status add_other(tpl_run *r, tpl_builder *b, const tpl_value *v) {
         fnd_tpl_add_text(r, b, "'>");
         return FND_OK;
     }
-    if (v->kind == TPL_CALLABLE && v->callable->macro) {
+    if (v->kind == TPL_SELF) {
+        fnd_tpl_add_text(r, b, "<TemplateReference None>");
+        return FND_OK;
+    }
+    if (v->kind == TPL_CALLABLE && v->callable->macro && v->callable->macro->kind == N_CALL_BLOCK) {
         fnd_tpl_add_text(r, b, "<Macro anonymous>");
         return FND_OK;
     }

@@ -413,7 +413,7 @@ fnd_status fnd_tpl_run_block(tpl_run *r, const tpl_node *block) {
 
 fnd_status fnd_tpl_render(const tpl_tree *tree, const tpl_dict *variables, fnd_arena *arena, tpl_builder *out, fnd_error *err) {
     tpl_scope outer = { .names = *variables };
-    tpl_run r = { .arena = arena, .err = err, .out = out };
+    tpl_run r = { .arena = arena, .err = err, .out = out, .tree = tree };
     FND_TRY(fnd_tpl_push_scope(&r, &outer)); /* what the template sets does not change the caller's variables */
     r.top = r.scope;
     return fnd_tpl_run_block(&r, tree->body);

@@ -141,10 +141,10 @@ static fnd_status macro_attribute(tpl_run *r, const tpl_callable *c, tpl_str nam
     static const char *const names[] = { "name", "arguments", "catch_kwargs", "catch_varargs", "caller", NULL };
     static const unsigned flags[] = { 0, 0, TPL_USES_KWARGS, TPL_USES_VARARGS, TPL_USES_CALLER };
     size_t which = index_of(names, &name);
-    *found = names[which] != NULL;
+    *found = names[which] && (which == 0 || c->macro->kind != N_NAMED_BLOCK);
     if (!*found) return FND_OK;
-    if (which == 0 && c->macro->kind != N_MACRO) *out = fnd_tpl_none();
-    if (which == 0 && c->macro->kind == N_MACRO) return fnd_tpl_new_str(r, c->macro->name, out);
+    if (which == 0 && c->macro->kind == N_CALL_BLOCK) *out = fnd_tpl_none();
+    if (which == 0 && c->macro->kind != N_CALL_BLOCK) return fnd_tpl_new_str(r, c->macro->name, out);
     if (which >= 2) *out = fnd_tpl_bool(c->macro->flags & flags[which]);
     if (which != 1) return FND_OK;
     FND_TRY(fnd_tpl_new_list(r, c->macro->named.count, TPL_TUPLE, out));
@@ -163,10 +163,24 @@ static bool number_attribute(const tpl_value *v, const tpl_str *name, tpl_value 
     return whole && fnd_tpl_str_is(name, "denominator");
 }
 
+/* self.name: a function that prints the block, with the names of the whole template. */
+static fnd_status block_attribute(tpl_run *r, tpl_str name, tpl_value *out, bool *found) {
+    const tpl_nodes *blocks = &r->tree->blocks;
+    size_t i = 0;
+    while (i < blocks->count && !(blocks->items[i]->name.bytes == name.bytes && memcmp(blocks->items[i]->name.data, name.data, name.bytes) == 0)) i++;
+    *found = i < blocks->count;
+    if (!*found) return FND_OK;
+    FND_TRY(fnd_tpl_new_callable(r, "block", NULL, &(tpl_value){ .kind = TPL_NONE }, out));
+    out->callable->macro = blocks->items[i];
+    out->callable->scope = r->top;
+    return FND_OK;
+}
+
 static fnd_status own_attribute(tpl_run *r, const tpl_value *v, tpl_str name, tpl_value *out, bool *found) {
     static const char *const range_names[] = { "start", "stop", "step", NULL };
     *found = false;
     if (v->kind == TPL_LOOP) return loop_attribute(r, v, name, out, found);
+    if (v->kind == TPL_SELF) return block_attribute(r, name, out, found);
     if (v->kind == TPL_CALLABLE && v->callable->macro) return macro_attribute(r, v->callable, name, out, found);
     if (v->kind == TPL_CALLABLE && strcmp(v->callable->name, "a cycler") == 0 && fnd_tpl_str_is(&name, "current")) {
         *out = v->callable->self.list->items[v->callable->at];

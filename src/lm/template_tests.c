@@ -22,7 +22,7 @@ static const struct {
     { "string", KIND(TPL_STR) },
     { "mapping", KIND(TPL_DICT) },
     { "sequence", SEQUENCES },
-    { "iterable", SEQUENCES | KIND(TPL_VIEW) | KIND(TPL_ITERATOR) | KIND(TPL_LOOP) },
+    { "iterable", SEQUENCES | KIND(TPL_VIEW) | KIND(TPL_ITERATOR) | KIND(TPL_LOOP) | KIND(TPL_SELF) },
 };
 
 static fnd_status other(tpl_run *r, const tpl_args *args, tpl_value *out) {

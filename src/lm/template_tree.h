@@ -66,7 +66,8 @@ typedef struct tpl_node {
 /* A parsed template; never changed after. */
 typedef struct tpl_tree {
     fnd_arena  arena;
-    tpl_node  *body; /* N_BLOCK */
+    tpl_node  *body;   /* N_BLOCK */
+    tpl_nodes  blocks; /* N_NAMED_BLOCK */
 } tpl_tree;
 
 FND_USE_RESULT fnd_status fnd_tpl_parse(const char *text, size_t bytes, tpl_tree *out, fnd_error *err);
