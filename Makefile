@@ -139,13 +139,13 @@ test: setup
 # Tests at a time.
 TEST_JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
-## test-metal: the tests of kernels, programs and tiny models with the metal backend, on the stand-in for Metal (on a Mac: on Metal); only="word.." picks by name
-test-metal: setup
+## test-metal: the tests of the metal backend, and those of kernels, programs and tiny models with it, on the stand-in for Metal (on a Mac: on Metal); only="word.." picks by name
+test-metal: setup | $(if $(STANDIN),setup-checks)
 	+@$(BUILD) $(ROOT)/tests
-	FOUNDRY_TEST_GPU=metal FOUNDRY_TEST_JOBS=$(TEST_JOBS) $(ROOT)/tests $(or $(only),kernels_ programs_do programs_have models_match_the_reference_on_gpu)
+	FOUNDRY_TEST_GPU=metal FOUNDRY_TEST_JOBS=$(TEST_JOBS) $(ROOT)/tests $(or $(only),metal_ kernels_ programs_do programs_have models_match_the_reference_on_gpu)
 
 ## test-metal-models: every golden figure of the small model (fetched) on the stand-in for Metal: some ten minutes (on a Mac: on Metal)
-test-metal-models: setup
+test-metal-models: setup | $(if $(STANDIN),setup-checks)
 	+@$(BUILD) $(ROOT)/tests
 	@set -e; path=$$(scripts/fetch-model.sh smollm2-135m); set -x; FOUNDRY_TEST_GPU=metal FOUNDRY_TEST_SMOLLM2="$$path" $(ROOT)/tests golden_smollm2_on_metal
 

@@ -3,7 +3,7 @@
 # quickly, when everything is there. It says what it will install before it does.
 #
 #   scripts/setup.sh             to build, test and run: compiler, make, five libraries, python3 with pip
-#   scripts/setup.sh --checks    also what `make check` and `make fuzz` need: clang, its runtimes, clang-format, shellcheck, pkg-config, groff
+#   scripts/setup.sh --checks    also what `make check`, `make fuzz` and `make test-metal` need: clang, its runtimes, clang-format, shellcheck, pkg-config, groff
 #   scripts/setup.sh --arm64     also what `make arm64` needs: a compiler and a C library for arm64, and qemu-user, which runs its programs
 #   scripts/setup.sh --peer      also what the build of the peer in bench/ needs: cmake, ninja
 set -euo pipefail

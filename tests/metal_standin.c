@@ -1,6 +1,7 @@
 /* metal_standin.c - finding the stand-in, and what it says after every test. */
 #include "metal_standin.h"
 #include "base/dynlib.h"
+#include "base/process.h"
 #include "base/system.h"
 #include "test.h"
 
@@ -18,6 +19,13 @@ const char *fnd_test_metal_library(void) {
     }
     if (!library && (access(path, R_OK) != 0 || fnd_dynlib_open(path, &library, &err) != FND_OK)) return NULL;
     return path;
+}
+
+const char *fnd_test_metal_missing(void) {
+    char path[FND_PROCESS_PATH_BYTES];
+    if (!fnd_test_metal_library()) return "there is no stand-in for Metal on this system";
+    if (!fnd_process_find("clang", path)) return "the stand-in for Metal compiles with clang, which is not here; scripts/setup.sh --checks installs it";
+    return NULL;
 }
 
 long standin(const char *request, char *out, size_t bytes) {

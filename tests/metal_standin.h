@@ -6,6 +6,8 @@
 
 /* The path of the stand-in beside the tests; NULL where there is none, as on a Mac: then Metal is Metal. */
 const char *fnd_test_metal_library(void);
+/* Why texts cannot be run on it, or there is none; NULL: they can. */
+const char *fnd_test_metal_missing(void);
 /* Ask it something; what it can be asked stands in standin.h. -1: there is none. */
 long standin(const char *request, char *out, size_t bytes);
 

@@ -308,6 +308,7 @@ TEST(golden_smollm2_on_metal) {
     const char *gpu = getenv("FOUNDRY_TEST_GPU");
     NEED(golden_model_file(GOLDEN_SMOLLM2), "no model: make test-models sets FOUNDRY_TEST_SMOLLM2");
     bool part = fnd_test_metal_library() && !(gpu && gpu[0]);
+    NEED(!fnd_test_metal_library() || !fnd_test_metal_missing(), fnd_test_metal_missing());
     NEED(fnd_open(&(fnd_desc){ .backend = "metal" }, &f, &err) == FND_OK, "there is neither Metal here nor the stand-in for it");
     CHECK_OK(fnd_close(f, &err), &err);
     (void)standin("set checks 0", NULL, 0); /* the tests of kernels have those */

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NEED_STANDIN() NEED(fnd_test_metal_library(), "there is no stand-in for Metal on this system")
+#define NEED_STANDIN() NEED(!fnd_test_metal_missing(), fnd_test_metal_missing())
 
 static void set(const char *name, long value) {
     char request[96];

@@ -209,7 +209,7 @@ TEST(metal_standin_notices_misuse) {
         { "no options", no_options, "fast math" },
         { "no language", no_language, "of no language version" },
     };
-    NEED(fnd_test_metal_library(), "there is no stand-in for Metal on this system");
+    NEED(!fnd_test_metal_missing(), fnd_test_metal_missing());
     for (size_t i = 0; i < FND_COUNT(cases); i++) {
         bench b;
         char says[512];
@@ -227,7 +227,7 @@ TEST(metal_standin_notices_misuse) {
 
 /* Reference counts: what is not released is alive, and told by name. */
 TEST(metal_standin_counts_references) {
-    NEED(fnd_test_metal_library(), "there is no stand-in for Metal on this system");
+    NEED(!fnd_test_metal_missing(), fnd_test_metal_missing());
     bench b;
     char names[512];
     if (!bench_make(&b)) return;
@@ -245,7 +245,7 @@ TEST(metal_standin_runs_texts_with_the_checks_of_sim) {
         uint32_t n;
         bool good;
     } cases[] = { { 8, true }, { 64, true }, { 65, false }, { 200, false } };
-    NEED(fnd_test_metal_library(), "there is no stand-in for Metal on this system");
+    NEED(!fnd_test_metal_missing(), fnd_test_metal_missing());
     for (size_t i = 0; i < FND_COUNT(cases); i++) {
         bench b;
         if (!bench_make(&b)) return;
