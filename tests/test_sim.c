@@ -117,6 +117,8 @@ static const bug bugs[] = {
     { "scratch_race", { "race on the group's scratch (64 bytes), byte 0", "writes what group 0, warp 0, lane 0 wrote", "no barrier" } },
     { "group_race_on_output", { "race on argument y", "group 1, warp 0, lane 0 writes what group 0, warp 0, lane 0 wrote", "in the same launch" } },
     { "group_reads_group", { "race on argument y", "group 1, warp ", "reads what group 0, warp 0, lane 0 wrote in the same launch" } },
+    { "last_group_reads", { NULL, NULL, NULL } },
+    { "late_group_reads", { "race on argument y", "group 2, warp ", "reads what group 0, warp 0, lane 0 wrote in the same launch" } },
     { "barrier_in_branch", { "divergent barrier in group 0", "64 threads (first: warp 0, lane 0) at a group barrier (", "64 threads (first: warp 0, lane 16) finished" } },
     { "return_before_barrier", { "divergent barrier in group 0", "96 threads (first: warp 0, lane 0) at a group barrier (tests/sim_texts/bugs.h:", "32 threads (first: warp 2, lane 0) finished" } },
     { "two_barriers", { "divergent barrier in group 0", "32 threads (first: warp 0, lane 0) at a group barrier", "96 threads (first: warp 1, lane 0) at a group barrier" } },

@@ -108,6 +108,17 @@ BUG(group_reads_group) {
     if (t.group > 0 && a.y[0] > 1e30f) a.y[0] = 0.0f;
 }
 
+/* Right: the last group to come sees what all wrote. */
+BUG(last_group_reads) {
+    EACH(i) a.y[i] = a.x[i];
+    if (fnd_last_group(t, 3, t.groups) && a.y[0] + a.y[a.n - 1] > 1e30f) a.y[0] = 0.0f;
+}
+/* One that came after the last of two knows of neither. */
+BUG(late_group_reads) {
+    EACH(i) a.y[i] = a.x[i];
+    if (!fnd_last_group(t, 3, 2) && t.group > 0 && a.y[0] > 1e30f) a.y[0] = 0.0f;
+}
+
 /* ---- divergence ------------------------------------------------------------------------------- */
 BUG(barrier_in_branch) { if (t.lane < 16) fnd_group_barrier(t); }
 BUG(return_before_barrier) {

@@ -19,6 +19,21 @@ void fnd_sim_begin_group(fnd_sim_check *c, uint32_t group) {
     c->started[c->starts_count++] = group;
     c->count = c->fixed_count;
     c->last = NULL;
+    for (uint32_t i = 0; i < c->comer_count; i++) c->comers[i].known = false;
+}
+
+bool fnd_sim_comes_last(fnd_sim_check *c, uint32_t place, uint32_t count) {
+    uint32_t came = 1;
+    if (c->comer_count == FND_SIM_MAX_COMERS) return false;
+    c->comers[c->comer_count++] = (fnd_sim_comer){ .place = place, .start = c->group_start, .clock = c->clock };
+    for (uint32_t i = 0; i + 1 < c->comer_count; i++) came += c->comers[i].place == place;
+    if (came < count) return false;
+    for (uint32_t i = 0; i < c->comer_count; i++) {
+        if (c->comers[i].place != place) continue;
+        c->comers[i].known = true;
+        c->comers[i].place = UINT32_MAX; /* the next to come are others */
+    }
+    return true;
 }
 
 void fnd_sim_group_met(fnd_sim_check *c) { c->group_met = ++c->clock; }
@@ -26,7 +41,12 @@ void fnd_sim_warp_met(fnd_sim_check *c, uint32_t warp) { c->warp_met[warp] = ++c
 
 /* Whether nothing orders what `thread` did at `clock` before what the running thread does now. */
 static bool unordered(const fnd_sim_check *c, uint32_t clock, uint32_t thread) {
-    if (clock < c->group_start) return true; /* another group's */
+    if (clock < c->group_start) { /* another group's */
+        for (uint32_t i = 0; i < c->comer_count; i++) {
+            if (c->comers[i].known && clock >= c->comers[i].start && clock <= c->comers[i].clock) return false;
+        }
+        return true;
+    }
     if (thread == c->thread || clock < c->group_met) return false;
     uint32_t warp = c->thread / FND_SIM_LANES;
     return thread / FND_SIM_LANES != warp || clock >= c->warp_met[warp];

@@ -61,7 +61,14 @@ typedef struct fnd_sim_failure {
     uint64_t       number, limit;
 } fnd_sim_failure;
 
-enum { FND_SIM_MAX_ARRAYS = 64 };
+enum { FND_SIM_MAX_ARRAYS = 64,
+       FND_SIM_MAX_COMERS = 1024 };
+
+/* A group came to a place; what it did from its start to then is in order before what the last to come does. */
+typedef struct fnd_sim_comer {
+    uint32_t place, start, clock;
+    bool     known; /* to the running group */
+} fnd_sim_comer;
 
 typedef struct fnd_sim_check {
     fnd_sim_region       *regions; /* fixed ones first, then the arrays in group memory */
@@ -74,6 +81,8 @@ typedef struct fnd_sim_check {
     uint32_t             *starts; /* clocks at which groups began, in order of running */
     uint32_t             *started; /* and which they were */
     uint32_t              starts_count;
+    fnd_sim_comer         comers[FND_SIM_MAX_COMERS];
+    uint32_t              comer_count;
     fnd_sim_failure       failure;
 } fnd_sim_check;
 
@@ -81,6 +90,8 @@ typedef struct fnd_sim_check {
 void fnd_sim_begin_group(fnd_sim_check *c, uint32_t group);
 void fnd_sim_group_met(fnd_sim_check *c);
 void fnd_sim_warp_met(fnd_sim_check *c, uint32_t warp);
+/* The running group comes to a place: is it the last of `count`? Nobody is where there are too many to remember. */
+bool fnd_sim_comes_last(fnd_sim_check *c, uint32_t place, uint32_t count);
 
 /* The running thread is about to access memory. False: it must not; see failure. */
 bool fnd_sim_check_access(fnd_sim_check *c, uint64_t address, uint64_t bytes, uint32_t how);

@@ -312,6 +312,7 @@ SWITCHES static void bad_division(const char *file, uint32_t line) {
     abandon(current, FND_SIM_BAD_DIVISION);
 }
 
+static uint32_t last_group(uint32_t place, uint32_t count) { return fnd_sim_comes_last(&current->check, place, count); }
 static uint32_t lane(void) { return current->running % FND_SIM_LANES; }
 
 const fnd_sim_table fnd_sim_run_table = {
@@ -327,4 +328,5 @@ const fnd_sim_table fnd_sim_run_table = {
     .set = memset,
     .lane = lane,
     .add_product = add_product,
+    .last_group = last_group,
 };

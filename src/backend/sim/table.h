@@ -30,6 +30,7 @@ typedef struct fnd_sim_table {
     void *(*set)(void *to, int value, size_t bytes);
     void (*add_product)(float *sum, const float *a, const float *b, const char *file, uint32_t line);
     uint32_t (*lane)(void);
+    uint32_t (*last_group)(uint32_t place, uint32_t count);
 } fnd_sim_table;
 
 /* fnd_thread of the dialect, without the fields of a worker team. */

@@ -6,136 +6,9 @@
  * stand in group memory as the cache keeps them; the group whose split ends with them stores them last. */
 #ifndef ATTENTION_ATTENTION_DECODE_H
 #define ATTENTION_ATTENTION_DECODE_H
-#include "attention/keys.cuda.h"
-#include "attention/spread.h"
-#include "rope/angle.h"
+#include "attention/token.cuda.h"
 
-FND_CHECK(FND_WARPS <= 16, "the memory of a group is made for 16 warps");
 #define ATTENTION_SLACK 10.0f /* so far may a score exceed what stands for the maximum, before sums are scaled anew */
-
-/* What all heads of a token have in common, and which kv head it is about. */
-typedef struct attention_token {
-    const FND_GPU f32 *q, *k, *v; /* [.., group, head_dim], [.., head_dim], [.., head_dim] */
-    FND_GPU f32 *part;            /* [.., group, splits, head_dim + 2] */
-    u32 row;                      /* of the four: token * kv_heads + kv head */
-    fnd_act k_cache, v_cache;
-    rope_params p;
-    f32 scale;
-    u32 head_dim, group, kv_heads, position, splits;
-    u32 first;                    /* the block where its sequence begins */
-    u32 writes;                   /* its key and value are to be written */
-} attention_token;
-
-FND_INLINE attention_head attention_head_at(attention_token n) { return attention_head_from(n.first, n.row % n.kv_heads, n.kv_heads, n.head_dim); }
-
-/* Memory of the group. */
-typedef struct attention_memory {
-    FND_GROUP f32 *q;       /* [chunk][head_dim][width]; later sums of values on their way, [..][head_dim] */
-    FND_GROUP f32 *weights; /* [FND_WARPS][ATTENTION_UNIT][ATTENTION_HEADS]; later maxima and sums of weights */
-    FND_GROUP f32 *fresh;   /* the token's key and value as the cache keeps them, 256 each, then 8 scales each, then what is needed again at the end, then
-                             [FND_WARPS][ATTENTION_HEADS] what stands for the maximum */
-} attention_memory;
-#define ATTENTION_FRESH (532u + FND_WARPS * ATTENTION_HEADS)
-
-/* Heads by chunks: a warp has one of them. Of long heads fewer, as each takes more sums. */
-typedef struct attention_chunks { u32 count, each, width; } attention_chunks; /* width: room for each */
-FND_INLINE attention_chunks attention_chunks_of(u32 group, u32 dim) {
-    attention_chunks c;
-    c.width = dim > 128 && FND_WARPS >= 8 ? ATTENTION_HEADS / 2 : ATTENTION_HEADS;
-    c.count = (group + c.width - 1) / c.width;
-    c.each = (group + c.count - 1) / c.count;
-    return c;
-}
-
-/* Split s of the keys of n positions, in whole units. A split costs the kernel behind this one as much as some keys
- * cost here, so with n there are more splits, and longer ones. Late splits may be empty. */
-FND_INLINE attention_keys attention_share(u32 n, u32 s, u32 splits, u32 kv_heads) {
-    u32 units = (n + ATTENTION_UNIT - 1) / ATTENTION_UNIT, least = (u32)(0.35f * fnd_sqrt((f32)units * (f32)kv_heads)) + 1;
-    u32 per_split = fnd_max((units + splits - 1) / splits, least), used = (units + per_split - 1) / per_split;
-    attention_keys keys;
-    keys.first = s < used ? s * per_split * ATTENTION_UNIT : n;
-    keys.end = s < used ? fnd_min((s + 1) * per_split * ATTENTION_UNIT, n) : n;
-    return keys;
-}
-
-/* ---- queries, and the token's own key and value ---- */
-
-/* As a cache of floats keeps it. */
-FND_INLINE f32 attention_kept(u32 format, f32 v) { return format == FND_ACT_F16 ? fnd_f16_to_f32(fnd_f32_to_f16(v)) : v; }
-
-/* Where dimension d of head g stands; head `group` is the key. */
-FND_INLINE FND_GROUP f32 *attention_row_at(attention_memory mem, attention_chunks c, u32 group, u32 dim, u32 g, u32 d) {
-    return g < group ? mem.q + (g / c.each * dim + d) * c.width + g % c.each : mem.fresh + d;
-}
-
-/* 32 values of caches of codes, by one warp: queries and the key spread, key and value rounded. */
-FND_INLINE void attention_prepare_codes(fnd_thread t, attention_token n, attention_memory mem, attention_chunks c, u32 fresh) {
-    u32 dim = n.head_dim, parts = dim / 32, k_codes = n.k_cache.format == FND_ACT_Q8_0, v_codes = n.v_cache.format == FND_ACT_Q8_0;
-    FND_ROLLED for (u32 u = t.warp; u < parts * (n.group + 2 * fresh); u += FND_WARPS) {
-        u32 g = u / parts, part = u % parts, is_value = g > n.group;
-        FND_GROUP f32 *at = is_value ? mem.fresh + 256 + part * 32 + t.lane : attention_row_at(mem, c, n.group, dim, g, part * 32 + t.lane);
-        f32 v[1];
-        v[0] = *at;
-        if (!is_value && k_codes) attention_spread_lanes(t, v);
-        if (g >= n.group && (is_value ? v_codes : k_codes)) {
-            f32 most = fnd_lane_max(fnd_fabs(v[0])), scale = fnd_f16_to_f32(fnd_f32_to_f16(most / 127.0f));
-            v[0] = scale * fnd_round(v[0] * (most > 0.0f ? 127.0f / most : 0.0f));
-            if (t.lane == 0) mem.fresh[512 + 8 * is_value + part] = scale;
-        }
-        *at = v[0];
-    }
-    fnd_group_barrier(t);
-}
-
-/* Rotate and scale the queries, and (fresh) the key. Ends with a barrier. */
-FND_INLINE void attention_prepare(fnd_thread t, attention_token n, u32 split, attention_memory mem, attention_chunks c, u32 fresh) {
-    u32 dim = n.head_dim, pairs = n.p.pairs, rows = n.group + fresh, per = pairs < FND_THREADS ? FND_THREADS / fnd_max(pairs, 1) : 1;
-    u32 rest = dim - 2 * pairs;
-    const FND_GPU f32 *q = n.q + (u64)n.row * n.group * dim, *k = n.k + (u64)n.row * dim, *v_row = n.v + (u64)n.row * dim;
-    FND_ROLLED for (u32 u = fnd_thread_index(t); u < pairs * per; u += FND_THREADS) {
-        u32 i = u % pairs, first = rope_first(n.p, i), second = rope_second(n.p, i);
-        rope_turn turn = rope_turn_of(n.p, (i32)n.position, i);
-        FND_ROLLED for (u32 g = u / pairs; g < rows; g += per) {
-            const FND_GPU f32 *in = g < n.group ? q + g * dim : k;
-            u32 format = g < n.group ? FND_ACT_F32 : n.k_cache.format;
-            f32 scale = g < n.group ? n.scale : 1.0f, v = in[first] * scale, w = in[second] * scale;
-            *attention_row_at(mem, c, n.group, dim, g, first) = attention_kept(format, v * turn.cos - w * turn.sin);
-            *attention_row_at(mem, c, n.group, dim, g, second) = attention_kept(format, v * turn.sin + w * turn.cos);
-        }
-    }
-    FND_ROLLED for (u32 u = fnd_thread_index(t); u < rows * rest; u += FND_THREADS) {
-        u32 g = u / rest, d = 2 * pairs + u % rest;
-        *attention_row_at(mem, c, n.group, dim, g, d) = g < n.group ? q[g * dim + d] * n.scale : attention_kept(n.k_cache.format, k[d]);
-    }
-    FND_ROLLED for (u32 d = fnd_thread_index(t); d < dim * fresh; d += FND_THREADS) mem.fresh[256 + d] = attention_kept(n.v_cache.format, v_row[d]);
-    /* The last chunk may have fewer heads. */
-    if (fnd_thread_index(t) == 0) {
-        const u32 late[4] = { n.row, n.first, n.position, split };
-        FND_UNROLL for (u32 i = 0; i < 4; i++) mem.fresh[528 + i] = fnd_bits_f32(late[i]);
-    }
-    u32 missing = c.count * c.each - n.group;
-    FND_ROLLED for (u32 u = fnd_thread_index(t); u < missing * dim; u += FND_THREADS) *attention_row_at(mem, c, c.count * c.each, dim, n.group + u / dim, u % dim) = 0.0f;
-    fnd_group_barrier(t);
-    if (n.k_cache.format == FND_ACT_Q8_0 || n.v_cache.format == FND_ACT_Q8_0) attention_prepare_codes(t, n, mem, c, fresh);
-}
-
-/* The token's key and value into the caches; what had to be read there has been. */
-FND_INLINE void attention_store_fresh(fnd_thread t, attention_token n, attention_memory mem) {
-    u32 dim = n.head_dim;
-    const attention_head head = attention_head_at(n);
-    FND_ROLLED for (u32 u = fnd_thread_index(t); u < 2 * dim; u += FND_THREADS) {
-        u32 is_value = u >= dim, d = is_value ? u - dim : u;
-        f32 v = mem.fresh[256 * is_value + d];
-        fnd_act cache = is_value ? n.v_cache : n.k_cache;
-        if (cache.format == FND_ACT_Q8_0) {
-            f32 scale = mem.fresh[512 + 8 * is_value + d / 32];
-            cache.p[is_value ? attention_v_code(head, n.position, d) : attention_k_code(head, n.position, d)] = (u8)(i8)(i32)(scale > 0.0f ? fnd_round(v / scale) : 0.0f);
-            if (d % 32 == 0) ((FND_GPU u16 *)(cache.p + attention_scale_at(head, n.position, d)))[0] = fnd_f32_to_f16(scale);
-        } else {
-            fnd_act_put(cache, is_value ? attention_v_at(head, n.position, d) : attention_k_at(head, n.position, d), v);
-        }
-    }
-}
 
 /* ---- what a warp keeps of its keys ---- */
 typedef struct attention_sums {
@@ -143,7 +16,7 @@ typedef struct attention_sums {
     f32 values[ATTENTION_HEADS][2][4]; /* [half][4]: of this lane's dimensions */
 } attention_sums;
 
-FND_INLINE FND_GROUP f32 *attention_most_of(attention_memory mem, u32 warp) { return mem.fresh + 532 + warp * ATTENTION_HEADS; }
+FND_INLINE FND_GROUP f32 *attention_most_of(attention_memory mem, u32 warp) { return mem.fresh + 536 + warp * ATTENTION_HEADS; }
 
 FND_INLINE void attention_shrink(FND_OWN attention_sums *s, u32 h, f32 shrink, u32 dim) {
     s->total[h] *= shrink;
@@ -332,7 +205,59 @@ FND_INLINE void attention_no_keys(fnd_thread t, attention_token n, u32 split) {
     }
 }
 
-FND_INLINE void attention_some_keys(fnd_thread t, attention_token n, attention_memory mem, attention_keys keys, u32 split) {
+/* All splits of a kv head into its first one; the others have no keys then. */
+FND_INLINE void attention_join_splits(fnd_thread t, attention_token n, attention_memory mem, u32 used) {
+    const u32 dim = n.head_dim, pairs = (dim + 2) / 2, lanes = (used + FND_LANES - 1) / FND_LANES;
+    FND_ROLLED for (u32 g = t.warp; g < n.group; g += FND_WARPS) {
+        FND_GPU attention_pair *stats = (FND_GPU attention_pair *)(attention_part_at(n, g, 0) + dim);
+        attention_pair of[ATTENTION_JOINED / FND_LANES];
+        f32 most = ATTENTION_NONE, total = 0.0f;
+        FND_UNROLL for (u32 k = 0; k < ATTENTION_JOINED / FND_LANES; k++) {
+            of[k].of[0] = ATTENTION_NONE;
+            of[k].of[1] = 0.0f;
+            if (k < lanes && k * FND_LANES + t.lane < used) of[k] = stats[(u64)(k * FND_LANES + t.lane) * pairs];
+        }
+        FND_UNROLL for (u32 k = 0; k < ATTENTION_JOINED / FND_LANES; k++) most = fnd_fmax(most, of[k].of[0]);
+        most = fnd_lane_max(most);
+        FND_UNROLL for (u32 k = 0; k < ATTENTION_JOINED / FND_LANES; k++) {
+            u32 s = k * FND_LANES + t.lane;
+            if (s >= used) continue;
+            f32 weight = fnd_exp(of[k].of[0] - most);
+            total += weight * of[k].of[1];
+            mem.weights[g * used + s] = weight;
+            of[k].of[0] = ATTENTION_REST;
+            of[k].of[1] = 0.0f;
+            if (s) stats[(u64)s * pairs] = of[k];
+        }
+        total = fnd_lane_sum(total);
+        if (t.lane == 0) {
+            of[0].of[0] = most;
+            of[0].of[1] = total;
+            stats[0] = of[0];
+        }
+    }
+    fnd_group_barrier(t);
+    FND_ROLLED for (u32 u = fnd_thread_index(t); u < n.group * (dim / 2); u += FND_THREADS) {
+        u32 g = u / (dim / 2);
+        FND_GPU attention_pair *values = (FND_GPU attention_pair *)attention_part_at(n, g, 0) + u % (dim / 2);
+        const FND_GROUP f32 *weights = mem.weights + g * used;
+        attention_pair sum;
+        sum.of[0] = sum.of[1] = 0.0f;
+        FND_ROLLED for (u32 s = 0; s < used; s += 16) {
+            attention_pair of[16];
+            FND_UNROLL for (u32 k = 0; k < 16; k++) of[k] = values[(u64)fnd_min(s + k, used - 1) * pairs];
+            FND_UNROLL for (u32 k = 0; k < 16; k++) {
+                f32 weight = s + k < used ? weights[s + k] : 0.0f;
+                sum.of[0] += weight * of[k].of[0];
+                sum.of[1] += weight * of[k].of[1];
+            }
+        }
+        values[0] = sum;
+    }
+}
+
+/* Split `split`; joined: how many groups join theirs, or 0. */
+FND_INLINE void attention_some_keys(fnd_thread t, attention_token n, attention_memory mem, attention_keys keys, u32 split, u32 joined) {
     const u32 dim = n.head_dim, k_steps = dim / attention_k_step(n.k_cache.format);
     const attention_chunks c = attention_chunks_of(n.group, dim);
     const u32 streams = FND_WARPS / c.count, chunk = t.warp % c.count, stream = t.warp / c.count;
@@ -366,7 +291,7 @@ FND_INLINE void attention_some_keys(fnd_thread t, attention_token n, attention_m
         s.total[h] = 0.0f;
         FND_UNROLL for (u32 i = 0; i < 8; i++) s.values[h][i / 4][i % 4] = 0.0f;
     }
-    attention_prepare(t, n, split, mem, c, fresh);
+    attention_prepare(t, n, split, joined, mem, c, fresh);
 
     FND_ROLLED for (; unit < units; unit += streams) {
         u32 first = keys.first + unit * ATTENTION_UNIT, count = fnd_min(ATTENTION_UNIT, last - first);
@@ -409,18 +334,21 @@ FND_INLINE void attention_some_keys(fnd_thread t, attention_token n, attention_m
     n.first = fnd_f32_bits(mem.fresh[529]);
     n.position = fnd_f32_bits(mem.fresh[530]);
     split = fnd_f32_bits(mem.fresh[531]);
+    joined = fnd_f32_bits(mem.fresh[532]);
     if (stream == 0) {
         attention_store_part(t, &s, mem, attention_part_at(n, chunk * c.each, split), (u64)n.splits * (dim + 2), fnd_min(c.each, n.group - chunk * c.each), dim);
     }
     if (fresh) attention_store_fresh(t, n, mem);
+    if (joined && fnd_last_group(t, n.row, joined)) attention_join_splits(t, n, mem, joined);
 }
 
 FND_INLINE void attention_decode_split(fnd_thread t, attention_token n, attention_memory mem, u32 split) {
-    attention_keys keys = attention_share(n.position + 1, split, n.splits, n.kv_heads);
-    if (keys.first < keys.end)
-        attention_some_keys(t, n, mem, keys, split);
-    else
+    attention_cut c = attention_cut_of(n);
+    if (split < c.used) {
+        attention_some_keys(t, n, mem, attention_share(n, c, split), split, c.joined ? c.used : 0);
+    } else {
         attention_no_keys(t, n, split);
+    }
 }
 
 FND_INLINE void attention_decode(fnd_thread t, const FND_GPU f32 *q, const FND_GPU f32 *k, const FND_GPU f32 *v,

@@ -145,6 +145,7 @@ FND_INLINE void fnd_prefetch(const void *p) { __builtin_prefetch(p); }
   #define fnd_lane_get(v, lane) (v)
   #define fnd_group_barrier(t)  ((void)(t))
   #define fnd_warp_barrier(t)   ((void)(t))
+  #define fnd_last_group(t, place, count) ((void)(t), (void)(place), (void)(count), 0u)
   /* The worker team: a barrier over all groups of the launch, and scratch that all of them see. */
   typedef struct fnd_team fnd_team;
   #define FND_TEAM_FIELDS        \

@@ -96,6 +96,21 @@ FND_INLINE f32 fnd_lane_get(f32 v, u32 lane) { return __shfl_sync(0xffffffffu, v
 #define fnd_group_barrier(t) ((void)(t), __syncthreads())
 #define fnd_warp_barrier(t)  ((void)(t), __syncwarp()) /* lanes see what lanes of their warp wrote */
 FND_INLINE void fnd_prefetch(const void *p) { asm volatile("prefetch.global.L2 [%0];" :: "l"(p)); }
+/* 1 in all threads of one group: the last of `count` that come to `place`; it sees what the others wrote before. All
+ * threads of a group call it together. A machine may say 0 to all. */
+#define FND_CUDA_PLACES 1024u
+static __device__ u32 fnd_cuda_comers[FND_CUDA_PLACES]; /* wraps to 0 with the last */
+FND_INLINE u32 fnd_cuda_last_group(u32 first_thread, u32 place, u32 count, u32 *last) {
+    if (first_thread) {
+        u32 before = 0;
+        if (place < FND_CUDA_PLACES) asm volatile("atom.inc.acq_rel.gpu.u32 %0, [%1], %2;" : "=r"(before) : "l"(fnd_cuda_comers + place), "r"(count - 1) : "memory");
+        *last = place < FND_CUDA_PLACES && before == count - 1;
+    }
+    return 0;
+}
+#define fnd_last_group(t, place, count)                                                                    \
+    (fnd_group_barrier(t), fnd_cuda_last_group(fnd_thread_index(t) == 0, place, count, (u32 *)(t).reduce), \
+     fnd_group_barrier(t), *(volatile u32 *)(t).reduce)
 /* A barrier over all groups of a program. The first group's arrival adds what makes the sum of all
  * arrivals flip the highest bit, so the word needs no clearing (as CUDA's cooperative groups do it). */
 static __device__ u32 fnd_cuda_arrivals;

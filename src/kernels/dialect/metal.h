@@ -84,6 +84,7 @@ FND_INLINE vec fnd_vec_load_f16(const FND_GPU u16 *p) {
 #endif
 #define fnd_lane_sum(v)       metal::simd_sum(v)
 #define fnd_lane_max(v)       metal::simd_max(v)
+#define fnd_last_group(t, place, count) ((void)(t), (void)(place), (void)(count), 0u)
 #define fnd_lane_get(v, lane) metal::simd_shuffle(v, (u16)(lane))
 /* Of both memories: a group's rows stand in its scratch memory. */
 #define fnd_group_barrier(t)  ((void)(t), metal::threadgroup_barrier(metal::mem_flags::mem_device | metal::mem_flags::mem_threadgroup))

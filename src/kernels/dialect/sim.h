@@ -32,6 +32,7 @@ typedef struct fnd_sim_calls {
     void *(*set)(void *to, int value, __SIZE_TYPE__ bytes);
     void  (*add_product)(f32 *sum, const f32 *a, const f32 *b, const char *file, u32 line);
     u32   (*lane)(void); /* of the thread that calls */
+    u32   (*last_group)(u32 place, u32 count); /* one thread calls it for its group */
 } fnd_sim_calls;
 extern fnd_sim_calls fnd_sim;
 extern const u32 fnd_sim_warps;
@@ -48,11 +49,20 @@ static FND_SIM_PLAIN_ f32 fnd_sim_lane_get(f32 v, u32 lane, const char *file, u3
 static FND_SIM_PLAIN_ void fnd_sim_group_barrier(const char *file, u32 line) { fnd_sim.group_barrier(file, line); }
 static FND_SIM_PLAIN_ void *fnd_sim_group_array(u32 slot, u32 bytes, const char *name) { return fnd_sim.group_array(slot, bytes, name); }
 
+static FND_SIM_PLAIN_ u32 fnd_sim_last_group(u32 warp, u32 lane, u32 place, u32 count, const char *file, u32 line) {
+    u32 *last = (u32 *)fnd_sim.group_array(0x10001u, 4, "which group is the last");
+    fnd_sim.group_barrier(file, line);
+    if (warp == 0 && lane == 0) *last = fnd_sim.last_group(place, count);
+    fnd_sim.group_barrier(file, line);
+    return *last;
+}
+
 #define FND_TEAM_FIELDS
 #define fnd_lane_sum(v)       fnd_sim_lane_sum(v, __FILE__, __LINE__)
 #define fnd_lane_max(v)       fnd_sim_lane_max(v, __FILE__, __LINE__)
 #define fnd_lane_get(v, lane) fnd_sim_lane_get(v, lane, __FILE__, __LINE__)
 #define fnd_group_barrier(t)  ((void)(t), fnd_sim_group_barrier(__FILE__, __LINE__))
+#define fnd_last_group(t, place, count) fnd_sim_last_group((t).warp, (t).lane, place, count, __FILE__, __LINE__)
 #define FND_GROUP_ARRAY(T, name, count) T *name = (T *)fnd_sim_group_array(__COUNTER__, (u32)sizeof(T) * (count), #name)
 
 /* Memory of a warp's own, in the group's: one block, where a strategy asks for it. */
