@@ -20,7 +20,7 @@ arm64: | setup-arm64
 	    CFLAGS='-DXXH_INLINE_ALL -idirafter /usr/include' build/arm64/kernel_tests
 	@mkdir -p build/arm64/bin
 	@printf '#!/bin/sh\nexec $(ARM64_CC) "$$@"\n' > build/arm64/bin/cc && chmod +x build/arm64/bin/cc
-	@unset CC; export PATH="$(CURDIR)/build/arm64/bin:$$PATH" FOUNDRY_TEST_JOBS=$(TEST_JOBS); \
+	@unset CC; export PATH="$(CURDIR)/build/arm64/bin:$$PATH" FOUNDRY_TEST_JOBS=$(TEST_JOBS) FOUNDRY_TEST_EMULATED=1; \
 	$(ARM64_RUN) build/arm64/kernel_tests $(ARM64_TESTS)
 setup-arm64:
 	@scripts/setup.sh --arm64
