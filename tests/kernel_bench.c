@@ -80,8 +80,8 @@ unsigned char *bench_blocks_within(fnd_format format, uint64_t rows, uint64_t co
 
 /* ---- the device ---- */
 
-static const bench_device here[] = { { "cpu", NULL, false }, { "cpu", "generic", false }, { "sim", NULL, false }, { "cpu", NULL, true }, { "cpu", "generic", true }, { "sim", "metal", false } };
-enum { ONLY_MATRICES = 1 /* the last of these: other kernels are the same texts there */ };
+static const bench_device here[] = { { "cpu", NULL, false }, { "cpu", "generic", false }, { "sim", NULL, false }, { "cpu", NULL, true }, { "cpu", "generic", true }, { "sim", "metal", false }, { "sim", "cuda", false } };
+enum { ONLY_MATRICES = 2 /* the last of these: other kernels are the same texts there */ };
 
 /* FOUNDRY_TEST_GPU names a backend that has a real GPU here: the tests then run on it alone. */
 static const bench_device *gpu(void) {
@@ -112,9 +112,13 @@ bool bench_open(kernel_bench *b, const bench_device *device) {
     }
     snprintf(b->label, sizeof b->label, "%s%s%s%s", backend, isa ? " " : "", isa ? isa : "", device->baked ? " baked" : "");
     b->tile_rows = info.tile_rows;
-    b->codes = info.tile_rows > 0;
+    bool sim_cuda = strcmp(backend, "sim") == 0 && isa && strcmp(isa, "cuda") == 0;
+    b->codes = info.tile_rows > 0 && !sim_cuda;
     b->query_codes = b->codes && info.lanes == 1;
-    b->panels = strstr(info.device, ", amx)") != NULL;
+    b->panels_from = strstr(info.device, ", amx)") ? 32 : sim_cuda                   ? 1
+                                                      : strcmp(backend, "cuda") == 0 ? 17
+                                                                                     : UINT64_MAX;
+    b->panel_digits = b->panels_from == 32 ? 8 : 11; /* bf16, f16 */
     b->groups = info.groups;
     must(fnd_pool_create(b->f, POOL_BYTES, "bench", &b->pool, &b->err), &b->err);
     return true;
@@ -310,11 +314,11 @@ void ref_codes(ref_val *x, size_t cols) {
     }
 }
 
-void ref_halves(ref_val *x, size_t count) {
+void ref_halves(ref_val *x, size_t count, int digits) {
     for (size_t i = 0; i < count; i++) {
         int exponent;
         frexp(x[i].v, &exponent);
-        double step = ldexp(1.0, exponent - 8), units = x[i].v / step, rounded = nearbyint(units);
+        double step = ldexp(1.0, exponent - digits), units = x[i].v / step, rounded = nearbyint(units);
         bool near_tie = fabs(fabs(units - rounded) - 0.5) < x[i].e / step + 1e-2;
         x[i] = (ref_val){ rounded * step, x[i].e + (near_tie ? step : 0.0) };
     }

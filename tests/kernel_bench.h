@@ -42,7 +42,8 @@ typedef struct kernel_bench {
     uint32_t tile_rows, groups;
     bool codes;            /* formats with codes multiply 8-bit activations here */
     bool query_codes;      /* and so does attention over a cache of 8 bits */
-    bool panels;           /* 32 tokens or more are multiplied as bf16, for most formats */
+    uint64_t panels_from;  /* tokens that are multiplied as halves, for most formats */
+    int panel_digits;      /* of such a half, binary ones */
     bench_tensor tensors[BENCH_TENSORS];
     size_t tensor_count;
     fnd_binding numbers[BENCH_NUMBERS];
@@ -123,7 +124,7 @@ ref_val ref_relu(ref_val a);
  * may be off because its code lies between two. */
 void ref_codes(ref_val *x, size_t cols);
 /* Values as bf16; e says how far one may be off because it lies between two. */
-void ref_halves(ref_val *x, size_t count);
+void ref_halves(ref_val *x, size_t count, int digits);
 /* sum of w[k] x[k]; e holds 1e-5 of sum |w||x|. */
 ref_val ref_dot(const double *w, const ref_val *x, size_t cols);
 /* [tokens, cols] rows, each over its root mean square; free with free(). */

@@ -143,23 +143,39 @@ typedef struct format_rows {
     uint64_t rows, cols;
 } format_rows;
 
-/* Products with many tokens where both sides are bf16. F32 weights keep twice the digits. */
-static void panel_ref(const double *w, format_rows shape, const ref_val *rows, uint64_t tokens, ref_val *out) {
+/* Weights of codes as f16 (gemv/dot_panel.cuda.h): scale, minimum and their sum are rounded, by what is largest in a
+ * block; floats are exact but for subnormals. */
+static void f16_weights_ref(format_rows shape, ref_val *weights) {
+    size_t block = fnd_format_get(shape.format)->block_weights, count = shape.rows * shape.cols;
+    for (size_t i = 0; i < count; i++) weights[i].e = ldexp(1.0, -25);
+    if (block == 1) return;
+    for (size_t first = 0; first < count; first += 32) {
+        double most = 0.0;
+        for (size_t i = 0; i < 32; i++) most = fmax(most, fabs(weights[first + i].v));
+        for (size_t i = 0; i < 32; i++) weights[first + i].e = most * ldexp(1.5, -10);
+    }
+}
+
+/* Products with many tokens where both sides are halves. F32 weights keep twice the digits. */
+static void panel_ref(const kernel_bench *b, const double *w, format_rows shape, const ref_val *rows, uint64_t tokens, ref_val *out) {
     size_t count = shape.rows * shape.cols;
     ref_val *x = ref_vals(tokens * shape.cols), *weights = ref_vals(count);
     memcpy(x, rows, tokens * shape.cols * sizeof *x);
     for (size_t i = 0; i < count; i++) weights[i] = (ref_val){ w[i], 1e-6 * fabs(w[i]) };
     if (shape.format != FND_F32) {
-        ref_halves(x, tokens * shape.cols);
-        ref_halves(weights, count);
+        ref_halves(x, tokens * shape.cols, b->panel_digits);
+        if (b->panel_digits == 11)
+            f16_weights_ref(shape, weights);
+        else
+            ref_halves(weights, count, b->panel_digits);
     }
     for (size_t m = 0; m < tokens; m++) {
         for (size_t r = 0; r < shape.rows; r++) {
             ref_val sum = { 0, 0 };
             for (size_t k = 0; k < shape.cols; k++) {
-                ref_val a = weights[r * shape.cols + k], b = x[m * shape.cols + k];
-                sum.v += a.v * b.v;
-                sum.e += fabs(a.v) * b.e + fabs(b.v) * a.e + a.e * b.e + 2e-5 * fabs(a.v * b.v);
+                ref_val a = weights[r * shape.cols + k], c = x[m * shape.cols + k];
+                sum.v += a.v * c.v;
+                sum.e += fabs(a.v) * c.e + fabs(c.v) * a.e + a.e * c.e + 2e-5 * fabs(a.v * c.v);
             }
             out[m * shape.rows + r] = sum;
         }
@@ -174,9 +190,9 @@ static ref_val *head_ref(kernel_bench *b, const linear_case *c, uint32_t h, cons
     const double *w = bench_weight(b, arg_name(name, "w", c->heads[h]), c->formats[h], c->rows[h], c->cols)->v;
     const double *bias = c->bias ? bench_in(b, arg_name(name, "bias", c->heads[h]), FND_F32, fnd_shape1(c->rows[h]))->v : NULL;
     ref_val *seen = ref_vals(c->tokens * c->cols), *out = ref_vals(c->tokens * c->rows[h]);
-    bool panels = b->panels && c->tokens >= 32;
+    bool panels = c->tokens >= b->panels_from;
     memcpy(seen, rows, c->tokens * c->cols * sizeof *seen);
-    if (panels) panel_ref(w, (format_rows){ c->formats[h], c->rows[h], c->cols }, rows, c->tokens, out);
+    if (panels) panel_ref(b, w, (format_rows){ c->formats[h], c->rows[h], c->cols }, rows, c->tokens, out);
     for (size_t m = 0; m < c->tokens; m++) {
         if (!panels && b->codes && has_codes(c->formats[h])) ref_codes(seen + m * c->cols, c->cols);
         for (size_t r = 0; r < c->rows[h]; r++) {
@@ -273,6 +289,18 @@ static void check_many(kernel_bench *b, size_t step) {
 }
 
 /* Of levels that are not the best here, some formats. */
+TEST(kernels_linear_with_many_tokens_on_gpus) {
+    for (size_t i = 0; i < bench_matrix_device_count(); i++) {
+        kernel_bench b;
+        const bench_device *device = bench_device_at(i);
+        bool gpu = getenv("FOUNDRY_TEST_GPU") != NULL;
+        if (!gpu && (strcmp(device->backend, "sim") != 0 || !device->isa || strcmp(device->isa, "cuda") != 0)) continue;
+        if (!bench_open(&b, device)) continue;
+        check_many(&b, gpu ? 1 : 4);
+        bench_close(&b);
+    }
+}
+
 TEST(kernels_linear_with_many_tokens) {
     size_t count;
     const fnd_cpu_level *levels = fnd_cpu_levels(&count), *level;
@@ -412,7 +440,7 @@ static void check_attention(kernel_bench *b, const scene *s, const bench_tensor 
     attention_ref_desc d = { .q = query, .keys = keys, .values = values, .tokens = s->tokens, .heads = s->heads, .kv_heads = s->kv_heads, .head_dim = s->head_dim, .pos = s->pos, .scale = 0.125, .rope = rope_of(s), .spread = s->format == FND_Q8_0, .codes = b->query_codes && s->format == FND_Q8_0, .slack = slack };
     attention_ref(&d, want, weight);
     /* A matrix unit takes both sides in two bf16 each: what is left errs by 2^-16 or so, in scores too. */
-    bool panels = b->panels && s->format != FND_Q8_0 && s->head_dim % 32 == 0 && s->tokens >= 32;
+    bool panels = s->tokens >= b->panels_from && b->panel_digits == 8 && s->format != FND_Q8_0 && s->head_dim % 32 == 0;
     double allowed = panels ? 6e-5 : 1e-5;
     for (size_t i = count; i-- > 0;) {
         if (!(fabs(y[i].v - want[i]) <= allowed * weight[i] + y[i].e + slack[i])) wrong = i;

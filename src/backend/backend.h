@@ -32,6 +32,8 @@ typedef struct fnd_device_info {
     bool     reads_rows;      /* where there are tiles: texts for the device read weights as in the file too */
     uint32_t tile_tokens;     /* tokens that matrix kernels compute together in prefill */
     uint64_t panel_bytes, panel_token_bytes; /* scratch of each group that matrix kernels of many tokens ask for: once, and per token */
+    uint32_t panel_tokens;    /* matrix kernels that compute so many tokens together have their stages in a group's
+                               * panel_bytes, and activations in memory that all groups share (kernels/gemv/panel.cuda.h); 0: none */
     uint64_t group_bytes;     /* group memory at most */
     bool     host_memory;     /* device pointers are host pointers */
     bool     runs_programs;   /* one function per program, groups meeting at fnd_grid_barrier */

@@ -161,7 +161,7 @@ static uint32_t group_bytes(const fnd_composition *k) {
 fnd_status fnd_print_head(fnd_catalog *catalog, const fnd_variant *const *variants, size_t count, fnd_text *out, fnd_error *err) {
     once o = { .count = 0 };
     uint32_t tokens = 0, group = 0;
-    bool codes = false, floats = false, rows = false;
+    bool codes = false, floats = false, f32 = false, rows = false;
     for (size_t n = 0; n < count; n++) {
         const fnd_composition *k = variants[n]->kernel;
         if (group_bytes(k) > group) group = group_bytes(k);
@@ -173,12 +173,14 @@ fnd_status fnd_print_head(fnd_catalog *catalog, const fnd_variant *const *varian
             const fnd_format_info *info = fnd_format_get(variants[n]->formats[i]);
             codes |= !info || info->block_weights > 1;
             floats |= !info || info->block_weights == 1;
+            f32 |= variants[n]->formats[i] == FND_F32;
         }
     }
     if (tokens) fnd_text_printf(out, "#define FND_TOKENS %u\n", tokens);
     if (codes) fnd_text_str(out, "#define FND_X_CODES 1\n");
     if (floats) fnd_text_str(out, "#define FND_X_FLOATS 1\n");
     if (rows) fnd_text_str(out, "#define FND_FILE_ROWS 1\n");
+    if (tokens > 1 && f32) fnd_text_str(out, "#define FND_X_F32 1\n");
     if (group) fnd_text_printf(out, "#define FND_GROUP_BYTES %u\n", group);
     fnd_text_str(out, "#include \"fnd_device.h\"\n");
     for (size_t n = 0; n < count; n++) FND_TRY(print_policies(catalog, variants[n], &o, out, err));
@@ -345,11 +347,24 @@ static uint32_t print_prologues(const fnd_variant *v, const char *row, fnd_text 
 
 static bool ends_head(const fnd_step *step) { return step->stage->kind == FND_KIND_EPILOGUE_STORE; }
 
-/* The epilogues of one head, `v` being its value; stops behind the store. */
-static uint32_t print_epilogues(const fnd_variant *v, uint32_t i, const char *indent, fnd_text *out) {
+/* Does what comes between steps `first` .. and their store read tensors? */
+static bool reads_before_store(const fnd_variant *v, uint32_t first) {
+    for (; first < v->kernel->step_count && !ends_head(&v->kernel->steps[first]); first++) {
+        const fnd_step *step = &v->kernel->steps[first];
+        for (uint32_t i = 0; i < step->stage->arg_count && step->stage->kind != FND_KIND_MAIN; i++) {
+            if (fnd_arg_is_tensor(&step->stage->args[i])) return true;
+        }
+    }
+    return false;
+}
+
+/* The epilogues of one head, `v` being its value; stops behind the store. `tile`, if not NULL: where all values
+ * wait before the first is stored, since what may go over memory that others read keeps their reads behind it. */
+static uint32_t print_epilogues(const fnd_variant *v, uint32_t i, const char *indent, const char *tile, fnd_text *out) {
     for (; i < v->kernel->step_count; i++) {
         const fnd_step *step = &v->kernel->steps[i];
         bool store = ends_head(step), join = step->stage->takes == FND_VALUE_TILES2;
+        if (store && tile) fnd_text_printf(out, "%s%s_tile.of[i] = v;\n            }\n            FND_EACH_PLACE(at, i, t, r, s) {\n%sfnd_val v = %s_tile.of[i];\n", indent, tile, indent, tile);
         fnd_text_printf(out, "%s%s", indent, store ? "" : "v = ");
         print_call(v, step, join ? "v, second, at" : "v, at", out);
         fnd_text_str(out, ";\n");
@@ -383,15 +398,16 @@ static uint32_t print_head_loop(const fnd_variant *v, uint32_t i, fnd_text *out)
     const fnd_step *steps = v->kernel->steps;
     const fnd_arg *weight = main_weight(v, &steps[i]);
     const char *head = steps[i].head[0] ? steps[i].head : "y";
-    fnd_text_str(out, "    FND_EACH_TILE(r, t, ");
-    print_expr(v, weight->shape.dim[0], out);
-    fnd_text_str(out, ") {\n        FND_EACH_SPAN(s, r, x) {\n");
-    print_tile(v, &steps[i], head, out);
     uint32_t first = i + 1, second = 0;
     for (uint32_t k = first; k < v->kernel->step_count && !ends_head(&steps[k]) && !second; k++) {
         if (steps[k].stage->kind == FND_KIND_MAIN) second = k;
     }
+    fnd_text_printf(out, "    FND_EACH_TILE%s(r, t, ", second ? "_2" : "");
+    print_expr(v, weight->shape.dim[0], out);
+    fnd_text_str(out, ") {\n        FND_EACH_SPAN(s, r, x) {\n");
+    print_tile(v, &steps[i], head, out);
     if (second) print_tile(v, &steps[second], steps[second].head, out);
+    bool reads = reads_before_store(v, first);
     fnd_text_str(out, "            FND_EACH_PLACE(at, i, t, r, s) {\n");
     fnd_text_printf(out, "                fnd_val v = %s_tile.of[i];\n", head);
     if (second) {
@@ -407,7 +423,7 @@ static uint32_t print_head_loop(const fnd_variant *v, uint32_t i, fnd_text *out)
             fnd_text_str(out, ";\n");
         }
     }
-    i = print_epilogues(v, first, "                ", out);
+    i = print_epilogues(v, first, "                ", reads ? head : NULL, out);
     fnd_text_str(out, "            }\n        }\n    }\n");
     return i;
 }
@@ -467,7 +483,7 @@ static uint32_t print_element_loop(const fnd_variant *v, uint32_t i, fnd_text *o
         print_call(v, step, is_main ? "at" : first, out);
         fnd_text_str(out, ";\n");
     }
-    i = print_epilogues(v, i, "        ", out);
+    i = print_epilogues(v, i, "        ", NULL, out);
     fnd_text_str(out, "    }\n");
     return i;
 }

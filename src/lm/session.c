@@ -5,8 +5,10 @@
 #include "lm/guesses.h"
 #include "run/tuning.h"
 
-/* Enough that reading the weights is nothing beside using them; more only takes more memory. */
-enum { DEFAULT_BATCH = 256 };
+/* Enough that reading the weights is nothing beside using them; more only takes more memory. A GPU's groups want
+ * more, so that all have work. */
+enum { DEFAULT_BATCH = 256,
+       DEFAULT_GPU_BATCH = 2048 };
 
 fnd_status fnd_session_pause(const fnd_session *s, const char *what, size_t done, size_t total, fnd_error *err) {
     if (s->progress) s->progress(s->progress_ctx, what, done, total);
@@ -105,11 +107,13 @@ static fnd_status check_kv_type(const fnd_model *m, fnd_format type, fnd_error *
 }
 
 fnd_status fnd_session_resolve(const fnd_model *m, fnd_session_desc *d, fnd_error *err) {
+    fnd_context_info info;
+    FND_TRY(fnd_info(m->f, &info, err));
     if (d->context > m->info.context_length) return fnd_fail(err, FND_ERR_LIMIT, "a context of %u tokens was asked for; this model has been made for %u%s", d->context, m->info.context_length, m->info.sliding_window ? ", where its attention would begin to slide" : "");
     if (!d->context) d->context = m->info.context_length;
     if (!d->kv_type) d->kv_type = FND_F16;
     if (!d->batch) d->batch = fnd_tuned(m->f)->batch;
-    if (!d->batch) d->batch = DEFAULT_BATCH;
+    if (!d->batch) d->batch = strcmp(info.backend, "cuda") == 0 ? DEFAULT_GPU_BATCH : DEFAULT_BATCH;
     if (d->batch > d->context) d->batch = d->context;
     if (d->batch < FND_HEAD_ROWS) d->batch = FND_HEAD_ROWS;
     return check_kv_type(m, d->kv_type, err);

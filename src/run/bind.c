@@ -3,6 +3,7 @@
 #include "base/base.h"
 #include "run/composer.h"
 #include "run/context.h"
+#include "run/dispatch.h"
 
 #include <stdio.h>
 
@@ -299,6 +300,23 @@ static uint64_t dim_value(const fnd_bound *b, const char *expr) {
     return fnd_expr_value(expr, &b->numbers->dims, &value, &ignored) == FND_OK ? value : 1;
 }
 
+/* Is it a text for this device, not the portable one? */
+static bool has_own_text(const fnd_bound *b) {
+    const char *suffix = "";
+    fnd_error ignored = { 0 };
+    return fnd_dispatch_suffix(b->kernel->f, b, &suffix, &ignored) == FND_OK && suffix[0];
+}
+
+/* What gemv/panel.cuda.h asks for at most: halves of all tokens twice, a factor for each; two f32 rows of a
+ * group where they are too wide for its stages. Groups that share no memory have all of it. */
+static void panel_scratch(const fnd_device_info *info, uint64_t tokens, uint64_t cols, size_t *own_bytes, size_t *shared_bytes) {
+    uint64_t padded = fnd_round_up(tokens, 256), pitch = fnd_round_up(cols, 64);
+    uint64_t rows = 8 * cols > info->panel_bytes ? 8 * pitch : 0;
+    uint64_t halves = padded * 4 + 2 * padded * pitch * 2, groups = info->host_memory ? 1 : info->groups;
+    *own_bytes = (size_t)info->panel_bytes + (info->host_memory ? (size_t)(halves + rows) : 0);
+    *shared_bytes = info->host_memory ? 0 : (size_t)(halves + groups * rows);
+}
+
 void fnd_bound_scratch(const fnd_bound *b, size_t *own_bytes, size_t *shared_bytes) {
     const fnd_composition *c = &b->kernel->composition;
     *own_bytes = *shared_bytes = 0;
@@ -311,16 +329,20 @@ void fnd_bound_scratch(const fnd_bound *b, size_t *own_bytes, size_t *shared_byt
         uint64_t width = b->tensors[i].shape[arg->shape.rank - 1];
         if (width > cols) cols = width;
     }
+    const fnd_device_info *info = &b->kernel->f->info;
+    if (c->form == FND_FORM_LINEAR && info->panel_tokens && b->numbers->variant.tokens >= info->panel_tokens && has_own_text(b)) {
+        panel_scratch(info, tokens, cols, own_bytes, shared_bytes);
+        return;
+    }
     /* What gemv/x.cpu.h asks for at most: f32 rows, 8-bit codes, scales and sums; a row of its own.
      * The portable form needs the f32 rows. */
     uint64_t padded = tokens > 1 ? fnd_round_up(tokens, 32) : 1, blocks = (cols + 31) / 32;
     uint64_t rows = c->form == FND_FORM_LINEAR ? padded * (blocks * 128 + blocks * 32 + blocks * 12) : 0;
-    const fnd_device_info *info = &b->kernel->f->info;
-    uint64_t panels = c->form == FND_FORM_LINEAR && tokens > 1 ? info->panel_bytes + padded * info->panel_token_bytes : 0;
+    uint64_t panels = c->form == FND_FORM_LINEAR && tokens > 1 && !info->panel_tokens ? info->panel_bytes + padded * info->panel_token_bytes : 0;
     /* gemv/dot_rows.cpu.h: two tiles of the widest format. */
     uint64_t tiles = b->numbers->variant.file_rows && tokens > 1 ? 2 * (cols * 4 * info->tile_rows + 64) : 0;
     *own_bytes = (size_t)(rows + blocks * 128 + panels + tiles + 1024);
-    *shared_bytes = (size_t)(rows + 1024);
+    *shared_bytes = info->panel_tokens ? 0 : (size_t)(rows + 1024);
 }
 
 static void add_name(fnd_dims *names, const char *name, uint64_t value) {

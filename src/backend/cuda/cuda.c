@@ -4,12 +4,13 @@
 #include "base/memory.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* One resident group on every multiprocessor: the prologue is computed once there, and a barrier over
  * all groups has the fewest words to wait for. */
 enum { GROUPS_PER_PROCESSOR = 1,
        WARPS = 16,
-       TILE_TOKENS = 8,
+       TILE_TOKENS = 32, /* of which on the matrix unit works */
        OLDEST_CAPABILITY = 75 };
 
 fnd_status fnd_cuda_check(const fnd_cuda_api *cu, int result, const char *what, fnd_error *err) {
@@ -75,6 +76,13 @@ static void choose_arch(fnd_cuda *c, int capability) {
     snprintf(c->arch, sizeof c->arch, "sm_%d%s", best, best == capability && capability >= 90 ? "a" : "");
 }
 
+/* FND_PANEL_BYTES of kernels/gemv/panel.cuda.h, which the compiler's target decides. */
+static uint64_t panel_bytes(const fnd_cuda *c) {
+    int arch = atoi(c->arch + 3);
+    if (arch < 80) return 32768;
+    return arch == 86 || arch == 89 || arch >= 120 ? 65536 : 147456;
+}
+
 static void describe(fnd_cuda *c, const facts *f, const fnd_error *no_compiler, fnd_device_info *info) {
     int major = 0, minor = 0;
     if (c->nvrtc) (void)c->nvrtc->version(&major, &minor);
@@ -87,6 +95,8 @@ static void describe(fnd_cuda *c, const facts *f, const fnd_error *no_compiler, 
         .max_threads = 1024,
         .tile_rows = 1,
         .tile_tokens = TILE_TOKENS,
+        .panel_tokens = TILE_TOKENS,
+        .panel_bytes = panel_bytes(c),
         .group_bytes = (uint64_t)f->shared_bytes,
         .runs_programs = true,
         .can_build = c->nvrtc != NULL,
@@ -103,6 +113,7 @@ static void cuda_close(void *self) {
         fnd_cuda_staging_close(c);
         fnd_cuda_submissions_close(c);
         if (c->scratch) c->cu->release(c->scratch);
+        if (c->shared) c->cu->release(c->shared);
         if (c->table) c->cu->release(c->table);
         if (c->stream) c->cu->stream_destroy(c->stream);
     }

@@ -36,8 +36,8 @@ typedef struct fnd_cuda {
     fnd_cu_stream        stream;
     fnd_cuda_staging     staging;
     fnd_cuda_submissions submissions;
-    fnd_cu_address       scratch, table;
-    size_t               scratch_bytes, table_bytes, granularity;
+    fnd_cu_address       scratch, shared, table; /* shared: of all groups */
+    size_t               scratch_bytes, shared_bytes, table_bytes, granularity;
     char                 arch[16]; /* "sm_90a" */
     char                 name[80];
     size_t               group_bytes; /* of fast memory, at most */

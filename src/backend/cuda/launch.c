@@ -1,8 +1,8 @@
 /* launch.c - code, and running it on the stream.
  *
- * SAFETY: an entry point gets the three parameters that kernels/dialect/cuda.h gives it: a kernel its
+ * SAFETY: an entry point gets the four parameters that kernels/dialect/cuda.h gives it: a kernel its
  * argument struct by value, a program the address of its table on the device; then the scratch memory
- * and how much of it a group has. The cache's key covers that header, so both sides agree. The stream
+ * how much of it a group has, and scratch memory of all groups. The cache's key covers that header, so both sides agree. The stream
  * runs launches in order, so memory of one launch may be reused by the next. */
 #include "backend/cuda/cuda.h"
 #include "base/base.h"
@@ -76,6 +76,7 @@ static fnd_status place_scratch(fnd_cuda *c, fnd_cuda_code *code, const fnd_laun
     *stride = each;
     *shared = 0;
     if (each + (size_t)code->shared_bytes > c->group_bytes) {
+        if (l->shared_scratch_bytes) return fnd_fail(err, FND_ERR_LIMIT, "%s: a group needs %zu bytes of its own memory, and this GPU has %zu", l->label, each + (size_t)code->shared_bytes, c->group_bytes);
         FND_TRY(grow(c, &c->scratch, &c->scratch_bytes, all, l->label, err));
         *scratch = c->scratch;
         return FND_OK;
@@ -94,7 +95,10 @@ static fnd_status start(fnd_cuda *c, const fnd_launch *l, fnd_error *err) {
     if (!code) return fnd_fail(err, FND_ERR_USAGE, "%s: there is no code to launch", l->label);
     FND_TRY(fnd_cuda_enter(c, err));
     FND_TRY(place_scratch(c, code, l, &scratch, &stride, &shared, err));
-    void *by_value[] = { (void *)(uintptr_t)l->args, &scratch, &stride }, *by_table[] = { &c->table, &scratch, &stride };
+    if (l->shared_scratch_bytes) FND_TRY(grow(c, &c->shared, &c->shared_bytes, l->shared_scratch_bytes, l->label, err));
+    void *by_value[] = { (void *)(uintptr_t)l->args, &scratch, &stride, &c->shared }, *by_table[] = { &c->table, &scratch, &stride, &c->shared };
+    if (!l->is_program && l->shared_scratch_bytes) /* its groups meet */
+        return fnd_cuda_check(c->cu, c->cu->launch_together(code->function, l->groups, 1, 1, threads, 1, 1, shared, c->stream, by_value), l->label, err);
     if (!l->is_program) return fnd_cuda_check(c->cu, c->cu->launch(code->function, l->groups, 1, 1, threads, 1, 1, shared, c->stream, by_value, NULL), l->label, err);
     FND_TRY(put_table(c, l, err));
     return fnd_cuda_check(c->cu, c->cu->launch_together(code->function, l->groups, 1, 1, threads, 1, 1, shared, c->stream, by_table), l->label, err);

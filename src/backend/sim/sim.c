@@ -9,7 +9,9 @@
 /* Few groups, so that tests are quick; an odd number, so that work does not divide evenly. */
 enum { GROUPS = 3,
        WARPS = 4,
-       METAL_TILE_TOKENS = 16 /* two matrices */ };
+       METAL_TILE_TOKENS = 16 /* two matrices */,
+       CUDA_TILE_TOKENS = 32,
+       CUDA_PANEL_BYTES = 147456 /* as gemv/panel.cuda.h has it */ };
 
 static void sim_close(void *self) {
     fnd_sim *sim = self;
@@ -44,6 +46,12 @@ static fnd_status sim_open(const fnd_backend_desc *desc, void **self, fnd_device
                                .tile_tokens = metal ? METAL_TILE_TOKENS : 4,
                                .group_bytes = FND_SIM_GROUP_BYTES,
                                .host_memory = true };
+    if (cuda) {
+        info->tile_rows = 1;
+        info->tile_tokens = CUDA_TILE_TOKENS;
+        info->panel_tokens = 1;
+        info->panel_bytes = CUDA_PANEL_BYTES;
+    }
     if (desc && desc->device) return fnd_fail(err, FND_ERR_UNSUPPORTED, "sim has one device; there is no device %u", desc->device);
     fnd_sim *sim = fnd_alloc_zeroed(1, sizeof *sim);
     if (!sim) return fnd_fail(err, FND_ERR_MEMORY, "out of memory");

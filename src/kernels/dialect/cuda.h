@@ -1,8 +1,8 @@
 /* dialect/cuda.h - the dialect in CUDA C++, for NVRTC (which has no system headers) and nvcc. Needs
  * compute capability 7.0.
  *
- * The host launches `name` with `groups` blocks of FND_WARPS * 32 threads and three parameters: the
- * argument struct, scratch memory, and how many bytes of it each group has. */
+ * The host launches `name` with `groups` blocks of FND_WARPS * 32 threads and four parameters: the
+ * argument struct, scratch memory, how many bytes of it each group has, and scratch memory of all groups. */
 #ifndef FND_DIALECT_CUDA_H
 #define FND_DIALECT_CUDA_H
 
@@ -125,8 +125,9 @@ FND_INLINE void fnd_cuda_grid_barrier() {
     __syncthreads();
 }
 #define fnd_grid_barrier(t) ((void)(t), fnd_cuda_grid_barrier())
-/* turn: which warp of the grid has the first rows of the next matrix, see gemv/x.cuda.h. */
-#define FND_TEAM_FIELDS u32 turn;
+/* turn: which warp of the grid has the first rows of the next matrix, see gemv/x.cuda.h. shared_scratch: device
+ * memory that all groups see. */
+#define FND_TEAM_FIELDS u32 turn; u8 *shared_scratch;
 #define FND_GROUP_ARRAY(T, name, count) __shared__ __align__(16) T name[count]
 
 /* ---- entry points ---------------------------------------------------------------------------- */
@@ -145,8 +146,8 @@ typedef struct fnd_weight {
 
 /* Declares `t`: what this thread knows of itself. Scratch memory lies in the group's own fast memory where
  * it fits; the host then gives no address. */
-extern __shared__ __align__(128) u8 fnd_cuda_shared[];
-#define FND_CUDA_THREAD_(t, scratch_of_all, bytes_of_each)                             \
+extern __shared__ __align__(1024) u8 fnd_cuda_shared[];
+#define FND_CUDA_THREAD_(t, scratch_of_all, bytes_of_each, shared_by_all)              \
         __shared__ f32 reduce_of_group[FND_WARPS + 1];                                 \
         fnd_thread t;                                                                  \
         t.group = blockIdx.x;                                                          \
@@ -155,6 +156,7 @@ extern __shared__ __align__(128) u8 fnd_cuda_shared[];
         t.lane = threadIdx.x % FND_LANES;                                              \
         t.reduce = reduce_of_group;                                                    \
         t.turn = 0;                                                                    \
+        t.shared_scratch = (shared_by_all);                                            \
         t.scratch = (scratch_of_all) ? (scratch_of_all) + blockIdx.x * (bytes_of_each) : fnd_cuda_shared;
 
 /* FND_KERNEL(name, TENSORS, VALUES, bytes) { body }: see dialect/c.h. In a program's text, which only calls
@@ -165,8 +167,8 @@ extern __shared__ __align__(128) u8 fnd_cuda_shared[];
     FND_INLINE void name##_body(fnd_thread t, name##_args a);
 #define FND_ENTRY_(name)                                                               \
     extern "C" __global__ void __launch_bounds__(FND_WARPS * FND_LANES, 1)             \
-    name(const __grid_constant__ name##_args a, u8 *scratch, u64 scratch_bytes) {      \
-        FND_CUDA_THREAD_(t, scratch, scratch_bytes)                                    \
+    name(const __grid_constant__ name##_args a, u8 *scratch, u64 scratch_bytes, u8 *shared) { \
+        FND_CUDA_THREAD_(t, scratch, scratch_bytes, shared)                                 \
         name##_body(t, a);                                                             \
     }
 #ifdef FND_BODIES_ONLY
@@ -183,8 +185,8 @@ extern __shared__ __align__(128) u8 fnd_cuda_shared[];
 #define FND_PROGRAM(name)                                                              \
     FND_INLINE void name##_program(fnd_thread t, const u8 *args);                      \
     extern "C" __global__ void __launch_bounds__(FND_WARPS * FND_LANES, 1)             \
-    name(const u8 *args, u8 *scratch, u64 scratch_bytes) {                             \
-        FND_CUDA_THREAD_(t, scratch, scratch_bytes)                                    \
+    name(const u8 *args, u8 *scratch, u64 scratch_bytes, u8 *shared) {                \
+        FND_CUDA_THREAD_(t, scratch, scratch_bytes, shared)                                 \
         name##_program(t, args);                                                       \
     }                                                                                  \
     FND_INLINE void name##_program(fnd_thread t, const u8 *args)

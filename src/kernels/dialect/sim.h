@@ -58,6 +58,7 @@ static FND_SIM_PLAIN_ u32 fnd_sim_last_group(u32 warp, u32 lane, u32 place, u32 
 }
 
 #define FND_TEAM_FIELDS
+#define FND_SHARED_CODE       FND_INLINE
 #define fnd_lane_sum(v)       fnd_sim_lane_sum(v, __FILE__, __LINE__)
 #define fnd_lane_max(v)       fnd_sim_lane_max(v, __FILE__, __LINE__)
 #define fnd_lane_get(v, lane) fnd_sim_lane_get(v, lane, __FILE__, __LINE__)

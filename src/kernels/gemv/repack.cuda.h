@@ -12,7 +12,7 @@ FND_INLINE void P_(_repack)(fnd_thread t, u8 *tiles, fnd_weight w, u32 bytes, u3
     u64 row_bytes = P_(_row_bytes)(dim), pitch = fnd_row_pitch(row_bytes);
     (void)bytes;
     for (u32 row = t.group; row < rows; row += t.groups) {
-        for (u64 i = fnd_thread_index(t); i < row_bytes; i += FND_THREADS) tiles[row * pitch + i] = w.data[row * row_bytes + i];
+        for (u64 i = fnd_thread_index(t); i < pitch; i += FND_THREADS) tiles[row * pitch + i] = i < row_bytes ? w.data[row * row_bytes + i] : (u8)0;
     }
 }
 #else
@@ -42,6 +42,7 @@ FND_INLINE void P_(_repack)(fnd_thread t, u8 *tiles, fnd_weight w, u32 bytes, u3
     u32 groups = dim / 32;
     (void)bytes;
     for (u32 row = t.group; row < rows; row += t.groups) {
+        for (u64 i = row_bytes + fnd_thread_index(t); i < pitch; i += FND_THREADS) tiles[row * pitch + i] = 0;
         for (u32 g = fnd_thread_index(t); g < groups; g += FND_THREADS) P_(_repack_32)(tiles + row * pitch, w.data + row * row_bytes, groups, g);
     }
 }

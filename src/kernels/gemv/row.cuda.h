@@ -16,16 +16,22 @@ FND_INLINE u64 fnd_row_pitch(u64 row_bytes) { return (row_bytes + 63) & ~(u64)63
 
 FND_INLINE fnd_four fnd_load_four(const u8 *p) {
     fnd_four v;
+#if defined(__CUDACC__)
     asm("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));
+#else
+    v = *(const fnd_four *)p;
+#endif
     return v;
 }
 FND_INLINE u32 fnd_load_word(const u8 *p) { return *(const u32 *)p; }
 
+#if defined(__CUDACC__)
 /* acc + the dot product of 4 unsigned codes with 4 signed activations. */
 FND_INLINE i32 fnd_dot4(i32 acc, u32 codes, u32 x) {
     asm("dp4a.u32.s32 %0, %1, %2, %0;" : "+r"(acc) : "r"(codes), "r"(x));
     return acc;
 }
+#endif
 
 /* Bytes of 32 columns in each plane. */
 #define FND_LOW_BYTES(bits)  ((bits) == 8 ? 32u : 16u)

@@ -12,11 +12,17 @@
  * in lane k. */
 #ifndef GEMV_X_H
 #define GEMV_X_H
+#include "gemv/words.cuda.h"
 #include "val.h"
 
 #ifndef FND_TOKENS
   #define FND_TOKENS 1
 #endif
+/* Many tokens are for the matrix unit; the simulator has no other way. */
+#if FND_TOKENS >= 32 || !defined(__CUDACC__)
+  #define FND_PANELS 1
+  #include "gemv/panel.cuda.h"
+#else
 #define FND_ROWS (FND_TOKENS == 1 ? 4u : 2u)
 
 typedef struct fnd_x {
@@ -80,9 +86,7 @@ FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
 }
 FND_INLINE void fnd_x_end(fnd_thread t, fnd_x x) { (void)x; fnd_group_barrier(t); }
 
-/* The codes of token i of a span (from q on) for 32 columns, four in a word. */
-typedef struct fnd_codes { u32 of[8]; } fnd_codes;
-typedef struct __align__(16) fnd_four { u32 x, y, z, w; } fnd_four; /* 16 bytes */
+/* The codes of token i of a span (from q on) for 32 columns. */
 FND_INLINE fnd_codes fnd_x_codes_load(const i8 *q, u32 g, u32 i) {
     fnd_codes c;
 #if FND_TOKENS == 1
@@ -153,6 +157,7 @@ FND_INLINE fnd_rows fnd_rows_of(fnd_run run, u32 row) {
     for (fnd_run r##_run = fnd_run_of(t, total); r##_run.row < r##_run.end; r##_run.row = r##_run.end) \
         for (u32 r##_i = r##_run.row; r##_i < r##_run.end; r##_i += r##_run.step)              \
             for (fnd_rows r = fnd_rows_of(r##_run, r##_i); r.count; r.count = 0)
+#define FND_EACH_TILE_2 FND_EACH_TILE /* of two matrices that are joined */
 #define FND_EACH_SPAN(s, r, x)                                          \
     for (u32 s##_i = 0; s##_i < (x).tokens; s##_i += FND_TOKENS)        \
         for (fnd_span s = fnd_span_of(x, s##_i); s.count; s.count = 0)
@@ -183,4 +188,5 @@ FND_INLINE f32 fnd_rows_to_lanes(fnd_thread t, u32 count, const f32 *sums) {
         dot_rows(t, FND_ROWS, (r).count, w, s, x, out);                                \
     FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) (tile).of[i] = fnd_rows_to_lanes(t, (r).count, out[i]); \
     return tile;
+#endif
 #endif

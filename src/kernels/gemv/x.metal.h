@@ -89,6 +89,7 @@ FND_INLINE fnd_rows fnd_rows_of(fnd_run run, u32 row) {
     for (fnd_run r##_run = fnd_run_of(t, total); r##_run.row < r##_run.end; r##_run.row = r##_run.end) \
         for (u32 r##_i = r##_run.row; r##_i < r##_run.end; r##_i += r##_run.step)              \
             for (fnd_rows r = fnd_rows_of(r##_run, r##_i); r.count; r.count = 0)
+#define FND_EACH_TILE_2 FND_EACH_TILE /* of two matrices that are joined */
 #define FND_EACH_SPAN(s, r, x)                                          \
     for (u32 s##_i = 0; s##_i < (x).tokens; s##_i += FND_TOKENS)        \
         for (fnd_span s = fnd_span_of(x, s##_i); s.count; s.count = 0)

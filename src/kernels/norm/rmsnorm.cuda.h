@@ -29,12 +29,13 @@ FND_SHARED_CODE void rmsnorm(fnd_thread t, f32 *row, u32 m, fnd_const_act x, con
         f32 v = fnd_act_get(x, at + i);
         square += v * v;
     }
-    vec scale = fnd_vec_splat(1.0f / fnd_sqrt(fnd_group_sum(t, fnd_vec_sum(squares) + square) / (f32)dim + eps));
+    f32 factor = 1.0f / fnd_sqrt(fnd_group_sum(t, fnd_vec_sum(squares) + square) / (f32)dim + eps);
+    vec scale = fnd_vec_splat(factor);
     FND_UNROLL for (u32 k = 0; k < RMSNORM_KEPT; k++) {
         u32 i = first + k * step;
         if (i < vectors) fnd_vec_store(row + i, kept[k] * scale * weight[k]);
     }
     for (u32 i = first + RMSNORM_KEPT * step; i < vectors; i += step) fnd_vec_store(row + i, fnd_act_load(x, at + i) * scale * fnd_vec_load(gamma + i));
-    for (u32 i = vectors + fnd_thread_index(t); i < dim; i += FND_THREADS) row[i] = fnd_act_get(x, at + i) * scale.x * gamma[i];
+    for (u32 i = vectors + fnd_thread_index(t); i < dim; i += FND_THREADS) row[i] = fnd_act_get(x, at + i) * factor * gamma[i];
 }
 #endif
