@@ -289,16 +289,17 @@ static void check_many(kernel_bench *b, size_t step) {
 }
 
 /* Of levels that are not the best here, some formats. */
+/* A GPU that is here, or the simulator with the texts for NVIDIA's. */
+static bool open_matrix_unit(kernel_bench *b) {
+    static const bench_device simulated = { "sim", "cuda", false };
+    return bench_open(b, getenv("FOUNDRY_TEST_GPU") ? bench_device_at(0) : &simulated);
+}
+
 TEST(kernels_linear_with_many_tokens_on_gpus) {
-    for (size_t i = 0; i < bench_matrix_device_count(); i++) {
-        kernel_bench b;
-        const bench_device *device = bench_device_at(i);
-        bool gpu = getenv("FOUNDRY_TEST_GPU") != NULL;
-        if (!gpu && (strcmp(device->backend, "sim") != 0 || !device->isa || strcmp(device->isa, "cuda") != 0)) continue;
-        if (!bench_open(&b, device)) continue;
-        check_many(&b, gpu ? 1 : 4);
-        bench_close(&b);
-    }
+    kernel_bench b;
+    if (!open_matrix_unit(&b)) return;
+    check_many(&b, getenv("FOUNDRY_TEST_GPU") ? 1 : 4);
+    bench_close(&b);
 }
 
 TEST(kernels_linear_with_many_tokens) {
@@ -643,6 +644,14 @@ TEST(kernels_attention_decode_on_nvidia) {
     }
     for (size_t i = 0; i < 12; i++) check_batch(&b, i / 3, formats[i % 3]);
     for (size_t i = 1; i < 20; i += 3) check_merge(&b, i);
+    bench_close(&b);
+}
+
+TEST(kernels_attention_of_prompts_on_gpus) {
+    static const fnd_format formats[] = { FND_F16, FND_F32, FND_Q8_0 };
+    kernel_bench b;
+    if (!open_matrix_unit(&b)) return;
+    for (size_t i = 0; i < 15; i++) check_prefill(&b, i / 3, formats[i % 3]);
     bench_close(&b);
 }
 

@@ -34,6 +34,7 @@ typedef struct fnd_device_info {
     uint64_t panel_bytes, panel_token_bytes; /* scratch of each group that matrix kernels of many tokens ask for: once, and per token */
     uint32_t panel_tokens;    /* matrix kernels that compute so many tokens together have their stages in a group's
                                * panel_bytes, and activations in memory that all groups share (kernels/gemv/panel.cuda.h); 0: none */
+    uint64_t flash_bytes;     /* of a group's memory for attention of many tokens (kernels/attention/flash.cuda.h); 0: none */
     uint64_t group_bytes;     /* group memory at most */
     bool     host_memory;     /* device pointers are host pointers */
     bool     runs_programs;   /* one function per program, groups meeting at fnd_grid_barrier */

@@ -307,6 +307,14 @@ static bool has_own_text(const fnd_bound *b) {
     return fnd_dispatch_suffix(b->kernel->f, b, &suffix, &ignored) == FND_OK && suffix[0];
 }
 
+/* Attention over what a cache holds already: that of prompts. */
+static bool reads_cache(const fnd_composition *c) {
+    for (uint32_t i = 0; i < c->arg_count; i++) {
+        if (fnd_arg_is_cache(&c->args[i]) && c->args[i].kind == FND_ARG_IN) return true;
+    }
+    return false;
+}
+
 /* What gemv/panel.cuda.h asks for at most: halves of all tokens twice, a factor for each; two f32 rows of a
  * group where they are too wide for its stages. Groups that share no memory have all of it. */
 static void panel_scratch(const fnd_device_info *info, uint64_t tokens, uint64_t cols, size_t *own_bytes, size_t *shared_bytes) {
@@ -320,6 +328,7 @@ static void panel_scratch(const fnd_device_info *info, uint64_t tokens, uint64_t
 void fnd_bound_scratch(const fnd_bound *b, size_t *own_bytes, size_t *shared_bytes) {
     const fnd_composition *c = &b->kernel->composition;
     *own_bytes = *shared_bytes = 0;
+    if (c->form == FND_FORM_WHOLE && reads_cache(c)) *own_bytes = (size_t)b->kernel->f->info.flash_bytes;
     if (c->form != FND_FORM_LINEAR && c->form != FND_FORM_ROWS) return;
     uint64_t cols = 1, tokens = dim_value(b, "tokens");
     for (uint32_t i = 0; i < c->arg_count; i++) {

@@ -76,7 +76,7 @@ static void choose_arch(fnd_cuda *c, int capability) {
     snprintf(c->arch, sizeof c->arch, "sm_%d%s", best, best == capability && capability >= 90 ? "a" : "");
 }
 
-/* FND_PANEL_BYTES of kernels/gemv/panel.cuda.h, which the compiler's target decides. */
+/* FND_PANEL_BYTES of kernels/gemv/panel_bytes.cuda.h, which the compiler's target decides. */
 static uint64_t panel_bytes(const fnd_cuda *c) {
     int arch = atoi(c->arch + 3);
     if (arch < 80) return 32768;
@@ -97,6 +97,7 @@ static void describe(fnd_cuda *c, const facts *f, const fnd_error *no_compiler, 
         .tile_tokens = TILE_TOKENS,
         .panel_tokens = TILE_TOKENS,
         .panel_bytes = panel_bytes(c),
+        .flash_bytes = panel_bytes(c) < 147456 ? 0 : 137216,
         .group_bytes = (uint64_t)f->shared_bytes,
         .runs_programs = true,
         .can_build = c->nvrtc != NULL,

@@ -11,7 +11,8 @@ enum { GROUPS = 3,
        WARPS = 4,
        METAL_TILE_TOKENS = 16 /* two matrices */,
        CUDA_TILE_TOKENS = 32,
-       CUDA_PANEL_BYTES = 147456 /* as gemv/panel.cuda.h has it */ };
+       CUDA_PANEL_BYTES = 147456, /* as gemv/panel_bytes.cuda.h has them */
+       CUDA_FLASH_BYTES = 137216 };
 
 static void sim_close(void *self) {
     fnd_sim *sim = self;
@@ -51,6 +52,7 @@ static fnd_status sim_open(const fnd_backend_desc *desc, void **self, fnd_device
         info->tile_tokens = CUDA_TILE_TOKENS;
         info->panel_tokens = 1;
         info->panel_bytes = CUDA_PANEL_BYTES;
+        info->flash_bytes = CUDA_FLASH_BYTES;
     }
     if (desc && desc->device) return fnd_fail(err, FND_ERR_UNSUPPORTED, "sim has one device; there is no device %u", desc->device);
     fnd_sim *sim = fnd_alloc_zeroed(1, sizeof *sim);

@@ -168,6 +168,7 @@ FND_INLINE fnd_tile P_(_dot_shape)(fnd_thread t, const u32 shape, const u8 *w, f
     for (u32 q = 0; q < all; q++) {
         u8 *stage = x.stages + now * bytes;
         fnd_copy_wait(FND_PANEL_STAGES - 2);
+        fnd_stage_publish();
         fnd_group_barrier(t);
         if (next < all) {
             u8 *to = x.stages + free * bytes;
@@ -183,6 +184,7 @@ FND_INLINE fnd_tile P_(_dot_shape)(fnd_thread t, const u32 shape, const u8 *w, f
         free = now;
         now = now + 1 == FND_PANEL_STAGES ? 0 : now + 1;
         if (!direct && q + 1 < all) P_(_stage_decode)(t, parts, rows, x.stages + now * bytes, passes == 3 && (q + 1) / steps == 1);
+        fnd_stage_wait(shape, &tile);
     }
     fnd_copy_wait(0);
     const u32 row_blocks = fnd_shape_row_blocks(shape), token_blocks = fnd_shape_token_blocks(shape);

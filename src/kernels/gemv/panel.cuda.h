@@ -14,41 +14,30 @@
  * eight rows meet all banks. Stages follow each other in a ring: one is multiplied while others arrive. */
 #ifndef GEMV_PANEL_CUDA_H
 #define GEMV_PANEL_CUDA_H
+#include "gemv/panel_bytes.cuda.h"
 #include "mma.cuda.h"
 #include "val.h"
-
-/* The simulator's compiler need not know all shapes as constants. */
-#if defined(__CUDACC__)
-  #define FND_PANEL_UNROLL FND_UNROLL
-#else
-  #define FND_PANEL_UNROLL
-#endif
+#include "wgmma.cuda.h"
 
 #define FND_PANEL_COLS 64u
 #define FND_PANEL_ROW_BYTES 128u /* of a row in a stage */
 
 /* Warps stand beside each other: so many down the rows, the others along the tokens; each has blocks of 16
  * rows x 8 tokens. 0-2 are of one matrix, 3 and 4 of two whose results are joined. */
+#if FND_WGMMA /* four warps a block of 64 rows */
+FND_INLINE u32 fnd_shape_down(u32 shape) { return shape < 2 ? 8u : 4u; }
+FND_INLINE u32 fnd_shape_row_blocks(u32 shape) { (void)shape; return 1; }
+FND_INLINE u32 fnd_shape_token_blocks(u32 shape) { return shape == 0 ? 16u : shape == 1 || shape == 3 ? 8u : shape == 4 ? 4u : 2u; }
+#else
 #define FND_WARPS_DOWN (FND_WARPS == 16 ? 4u : 2u)
 FND_INLINE u32 fnd_shape_down(u32 shape) { return shape < 3 ? FND_WARPS_DOWN : FND_WARPS_DOWN / 2; }
 FND_INLINE u32 fnd_shape_row_blocks(u32 shape) { return shape == 2 ? 1u : 2u; }
 FND_INLINE u32 fnd_shape_token_blocks(u32 shape) { return shape == 0 ? 8u : shape == 1 || shape == 3 ? 4u : 2u; }
+#endif
 FND_INLINE u32 fnd_shape_rows(u32 shape) { return fnd_shape_down(shape) * fnd_shape_row_blocks(shape) * 16; }
 FND_INLINE u32 fnd_shape_tokens(u32 shape) { return FND_WARPS / fnd_shape_down(shape) * fnd_shape_token_blocks(shape) * 8; }
 #define FND_PLACES 64u /* of a thread, at most: half of them in each of two */
 
-/* How much of the group's memory the stages take: backend/cuda/cuda.c says the same. Not everywhere is room for
- * the largest panels. */
-#if defined(__CUDACC__) && (__CUDA_ARCH__ < 800)
-  #define FND_PANEL_STAGES 2u
-  #define FND_PANEL_BYTES 32768u
-#elif defined(__CUDACC__) && (__CUDA_ARCH__ == 860 || __CUDA_ARCH__ == 890 || __CUDA_ARCH__ >= 1200)
-  #define FND_PANEL_STAGES 2u
-  #define FND_PANEL_BYTES 65536u
-#else
-  #define FND_PANEL_STAGES 3u
-  #define FND_PANEL_BYTES 147456u
-#endif
 FND_INLINE u32 fnd_shape_bytes(u32 shape) { return (fnd_shape_rows(shape) + fnd_shape_tokens(shape)) * FND_PANEL_ROW_BYTES; }
 FND_INLINE u32 fnd_shape_fits(u32 shape) { return FND_PANEL_STAGES * fnd_shape_bytes(shape) <= FND_PANEL_BYTES; }
 
@@ -210,6 +199,22 @@ FND_INLINE void fnd_stage_activations(fnd_thread t, u8 *to, const u16 *from, u32
     }
 }
 
+#if FND_WGMMA
+/* sum += weights x activations, of a stage; there when it has been waited for. */
+FND_INLINE void fnd_stage_multiply(fnd_thread t, const u32 shape, u8 *weights, u8 *activations, fnd_tile *tile) {
+    const u32 down = fnd_shape_down(shape), token_blocks = fnd_shape_token_blocks(shape);
+    u32 warp = __shfl_sync(0xffffffffu, t.warp, 0); /* the same for all lanes, as the compiler sees */
+    u64 a = fnd_wgmma_matrix(weights + warp % down / 4 * 64 * FND_PANEL_ROW_BYTES);
+    u64 b = fnd_wgmma_matrix(activations + warp / down * token_blocks * 8 * FND_PANEL_ROW_BYTES);
+    fnd_wgmma_begin();
+    FND_PANEL_UNROLL for (u32 k = 0; k < FND_PANEL_COLS / 16; k++) fnd_wgmma(token_blocks, tile->of, a + 2 * k, b + 2 * k);
+    fnd_wgmma_end();
+}
+FND_INLINE void fnd_stage_publish() { fnd_wgmma_publish(); }
+FND_INLINE void fnd_stage_wait(const u32 shape, fnd_tile *tile) { fnd_wgmma_wait(tile->of, fnd_shape_token_blocks(shape)); }
+#else
+#define fnd_stage_publish()          ((void)0)
+#define fnd_stage_wait(shape, tile) ((void)(tile))
 /* sum += weights x activations, of a stage. */
 FND_INLINE void fnd_stage_multiply(fnd_thread t, const u32 shape, u8 *weights, u8 *activations, fnd_tile *tile) {
     const u32 down = fnd_shape_down(shape), row_blocks = fnd_shape_row_blocks(shape), token_blocks = fnd_shape_token_blocks(shape);
@@ -223,4 +228,5 @@ FND_INLINE void fnd_stage_multiply(fnd_thread t, const u32 shape, u8 *weights, u
         }
     }
 }
+#endif
 #endif
