@@ -11,8 +11,8 @@
 #define P_(name) FND_CAT(POLICY, name)
 
 /* 32 columns: codes at `codes`, their scales those of `group` and of the group after it. Here x stands
- * at these columns. */
-FND_INLINE void P_(_dot32)(fnd_tile *out, const u8 *codes, const u8 *fields, u32 group, fnd_x x) {
+ * at these columns; of its tokens the first n are computed, by the same steps whatever n is. */
+FND_INLINE void P_(_dot32)(fnd_tile *out, const u8 *codes, const u8 *fields, u32 group, fnd_x x, const u32 n) {
     const u32 quads = P_(_GROUP) / 4; /* of a group: 8 or 4 */
     const u32 zero = FND_ZERO_LEFT(P_(_ZERO));
     vec before = fnd_vec_splat(0.0f);
@@ -21,23 +21,23 @@ FND_INLINE void P_(_dot32)(fnd_tile *out, const u8 *codes, const u8 *fields, u32
         fnd_dots sums = { 0 };
         FND_UNROLL for (u32 j = first; j < first + quads; j += FND_DOT_QUADS) {
             vec_u8x4 u[FND_DOT_QUADS];
-            FND_UNROLL for (u32 n = 0; n < FND_DOT_QUADS; n++) u[n] = P_(_unpack)(codes, j + n);
-            fnd_dots_add(&sums, u, x.codes, j, P_(_ZERO) == 128);
+            FND_UNROLL for (u32 k = 0; k < FND_DOT_QUADS; k++) u[k] = P_(_unpack)(codes, j + k);
+            fnd_dots_add(&sums, u, x.codes, j, P_(_ZERO) == 128, n);
         }
-        fnd_dots_end(sums, acc);
+        fnd_dots_end(sums, acc, n);
         vec scale, min = fnd_vec_splat(0.0f);
         P_(_scales)(fields, group, &scale, &min);
-        FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++)
+        FND_UNROLL for (u32 i = 0; i < n; i++)
             out->of[i] += fnd_vec_of(acc[i]) * (scale * x.scales[i]);
         if (zero == 0 && !P_(_MIN)) continue;
         /* Two groups: o0 * (sum of 16) + o1 * (sum of 32 - sum of 16). */
         vec offset = P_(_MIN) ? min - scale * (f32)zero : scale * -(f32)zero;
         if (first + quads == 8) {
-            FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++)
+            FND_UNROLL for (u32 i = 0; i < n; i++)
                 out->of[i] += offset * x.sums[FND_TOKENS + i];
         }
         if (quads == 4 && first == 4) {
-            FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++)
+            FND_UNROLL for (u32 i = 0; i < n; i++)
                 out->of[i] += (before - offset) * x.sums[i];
         }
         before = offset;
@@ -79,24 +79,19 @@ FND_INLINE void P_(_panel_ahead)(const u8 *tile, u32 cols, u32 first) {
 #define P_(name) FND_CAT(POLICY, name)
 #endif
 
-FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
-    (void)t;
-#ifdef FND_PANELS
-    if (x.panels) return P_(_panel_dot)(w, r, s, x);
-#endif
-    const u8 *codes = w.data + (r.row / FND_VEC) * fnd_tile_bytes(P_(_row_bytes)(x.cols));
+FND_INLINE fnd_tile P_(_dot_tile)(const u8 *codes, u32 first_token, fnd_x x, const u32 n) {
     const u8 *fields = codes + (u64)(x.cols / 32) * P_(_PLANES);
     const u64 ahead = fnd_tile_bytes(P_(_row_bytes)(x.cols)); /* the next tile's fields are wanted at its start */
-    x.codes += (u64)s.first * x.cols;
-    x.scales += (u64)s.first * (x.cols / 32);
-    x.sums += (u64)s.first * (x.cols / 16);
+    x.codes += (u64)first_token * x.cols;
+    x.scales += (u64)first_token * (x.cols / 32);
+    x.sums += (u64)first_token * (x.cols / 16);
     fnd_tile out;
     for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
     for (u32 block = 0; block < x.cols / P_(_BLOCK); block++, fields += P_(_FIELD_BYTES) * FND_VEC) {
-        if (FND_TOKENS == 1 || s.first == 0) fnd_fetch_ahead(fields + ahead, P_(_FIELD_BYTES) * FND_VEC);
+        if (FND_TOKENS == 1 || first_token == 0) fnd_fetch_ahead(fields + ahead, P_(_FIELD_BYTES) * FND_VEC);
         for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++) {
-            if (FND_TOKENS == 1 || s.first == 0) fnd_fetch_ahead(codes + FND_CODES_AHEAD, P_(_PLANES));
-            P_(_dot32)(&out, codes, fields, chunk * (32 / P_(_GROUP)), x);
+            if (FND_TOKENS == 1 || first_token == 0) fnd_fetch_ahead(codes + FND_CODES_AHEAD, P_(_PLANES));
+            P_(_dot32)(&out, codes, fields, chunk * (32 / P_(_GROUP)), x, n);
             codes += P_(_PLANES);
             x.codes += 32 * FND_TOKENS;
             x.scales += FND_TOKENS;
@@ -104,5 +99,15 @@ FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s,
         }
     }
     return out;
+}
+
+FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
+    (void)t;
+#ifdef FND_PANELS
+    if (x.panels) return P_(_panel_dot)(w, r, s, x);
+#endif
+    const u8 *tile = w.data + (r.row / FND_VEC) * fnd_tile_bytes(P_(_row_bytes)(x.cols));
+    if (FND_IS_NARROW(s)) return P_(_dot_tile)(tile, s.first, x, FND_NARROW);
+    return P_(_dot_tile)(tile, s.first, x, FND_TOKENS);
 }
 #undef P_

@@ -21,16 +21,16 @@ static __attribute__((noinline, unused)) void P_(_rows_tile)(u8 *tile, const u8 
     P_(_rows_block)(tile, rows, row_bytes, count, cols);
 }
 
-FND_INLINE fnd_tile P_(_rows_once)(const u8 *rows, u64 row_bytes, u32 count, fnd_x x) {
+FND_INLINE fnd_tile P_(_rows_once)(const u8 *rows, u64 row_bytes, u32 count, fnd_x x, const u32 n) {
     const u32 sums = FND_TOKENS < 4 ? 4 : 1, bytes = (u32)P_(_row_bytes)(1);
     u8 tile[64 * FND_VEC * 4] __attribute__((aligned(64)));
     fnd_tile out;
     for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
     for (u32 k = 0; k < x.cols; k += 64) {
         u32 cols = fnd_min(64, x.cols - k);
-        fnd_fetch_ahead(rows + FND_VEC * (row_bytes + (u64)k * bytes), 64 * FND_VEC * bytes);
+        fnd_fetch_early(rows + FND_VEC * (row_bytes + (u64)k * bytes), 64 * FND_VEC * bytes);
         P_(_rows_block)(tile, rows + (u64)k * bytes, row_bytes, count, cols);
-        P_(_dot_columns)(&out, tile, x.floats + (u64)k * FND_TOKENS, 0, cols, cols == 64 ? sums : 1);
+        P_(_dot_columns)(&out, tile, x.floats + (u64)k * FND_TOKENS, 0, cols, cols == 64 ? sums : 1, n);
     }
     return out;
 }
@@ -40,7 +40,7 @@ static __attribute__((noinline, unused)) void P_(_rows_tile)(u8 *tile, const u8 
     const u8 *ahead = rows + FND_VEC * row_bytes;
     u8 *fields = tile + (u64)(cols / 32) * P_(_PLANES);
     for (u32 block = 0; block < cols / P_(_BLOCK); block++, rows += block_bytes, ahead += block_bytes * FND_VEC) {
-        fnd_fetch_ahead(ahead, block_bytes * FND_VEC);
+        fnd_fetch_early(ahead, block_bytes * FND_VEC);
         P_(_rows_block)(tile, fields, rows, row_bytes, count);
         tile += P_(_BLOCK) / 32 * P_(_PLANES);
         fields += P_(_FIELD_BYTES) * FND_VEC;
@@ -48,17 +48,17 @@ static __attribute__((noinline, unused)) void P_(_rows_tile)(u8 *tile, const u8 
 }
 
 /* The next rows are one stretch of memory: it is fetched piece by piece while these are multiplied. */
-FND_INLINE fnd_tile P_(_rows_once)(const u8 *rows, u64 row_bytes, u32 count, fnd_x x) {
+FND_INLINE fnd_tile P_(_rows_once)(const u8 *rows, u64 row_bytes, u32 count, fnd_x x, const u32 n) {
     const u32 block_bytes = (u32)P_(_row_bytes)(P_(_BLOCK));
     u8 planes[P_(_BLOCK) / 32 * P_(_PLANES)] __attribute__((aligned(64))), fields[P_(_FIELD_BYTES) * FND_VEC] __attribute__((aligned(64)));
     const u8 *ahead = rows + FND_VEC * row_bytes;
     fnd_tile out;
     for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
     for (u32 block = 0; block < x.cols / P_(_BLOCK); block++, rows += block_bytes, ahead += block_bytes * FND_VEC) {
-        fnd_fetch_ahead(ahead, block_bytes * FND_VEC);
+        fnd_fetch_early(ahead, block_bytes * FND_VEC);
         P_(_rows_block)(planes, fields, rows, row_bytes, count);
         for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++) {
-            P_(_dot32)(&out, planes + chunk * P_(_PLANES), fields, chunk * (32 / P_(_GROUP)), x);
+            P_(_dot32)(&out, planes + chunk * P_(_PLANES), fields, chunk * (32 / P_(_GROUP)), x, n);
             x.codes += 32 * FND_TOKENS;
             x.scales += FND_TOKENS;
             x.sums += 2 * FND_TOKENS;
@@ -80,7 +80,7 @@ FND_INLINE fnd_tile P_(_rows_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_sp
     }
 #endif
     (void)t;
-    (void)s;
-    return P_(_rows_once)(rows, row_bytes, r.count, x);
+    if (FND_IS_NARROW(s)) return P_(_rows_once)(rows, row_bytes, r.count, x, FND_NARROW);
+    return P_(_rows_once)(rows, row_bytes, r.count, x, FND_TOKENS);
 }
 #undef P_

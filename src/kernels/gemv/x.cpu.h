@@ -193,6 +193,10 @@ FND_INLINE void fnd_x_end(fnd_thread t, fnd_x x) {
 
 typedef struct fnd_span { u32 first, count; } fnd_span;
 typedef struct fnd_tile { fnd_val of[FND_TOKENS]; } fnd_tile;
+
+/* A span of few tokens, as that of a small batch or the last of a prompt, is not computed as if it were full. */
+#define FND_NARROW      (FND_TOKENS == 8 ? 4u : FND_TOKENS)
+#define FND_IS_NARROW(s) (FND_NARROW < FND_TOKENS && (s).count <= FND_NARROW)
 typedef struct fnd_rows { u32 row, count, first, end; } fnd_rows; /* first .. end - 1: of one run */
 
 FND_INLINE fnd_rows fnd_rows_of(u32 tile, u32 last_tile, u32 total) {
