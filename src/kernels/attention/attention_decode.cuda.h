@@ -263,7 +263,6 @@ FND_INLINE void attention_some_keys(fnd_thread t, attention_token n, attention_m
     const u32 streams = FND_WARPS / c.count, chunk = t.warp % c.count, stream = t.warp / c.count;
     const u32 fresh = n.writes && keys.end == n.position + 1, last = keys.end - fresh; /* last: end of what is read */
     const u32 loads = attention_k_loads(n.k_cache.format, dim);
-    const u32 units = (last - keys.first + ATTENTION_UNIT - 1) / ATTENTION_UNIT;
     const attention_head head = attention_head_at(n);
     const attention_cache k = attention_cache_of(n.k_cache, head), v = attention_cache_of(n.v_cache, head);
     const FND_GROUP f32 *q = mem.q + chunk * dim * c.width;
@@ -273,11 +272,10 @@ FND_INLINE void attention_some_keys(fnd_thread t, attention_token n, attention_m
     attention_sums s;
     v_parts.scales = attention_no_bytes();
     k_parts.scales.w[0] = k_parts.scales.w[1] = 0;
-    u32 unit = stream < streams ? stream : units;
+    u32 first = stream < streams ? keys.first + stream * ATTENTION_UNIT : last;
     const FND_GPU u8 *block = k.p;
 
-    if (unit < units) {
-        u32 first = keys.first + unit * ATTENTION_UNIT;
+    if (first < last) {
         block = attention_k_block(t, k, first, (last - 1) / 16);
         FND_UNROLL for (u32 i = 0; i < 8; i++) {
             if (i < loads) k_parts.data[i] = attention_k_load(k.format, block, i);
@@ -291,16 +289,17 @@ FND_INLINE void attention_some_keys(fnd_thread t, attention_token n, attention_m
         s.total[h] = 0.0f;
         FND_UNROLL for (u32 i = 0; i < 8; i++) s.values[h][i / 4][i % 4] = 0.0f;
     }
-    attention_prepare(t, n, split, joined, mem, c, fresh);
+    attention_prepare(t, n, keys, split, joined, mem, c, fresh);
 
-    FND_ROLLED for (; unit < units; unit += streams) {
-        u32 first = keys.first + unit * ATTENTION_UNIT, count = fnd_min(ATTENTION_UNIT, last - first);
+    u32 again = 0;
+    FND_ROLLED for (; first < last; first += streams * ATTENTION_UNIT) {
+        u32 count = fnd_min(ATTENTION_UNIT, last - first);
         f32 acc[ATTENTION_HEADS][4];
         FND_UNROLL for (u32 i = 0; i < ATTENTION_HEADS * 4; i++) acc[i / 4][i % 4] = 0.0f;
-        if (unit != stream && chunk == 0) attention_ask(t, v, first / 16, fnd_min(first / 16 + 2, (last + 15) / 16));
+        if (again && chunk == 0) attention_ask(t, v, first / 16, fnd_min(first / 16 + 2, (last + 15) / 16));
         FND_ROLLED for (u32 from = 0; from < k_steps; from += loads) {
             /* The next of this unit, or the first of the next one. */
-            u32 more = from + loads < k_steps, step = more ? from + loads : 0, loading = more || unit + streams < units;
+            u32 more = from + loads < k_steps, step = more ? from + loads : 0, loading = more || first + streams * ATTENTION_UNIT < last;
             if (!more && loading) block = attention_k_block(t, k, first + streams * ATTENTION_UNIT, (last - 1) / 16);
             const FND_GPU u8 *at = block + step * attention_k_bytes(k.format);
             attention_8 scales = k_parts.scales;
@@ -318,8 +317,11 @@ FND_INLINE void attention_some_keys(fnd_thread t, attention_token n, attention_m
             attention_load_values(t, &v_parts, v, first, 1);
             attention_add_values(t, &s, &v_parts, v, weights, c.each, first, count, 1);
         }
+        again = 1;
     }
-    if (fresh && stream == fnd_min(units, streams - 1)) attention_add_fresh(t, &s, mem, q, c.width, c.each, dim);
+    /* From group memory, so that no registers are kept for them. */
+    const u32 writes = fnd_f32_bits(mem.fresh[533]), units = fnd_f32_bits(mem.fresh[534]);
+    if (writes && stream == fnd_min(units, streams - 1)) attention_add_fresh(t, &s, mem, q, c.width, c.each, dim);
 
     FND_UNROLL for (u32 h = 0; h < ATTENTION_HEADS; h++) {
         s.total[h] = fnd_lane_sum(s.total[h]);
@@ -328,8 +330,7 @@ FND_INLINE void attention_some_keys(fnd_thread t, attention_token n, attention_m
         }
     }
     fnd_group_barrier(t); /* queries and weights have been used, the caches read */
-    attention_join(t, &s, mem, c, stream, fnd_min(streams, units + fresh), dim);
-    /* From group memory, so that no registers are kept for them. */
+    attention_join(t, &s, mem, c, stream, fnd_min(streams, units + writes), dim);
     n.row = fnd_f32_bits(mem.fresh[528]);
     n.first = fnd_f32_bits(mem.fresh[529]);
     n.position = fnd_f32_bits(mem.fresh[530]);
@@ -338,7 +339,7 @@ FND_INLINE void attention_some_keys(fnd_thread t, attention_token n, attention_m
     if (stream == 0) {
         attention_store_part(t, &s, mem, attention_part_at(n, chunk * c.each, split), (u64)n.splits * (dim + 2), fnd_min(c.each, n.group - chunk * c.each), dim);
     }
-    if (fresh) attention_store_fresh(t, n, mem);
+    if (writes) attention_store_fresh(t, n, mem);
     if (joined && fnd_last_group(t, n.row, joined)) attention_join_splits(t, n, mem, joined);
 }
 

@@ -76,7 +76,12 @@ FND_INLINE void attention_ask(fnd_thread t, attention_cache c, u32 first, u32 en
 FND_INLINE u32 attention_k_dim(fnd_thread t, u32 format) { return (t.lane & 3u) * (format == FND_ACT_Q8_0 ? 4 : 1); }
 FND_INLINE u32 attention_k_step(u32 format) { return format == FND_ACT_Q8_0 ? 16u : 4u; }
 FND_INLINE u32 attention_k_bytes(u32 format) { return format == FND_ACT_F16 ? 128u : 256u; }
-FND_INLINE u32 attention_k_loads(u32 format, u32 dim) { return format == FND_ACT_Q8_0 ? 2u : format == FND_ACT_F16 ? 4u : 4u; }
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+  #define ATTENTION_K_LOADS 4u /* with more, compilers for older GPUs run out of registers */
+#else
+  #define ATTENTION_K_LOADS 8u
+#endif
+FND_INLINE u32 attention_k_loads(u32 format, u32 dim) { return format == FND_ACT_Q8_0 ? 2u : format == FND_ACT_F16 && dim % 32 == 0 ? ATTENTION_K_LOADS : 4u; }
 
 /* Where a lane's share of the unit at position `first` begins; `last` is the last block that may be read. */
 FND_INLINE const FND_GPU u8 *attention_k_block(fnd_thread t, attention_cache c, u32 first, u32 last) {

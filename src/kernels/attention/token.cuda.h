@@ -96,7 +96,7 @@ FND_INLINE void attention_prepare_codes(fnd_thread t, attention_token n, attenti
 }
 
 /* Rotate and scale the queries, and (fresh) the key. Ends with a barrier. */
-FND_INLINE void attention_prepare(fnd_thread t, attention_token n, u32 split, u32 joined, attention_memory mem, attention_chunks c, u32 fresh) {
+FND_INLINE void attention_prepare(fnd_thread t, attention_token n, attention_keys keys, u32 split, u32 joined, attention_memory mem, attention_chunks c, u32 fresh) {
     u32 dim = n.head_dim, pairs = n.p.pairs, rows = n.group + fresh, per = pairs < FND_THREADS ? FND_THREADS / fnd_max(pairs, 1) : 1;
     u32 rest = dim - 2 * pairs;
     const FND_GPU f32 *q = n.q + (u64)n.row * n.group * dim, *k = n.k + (u64)n.row * dim, *v_row = n.v + (u64)n.row * dim;
@@ -118,8 +118,8 @@ FND_INLINE void attention_prepare(fnd_thread t, attention_token n, u32 split, u3
     FND_ROLLED for (u32 d = fnd_thread_index(t); d < dim * fresh; d += FND_THREADS) mem.fresh[256 + d] = attention_kept(n.v_cache.format, v_row[d]);
     /* The last chunk may have fewer heads. */
     if (fnd_thread_index(t) == 0) {
-        const u32 late[5] = { n.row, n.first, n.position, split, joined };
-        FND_UNROLL for (u32 i = 0; i < 5; i++) mem.fresh[528 + i] = fnd_bits_f32(late[i]);
+        const u32 late[7] = { n.row, n.first, n.position, split, joined, fresh, (keys.end - fresh - keys.first + ATTENTION_UNIT - 1) / ATTENTION_UNIT };
+        FND_UNROLL for (u32 i = 0; i < 7; i++) mem.fresh[528 + i] = fnd_bits_f32(late[i]);
     }
     u32 missing = c.count * c.each - n.group;
     FND_ROLLED for (u32 u = fnd_thread_index(t); u < missing * dim; u += FND_THREADS) *attention_row_at(mem, c, c.count * c.each, dim, n.group + u / dim, u % dim) = 0.0f;
