@@ -9,6 +9,7 @@
 /* Few groups, so that tests are quick; an odd number, so that work does not divide evenly. */
 enum { GROUPS = 3,
        WARPS = 4,
+       CUDA_WARPS = 16, /* as on the GPU: its texts share work out by warps */
        METAL_TILE_TOKENS = 16 /* two matrices */,
        CUDA_TILE_TOKENS = 32,
        CUDA_PANEL_BYTES = 147456, /* as gemv/panel_bytes.cuda.h has them */
@@ -42,7 +43,7 @@ static fnd_status sim_open(const fnd_backend_desc *desc, void **self, fnd_device
                                                                  : "",
                                .groups = GROUPS,
                                .lanes = FND_SIM_LANES,
-                               .warps = WARPS,
+                               .warps = cuda ? CUDA_WARPS : WARPS,
                                .max_threads = FND_SIM_MAX_THREADS,
                                .tile_tokens = metal ? METAL_TILE_TOKENS : 4,
                                .group_bytes = FND_SIM_GROUP_BYTES,
