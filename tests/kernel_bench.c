@@ -115,7 +115,7 @@ bool bench_open(kernel_bench *b, const bench_device *device) {
     bool sim_cuda = strcmp(backend, "sim") == 0 && isa && strcmp(isa, "cuda") == 0;
     b->codes = info.tile_rows > 0 && !sim_cuda;
     b->query_codes = b->codes && info.lanes == 1;
-    b->panels_from = strstr(info.device, ", amx)") ? 32 : sim_cuda                   ? 1
+    b->panels_from = strstr(info.device, ", amx_bf16)") ? 32 : sim_cuda                   ? 1
                                                       : strcmp(backend, "cuda") == 0 ? 17
                                                                                      : UINT64_MAX;
     b->panel_digits = b->panels_from == 32 ? 8 : 11; /* bf16, f16 */

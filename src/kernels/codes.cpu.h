@@ -5,6 +5,7 @@
  *     fnd_codes_store    whole numbers of at most 127 to bytes
  *     fnd_codes_look_up  for every byte u < 16: values[u]
  *     fnd_vec_u8, fnd_vec_i8, fnd_vec_u16    FND_VEC small integers as i32
+ *     fnd_vec_fma        a * b + sum, b a number for all lanes; rounded once where processors can
  *     fnd_dot4           acc + for every row the dot product of 4 unsigned codes below 128 with 4 signed
  *                        activations: the n-th four of x, which is read by 16 bytes
  *     fnd_dot4_wide      the same for any codes, which stand for code - 128 and count from FND_WIDE_ZERO:

@@ -343,14 +343,14 @@ void fnd_bound_scratch(const fnd_bound *b, size_t *own_bytes, size_t *shared_byt
         panel_scratch(info, tokens, cols, own_bytes, shared_bytes);
         return;
     }
-    /* What gemv/x.cpu.h asks for at most: f32 rows, 8-bit codes, scales and sums; a row of its own.
+    /* What gemv/x.cpu.h asks for at most: f32 rows, 8-bit codes, scales, sums and counts; a row of its own.
      * The portable form needs the f32 rows. */
     uint64_t padded = tokens > 1 ? fnd_round_up(tokens, 32) : 1, blocks = (cols + 31) / 32;
-    uint64_t rows = c->form == FND_FORM_LINEAR ? padded * (blocks * 128 + blocks * 32 + blocks * 12) : 0;
+    uint64_t rows = c->form == FND_FORM_LINEAR ? padded * (blocks * 248 + blocks * 32 + blocks * 24) : 0;
     uint64_t panels = c->form == FND_FORM_LINEAR && tokens > 1 && !info->panel_tokens ? info->panel_bytes + padded * info->panel_token_bytes : 0;
     /* gemv/dot_rows.cpu.h: two tiles of the widest format. */
     uint64_t tiles = b->numbers->variant.file_rows && tokens > 1 ? 2 * (cols * 4 * info->tile_rows + 64) : 0;
-    *own_bytes = (size_t)(rows + blocks * 128 + panels + tiles + 1024);
+    *own_bytes = (size_t)(rows + blocks * 248 + panels + tiles + 1024);
     *shared_bytes = info->panel_tokens ? 0 : (size_t)(rows + 1024);
 }
 

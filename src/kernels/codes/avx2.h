@@ -17,6 +17,8 @@ FND_INLINE vec_i32 fnd_vec_u8(const u8 *p) { return (vec_i32)_mm256_cvtepu8_epi3
 FND_INLINE vec_i32 fnd_vec_i8(const u8 *p) { return (vec_i32)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i_u *)p)); }
 FND_INLINE vec_i32 fnd_vec_u16(const u16 *p) { return __builtin_convertvector(*(const vec_u16_ *)p, vec_i32); }
 
+FND_INLINE vec fnd_vec_fma(vec a, f32 b, vec sum) { return (vec)_mm256_fmadd_ps((__m256)a, _mm256_set1_ps(b), (__m256)sum); }
+
 #if defined(__AVXVNNI__)
 FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, const i8 *x, u32 n) {
     return (vec_i32)_mm256_dpbusd_avx_epi32((__m256i)acc, (__m256i)codes, _mm256_set1_epi32(fnd_four_(x, n)));

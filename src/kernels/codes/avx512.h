@@ -15,6 +15,8 @@ FND_INLINE vec_i32 fnd_vec_u8(const u8 *p) { return (vec_i32)_mm512_cvtepu8_epi3
 FND_INLINE vec_i32 fnd_vec_i8(const u8 *p) { return (vec_i32)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i_u *)p)); }
 FND_INLINE vec_i32 fnd_vec_u16(const u16 *p) { return __builtin_convertvector(*(const vec_u16_ *)p, vec_i32); }
 
+FND_INLINE vec fnd_vec_fma(vec a, f32 b, vec sum) { return (vec)_mm512_fmadd_ps((__m512)a, _mm512_set1_ps(b), (__m512)sum); }
+
 #if defined(__AVX512VNNI__)
 FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, const i8 *x, u32 n) {
     return (vec_i32)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)codes, _mm512_set1_epi32(fnd_four_(x, n)));

@@ -21,6 +21,8 @@ FND_INLINE vec_i32 fnd_vec_i8(const u8 *p) {
     return (vec_i32)vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8((u32)fnd_four_((const i8 *)p, 0)))));
 }
 
+FND_INLINE vec fnd_vec_fma(vec a, f32 b, vec sum) { return (vec)vfmaq_n_f32((float32x4_t)sum, (float32x4_t)a, b); }
+
 #if defined(__ARM_FEATURE_DOTPROD)
 /* The n-th four of x is a lane of 16 bytes that are loaded once for four of them. */
 FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, const i8 *x, u32 n) {

@@ -13,6 +13,8 @@ FND_INLINE vec_i32 fnd_vec_u8(const u8 *p) { return __builtin_convertvector(*(co
 FND_INLINE vec_i32 fnd_vec_i8(const u8 *p) { return __builtin_convertvector(*(const vec_i8_ *)p, vec_i32); }
 FND_INLINE vec_i32 fnd_vec_u16(const u16 *p) { return __builtin_convertvector(*(const vec_u16_ *)p, vec_i32); }
 
+FND_INLINE vec fnd_vec_fma(vec a, f32 b, vec sum) { return a * b + sum; }
+
 FND_INLINE vec_i32 fnd_dot4(vec_i32 acc, vec_u8x4 codes, const i8 *x, u32 n) {
     for (u32 i = 0; i < FND_VEC; i++) {
         for (u32 k = 0; k < 4; k++) acc[i] += codes[4 * i + k] * x[4 * n + k];

@@ -2,10 +2,11 @@
  * tokens of 8-bit activations.
  *
  * w = scale * (u - zero) + min, so over the weights that share a scale
- *     sum w x = scale * xscale * sum u q  +  (min - scale * zero) * xscale * sum q:
- * the products of codes are exact integers, and the rest is two fused multiply-adds. A template:
- * included once for every POLICY; policy/<POLICY>/<POLICY>.cpu.h gives BLOCK, GROUP, FIELD_BYTES,
- * PLANES, unpack, ZERO, MIN and scales. */
+ *     sum w x = scale * xscale * (sum u q - zero * sum q)  +  min * xscale * sum q:
+ * what stands in brackets is an exact integer. It is rounded when it is multiplied by the scale, and when that
+ * is added with xscale, in order of columns and fused: so every strategy with the same activations gives
+ * the same bits (gemv/panel_codes.cpu.h). A template: included once for every POLICY;
+ * policy/<POLICY>/<POLICY>.cpu.h gives BLOCK, GROUP, FIELD_BYTES, PLANES, unpack, ZERO, MIN and scales. */
 #include "gemv/tile.cpu.h"
 
 #define P_(name) FND_CAT(POLICY, name)
@@ -14,11 +15,16 @@
  * at these columns; of its tokens the first n are computed, by the same steps whatever n is. */
 FND_INLINE void P_(_dot32)(fnd_tile *out, const u8 *codes, const u8 *fields, u32 group, fnd_x x, const u32 n) {
     const u32 quads = P_(_GROUP) / 4; /* of a group: 8 or 4 */
-    const u32 zero = FND_ZERO_LEFT(P_(_ZERO));
-    vec before = fnd_vec_splat(0.0f);
+    const i32 zero = FND_ZERO_LEFT(P_(_ZERO));
     FND_UNROLL for (u32 first = 0; first < 8; first += quads, group++) {
         vec_i32 acc[FND_TOKENS];
-        fnd_dots sums = { 0 };
+        i32 counts[FND_TOKENS], start[FND_TOKENS] = { 0 };
+        FND_UNROLL for (u32 i = 0; i < n; i++) {
+            counts[i] = quads == 8 ? x.counts[FND_TOKENS + i] : first == 0 ? x.counts[i] : x.counts[FND_TOKENS + i] - x.counts[i];
+            start[i] = zero * counts[i];
+        }
+        if (n > 1 && zero) __asm__("" : "+m"(start)); /* one vector of numbers, then loads that spread them */
+        fnd_dots sums = fnd_dots_begin(start, n);
         FND_UNROLL for (u32 j = first; j < first + quads; j += FND_DOT_QUADS) {
             vec_u8x4 u[FND_DOT_QUADS];
             FND_UNROLL for (u32 k = 0; k < FND_DOT_QUADS; k++) u[k] = P_(_unpack)(codes, j + k);
@@ -28,23 +34,14 @@ FND_INLINE void P_(_dot32)(fnd_tile *out, const u8 *codes, const u8 *fields, u32
         vec scale, min = fnd_vec_splat(0.0f);
         P_(_scales)(fields, group, &scale, &min);
         FND_UNROLL for (u32 i = 0; i < n; i++)
-            out->of[i] += fnd_vec_of(acc[i]) * (scale * x.scales[i]);
-        if (zero == 0 && !P_(_MIN)) continue;
-        /* Two groups: o0 * (sum of 16) + o1 * (sum of 32 - sum of 16). */
-        vec offset = P_(_MIN) ? min - scale * (f32)zero : scale * -(f32)zero;
-        if (first + quads == 8) {
-            FND_UNROLL for (u32 i = 0; i < n; i++)
-                out->of[i] += offset * x.sums[FND_TOKENS + i];
-        }
-        if (quads == 4 && first == 4) {
-            FND_UNROLL for (u32 i = 0; i < n; i++)
-                out->of[i] += (before - offset) * x.sums[i];
-        }
-        before = offset;
+            out->of[i] = fnd_vec_fma(fnd_vec_of(acc[i]) * scale, x.scales[i], out->of[i]);
+        if (!P_(_MIN)) continue;
+        FND_UNROLL for (u32 i = 0; i < n; i++)
+            out->of[i] = fnd_vec_fma(min, quads == 8 ? x.sums[i] : x.scales[i] * -(f32)counts[i], out->of[i]);
     }
 }
 
-#ifdef FND_PANELS
+#ifdef FND_PANEL_HALVES
 FND_INLINE void P_(_panel)(u16 *to, const u8 *tile, u32 cols, u32 first, u32 steps, const u32 rest) {
     const u32 quads = P_(_GROUP) / 4;
     const u8 *codes = tile + (u64)(first / 32) * P_(_PLANES);
@@ -74,8 +71,12 @@ FND_INLINE void P_(_panel_ahead)(const u8 *tile, u32 cols, u32 first) {
 }
 #undef P_
 #define FND_PANEL_PARTS 1
-#include "gemv/panel_dot.cpu.h"
+#include "gemv/panel_halves.cpu.h"
 #undef FND_PANEL_PARTS
+#define P_(name) FND_CAT(POLICY, name)
+#elif defined(FND_PANELS)
+#undef P_
+#include "gemv/panel_codes.cpu.h"
 #define P_(name) FND_CAT(POLICY, name)
 #endif
 
@@ -84,7 +85,8 @@ FND_INLINE fnd_tile P_(_dot_tile)(const u8 *codes, u32 first_token, fnd_x x, con
     const u64 ahead = fnd_tile_bytes(P_(_row_bytes)(x.cols)); /* the next tile's fields are wanted at its start */
     x.codes += (u64)first_token * x.cols;
     x.scales += (u64)first_token * (x.cols / 32);
-    x.sums += (u64)first_token * (x.cols / 16);
+    x.sums += (u64)first_token * (x.cols / 32);
+    x.counts += (u64)first_token * (x.cols / 16);
     fnd_tile out;
     for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
     for (u32 block = 0; block < x.cols / P_(_BLOCK); block++, fields += P_(_FIELD_BYTES) * FND_VEC) {
@@ -95,7 +97,8 @@ FND_INLINE fnd_tile P_(_dot_tile)(const u8 *codes, u32 first_token, fnd_x x, con
             codes += P_(_PLANES);
             x.codes += 32 * FND_TOKENS;
             x.scales += FND_TOKENS;
-            x.sums += 2 * FND_TOKENS;
+            x.sums += FND_TOKENS;
+            x.counts += 2 * FND_TOKENS;
         }
     }
     return out;

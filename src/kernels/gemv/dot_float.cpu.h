@@ -27,7 +27,7 @@ FND_INLINE void P_(_dot_columns)(fnd_tile *out, const u8 *tile, const f32 *x, u3
         FND_UNROLL for (u32 i = 0; i < tokens; i++) out->of[i] += sum[n][i];
 }
 
-#ifdef FND_PANELS
+#ifdef FND_PANEL_HALVES
 FND_INLINE vec P_(_panel_column)(const u8 *tile, u32 cols, u32 k, const u32 rest) {
     if (k >= cols) return fnd_vec_splat(0.0f);
     vec v = P_(_load)(tile, k);
@@ -43,7 +43,7 @@ FND_INLINE void P_(_panel_ahead)(const u8 *tile, u32 cols, u32 first) {
 }
 #undef P_
 #define FND_PANEL_PARTS FND_CAT(POLICY, _PARTS)
-#include "gemv/panel_dot.cpu.h"
+#include "gemv/panel_halves.cpu.h"
 #undef FND_PANEL_PARTS
 #define P_(name) FND_CAT(POLICY, name)
 #endif
@@ -59,7 +59,7 @@ FND_INLINE fnd_tile P_(_dot_tile)(const u8 *tile, const f32 *floats, u32 cols, c
 
 FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
     (void)t;
-#ifdef FND_PANELS
+#ifdef FND_PANEL_HALVES
     if (x.panels) return P_(_panel_dot)(w, r, s, x);
 #endif
     const u8 *tile = w.data + (r.row / FND_VEC) * fnd_tile_bytes(P_(_row_bytes)(x.cols));

@@ -61,7 +61,8 @@ FND_INLINE fnd_tile P_(_rows_once)(const u8 *rows, u64 row_bytes, u32 count, fnd
             P_(_dot32)(&out, planes + chunk * P_(_PLANES), fields, chunk * (32 / P_(_GROUP)), x, n);
             x.codes += 32 * FND_TOKENS;
             x.scales += FND_TOKENS;
-            x.sums += 2 * FND_TOKENS;
+            x.sums += FND_TOKENS;
+            x.counts += 2 * FND_TOKENS;
         }
     }
     return out;

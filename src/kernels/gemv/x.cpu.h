@@ -4,12 +4,14 @@
  * the inner loop walks memory once:
  *     codes   [span][cols / FND_X_WIDTH][FND_TOKENS][FND_X_WIDTH] i8
  *     scales  [span][cols / 32][FND_TOKENS]   f32, x = scale * code
- *     sums    [span][cols / 16][FND_TOKENS]   f32, scale * sum of codes: of the first 16 of 32, then of
- *                                             all 32, which is what most formats ask for
+ *     sums    [span][cols / 32][FND_TOKENS]   f32, scale * sum of codes
+ *     counts  [span][cols / 16][FND_TOKENS]   i32, less the sum of codes: of the first 16 of 32, then
+ *                                             of all 32, which is what most formats ask for
  * For formats of floats (FND_X_FLOATS), in the same spans:
  *     floats  [span][cols][FND_TOKENS]        f32
  * Zeros fill up the last span: what memory holds there could be slow to multiply (subnormals).
- * With a matrix unit and many tokens: halves instead of all that (gemv/panel.cpu.h).
+ * With a matrix unit and many tokens codes lie otherwise, or there are halves instead of all that
+ * (gemv/panel.cpu.h).
  *
  * With few tokens every worker prepares its own copy; with many the team splits the tokens and
  * shares the result, between two team barriers. */
@@ -24,6 +26,8 @@
 #include "gemv/panel.cpu.h"
 #ifdef FND_FILE_ROWS /* panels are made of tiles */
   #undef FND_PANELS
+  #undef FND_PANEL_HALVES
+  #undef FND_PANEL_CODES
 #endif
 
 /* Quads of columns that are multiplied together, and a token's codes for them, side by side. */
@@ -44,6 +48,7 @@ typedef struct fnd_x {
     f32 *row;    /* [cols] of this worker, where a prologue writes */
     i8  *codes;
     f32 *scales, *sums, *floats;
+    i32 *counts;
     u32  cols, tokens;
     u32  first, step; /* this worker's tokens */
 #if FND_TOKENS > 1
@@ -51,16 +56,40 @@ typedef struct fnd_x {
 #endif
 #ifdef FND_PANELS
     fnd_panels *panels; /* NULL: the matrix unit is not used */
+#endif
+#ifdef FND_PANEL_HALVES
     u16 *halves, *rest;
 #endif
 } fnd_x;
 
 #define FND_X_ALIGN_(bytes) (((u64)(bytes) + 63) & ~(u64)63)
 
-FND_INLINE u32 fnd_x_padded_(u32 tokens) { return (tokens + FND_TOKENS - 1) / FND_TOKENS * FND_TOKENS; }
+#ifdef FND_PANEL_CODES
+  #define FND_X_SUMS_ 3 /* as panels of codes want them */
+FND_INLINE u32 fnd_x_panels_(u32 tokens) { return tokens >= FND_PANELS_FROM; }
+#else
+  #define FND_X_SUMS_ 1
+FND_INLINE u32 fnd_x_panels_(u32 tokens) { (void)tokens; return 0; }
+#endif
+FND_INLINE u32 fnd_x_padded_(u32 tokens) {
+    const u32 to = fnd_x_panels_(tokens) ? 16 : FND_TOKENS;
+    return (tokens + to - 1) / to * to;
+}
 
 #ifdef FND_PANELS
-FND_INLINE void fnd_x_begin_panels_(fnd_x *x, u8 *at, u8 *own) {
+FND_INLINE void fnd_x_begin_panels_(fnd_x *x, u8 *at) {
+    u64 padded = (x->tokens + 15) / 16 * 16;
+    x->panels = (fnd_panels *)at;
+    at += FND_X_ALIGN_(sizeof(fnd_panels));
+    __builtin_memset(x->panels, 0, sizeof(fnd_panels));
+    x->panels->panel = at;
+    at += FND_PANEL_TILES * FND_PANEL_COLS * FND_VEC * 2;
+    x->panels->sums[0] = (f32 *)at;
+    x->panels->sums[1] = (f32 *)(at + FND_PANEL_TILES * FND_VEC * padded * 4);
+}
+#endif
+#ifdef FND_PANEL_HALVES
+FND_INLINE void fnd_x_begin_halves_(fnd_x *x, u8 *at, u8 *own) {
     u64 padded = (x->tokens + 15) / 16 * 16, bytes = FND_X_ALIGN_(padded * ((x->cols + 31) & ~31u) * 2);
     x->halves = (u16 *)at;
     at += bytes;
@@ -70,19 +99,12 @@ FND_INLINE void fnd_x_begin_panels_(fnd_x *x, u8 *at, u8 *own) {
     at += bytes;
 #endif
     x->row = (f32 *)(own ? own : at);
-    at = (u8 *)x->row + FND_X_ALIGN_((u64)((x->cols + 31) & ~31u) * 4);
-    x->panels = (fnd_panels *)at;
-    at += FND_X_ALIGN_(sizeof(fnd_panels));
-    __builtin_memset(x->panels, 0, sizeof(fnd_panels));
-    x->panels->panel = (u16 *)at;
-    at += FND_PANEL_TILES * FND_PANEL_COLS * FND_VEC * 2;
-    x->panels->sums[0] = (f32 *)at;
-    x->panels->sums[1] = (f32 *)(at + FND_PANEL_TILES * FND_VEC * padded * 4);
+    fnd_x_begin_panels_(x, (u8 *)x->row + FND_X_ALIGN_((u64)((x->cols + 31) & ~31u) * 4));
 }
 #endif
 
 FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
-    u32 padded = fnd_x_padded_(tokens), shared = t.groups > 1 && tokens >= 8;
+    u32 padded, shared = t.groups > 1 && tokens >= 8;
     u8 *at = shared ? t.shared_scratch : t.scratch;
     fnd_x x;
     if (shared) fnd_grid_barrier(t);
@@ -92,18 +114,24 @@ FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
     x.step = shared ? t.groups : 1;
 #ifdef FND_PANELS
     x.panels = (fnd_panels *)0;
+#endif
+#ifdef FND_PANEL_HALVES
     if (tokens >= FND_PANELS_FROM) {
         x.codes = (i8 *)0;
         x.scales = x.sums = x.floats = (f32 *)0;
-        fnd_x_begin_panels_(&x, at, shared ? t.scratch : (u8 *)0);
+        x.counts = (i32 *)0;
+        fnd_x_begin_halves_(&x, at, shared ? t.scratch : (u8 *)0);
         return x;
     }
 #endif
+    padded = fnd_x_padded_(tokens);
     x.codes = (i8 *)at;
     at += FND_X_ALIGN_((u64)padded * ((cols + 31) & ~31u));
     x.scales = (f32 *)at;
     at += FND_X_ALIGN_((u64)padded * 4 * ((cols + 31) / 32));
     x.sums = (f32 *)at;
+    at += FND_X_ALIGN_((u64)padded * FND_X_SUMS_ * 4 * ((cols + 31) / 32));
+    x.counts = (i32 *)at;
     at += FND_X_ALIGN_((u64)padded * 8 * ((cols + 31) / 32));
     x.floats = (f32 *)at;
 #ifdef FND_X_FLOATS
@@ -114,6 +142,9 @@ FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
     x.tiles = (fnd_x_tiles *)((u8 *)x.row + FND_X_ALIGN_((u64)cols * 4));
     x.tiles->of[0] = x.tiles->of[1] = (const u8 *)0;
     x.tiles->next = 0;
+#endif
+#ifdef FND_PANEL_CODES
+    if (fnd_x_panels_(tokens)) fnd_x_begin_panels_(&x, (u8 *)x.row + FND_X_ALIGN_((u64)((cols + 31) & ~31u) * 4) + 64);
 #endif
     return x;
 }
@@ -143,22 +174,38 @@ FND_INLINE void fnd_x_put_codes_(fnd_x x, const f32 *row, u32 m) {
     u32 at = m % FND_TOKENS;
     u64 first = m - at;
     i8 *codes = x.codes + first * x.cols + FND_X_WIDTH * at;
-    f32 *scales = x.scales + first * (x.cols / 32) + at, *sums = x.sums + first * (x.cols / 16) + at;
+    f32 *scales = x.scales + first * (x.cols / 32) + at, *sums = x.sums + first * (x.cols / 32) + at;
+    i32 *counts = x.counts + first * (x.cols / 16) + at;
     for (u32 g = 0; g < x.cols / 32; g++) {
         f32 total[2];
         i8 q[32];
         f32 scale = fnd_codes_make(row + 32 * g, q, total);
         for (u32 k = 0; k < 32; k += FND_X_WIDTH) __builtin_memcpy(codes + (u64)(32 * g + k) * FND_TOKENS, q + k, FND_X_WIDTH);
         scales[(u64)g * FND_TOKENS] = scale;
-        sums[(u64)(2 * g) * FND_TOKENS] = scale * total[0];
-        sums[(u64)(2 * g + 1) * FND_TOKENS] = scale * (total[0] + total[1]);
+        sums[(u64)g * FND_TOKENS] = scale * (total[0] + total[1]);
+        counts[(u64)(2 * g) * FND_TOKENS] = -(i32)total[0];
+        counts[(u64)(2 * g + 1) * FND_TOKENS] = -(i32)(total[0] + total[1]);
     }
 }
+#ifdef FND_PANEL_CODES
+FND_INLINE void fnd_x_put_blocks_(fnd_x x, const f32 *row, u32 m) {
+    u64 steps = x.cols / 32, block = m / 16;
+    i8 *codes = x.codes + block * steps * 512 + m % 16 * 32;
+    f32 *scales = x.scales + block * steps * 16 + m % 16, *sums = x.sums + block * steps * 48 + m % 16;
+    for (u32 g = 0; g < steps; g++, codes += 512, scales += 16, sums += 48) {
+        f32 total[2], scale = fnd_codes_make(row + 32 * g, codes, total);
+        scales[0] = scale;
+        sums[0] = scale * (total[0] + total[1]);
+        sums[16] = scale * total[0];
+        sums[32] = scale * total[1];
+    }
+}
+#endif
 FND_INLINE void fnd_x_put_floats_(fnd_x x, const f32 *row, u32 m) {
     f32 *floats = x.floats + (u64)(m - m % FND_TOKENS) * x.cols + m % FND_TOKENS;
     for (u32 k = 0; k < x.cols; k++) floats[(u64)k * FND_TOKENS] = row[k];
 }
-#ifdef FND_PANELS
+#ifdef FND_PANEL_HALVES
 FND_INLINE void fnd_x_put_halves_(fnd_x x, f32 *row, u32 m) {
     u32 steps = (x.cols + 31) / 32;
     u64 at = (u64)(m / 16) * steps * 512 + m % 16 * 32;
@@ -168,7 +215,7 @@ FND_INLINE void fnd_x_put_halves_(fnd_x x, f32 *row, u32 m) {
 #endif
 FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
     f32 *row = fnd_x_row(t, x, m);
-#ifdef FND_PANELS
+#ifdef FND_PANEL_HALVES
     if (x.panels) {
         fnd_x_put_halves_(x, row, m);
         if (m + 1 < x.tokens) return;
@@ -179,6 +226,10 @@ FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
 #endif
     for (u32 at = m; at < (m + 1 == x.tokens ? fnd_x_padded_(x.tokens) : m + 1); at++) {
         if (at > m) __builtin_memset(row, 0, 4 * (u64)x.cols);
+#ifdef FND_PANEL_CODES
+        if (x.panels) fnd_x_put_blocks_(x, row, at);
+        else
+#endif
 #ifdef FND_X_CODES
         fnd_x_put_codes_(x, row, at);
 #endif
