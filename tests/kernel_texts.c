@@ -99,7 +99,7 @@ static size_t find_machines(machine list[MOST_MACHINES]) {
     const fnd_cpu_level *amx;
     add(list, &count, "generic", "-DFND_GENERIC");
     if (best->vec) add_level(list, &count, best);
-    if (fnd_cpu_level_find("amx", &amx, NULL) == FND_OK) add_level(list, &count, amx);
+    if (fnd_cpu_level_find("amx_bf16", &amx, NULL) == FND_OK) add_level(list, &count, amx);
 #endif
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2")) add(list, &count, "avx2", "-mavx2 -mfma -mf16c");

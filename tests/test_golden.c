@@ -295,10 +295,10 @@ TEST(golden_smollm2_v3) {
 }
 
 /* With a matrix unit, where one is asked for. */
-TEST(golden_smollm2_amx) {
+TEST(golden_smollm2_amx_bf16) {
     const fnd_cpu_level *level;
-    NEED(fnd_cpu_level_find("amx", &level, NULL) == FND_OK, "this processor has no level amx");
-    check_all(GOLDEN_SMOLLM2, &(fnd_desc){ .isa = "amx", .wait_for_build = true }, false);
+    NEED(fnd_cpu_level_find("amx_bf16", &level, NULL) == FND_OK, "this processor has no level amx_bf16");
+    check_all(GOLDEN_SMOLLM2, &(fnd_desc){ .isa = "amx_bf16", .wait_for_build = true }, false);
 }
 
 /* Real weights on Metal. */

@@ -283,7 +283,7 @@ static void check_many(kernel_bench *b, size_t step) {
                                                                                                                         : 768;
         check_linear(b, &c);
     }
-    for (size_t kernel = 3; kernel < 6 && step == 1; kernel++) check_linear_at(b, kernel, kernel, kernel, 40);
+    for (size_t kernel = 3; kernel < 6 && step == 1; kernel++) check_linear_at(b, kernel, kernel, kernel, 52);
     linear_case long_prompt = { .kernel = "linear", .prologue = "rows", .heads = { "" }, .head_count = 1, .formats = { FND_Q4_1 }, .x_format = FND_F32, .y_format = FND_F32, .rows = { 47 }, .cols = 64, .tokens = 290 };
     check_linear(b, &long_prompt);
 }
@@ -601,8 +601,8 @@ static void check_kv_shift(kernel_bench *b, size_t n, fnd_format format) {
 static void check_prefill_on_request(void) {
     kernel_bench b;
     const fnd_cpu_level *level;
-    if (getenv("FOUNDRY_TEST_GPU") || fnd_cpu_level_find("amx", &level, NULL) != FND_OK) return;
-    if (!bench_open(&b, &(bench_device){ "cpu", "amx", false })) return;
+    if (getenv("FOUNDRY_TEST_GPU") || fnd_cpu_level_find("amx_bf16", &level, NULL) != FND_OK) return;
+    if (!bench_open(&b, &(bench_device){ "cpu", "amx_bf16", false })) return;
     for (size_t i = 0; i < 10; i++) check_prefill(&b, i / 2, i % 2 ? FND_F32 : FND_F16);
     bench_close(&b);
 }

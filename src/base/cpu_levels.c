@@ -24,14 +24,14 @@ static const fnd_cpu_level x86_64[] = {
       .needs = 0 V4_ HAS_(avx512vnni) HAS_(amx_tile) HAS_(amx_int8),
       .vec = 16,
       .unbaked = true,
-      .doc = "and AMX: 8-bit matrix products for prompts" },
+      .doc = "AVX-512 with 8-bit dot products, and AMX with 8-bit matrix products for prompts" },
     { .name = "amx_bf16",
       .flags = { "-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16", "-mamx-tile", "-mamx-bf16" },
       .needs = 0 V4_ HAS_(avx512vnni) HAS_(avx512bf16) HAS_(amx_tile) HAS_(amx_bf16),
       .vec = 16,
       .unbaked = true,
       .on_request = true,
-      .doc = "and AMX: bf16 matrix products for prompts of 32 tokens and more: faster, rounded otherwise" },
+      .doc = "the same, but bf16 matrix products for prompts of 32 tokens and more: faster, and rounded otherwise" },
 };
 static const fnd_cpu_level arm64[] = {
     GENERIC_,

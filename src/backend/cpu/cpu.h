@@ -20,7 +20,7 @@ struct fnd_thread;
 enum { FND_CPU_TILE_TOKENS = 8 };
 
 /* What kernels/gemv/panel.cpu.h keeps in scratch: a panel of weights and its sums, and a page for the rest. */
-enum { FND_CPU_PANEL_BYTES = 8 * 16 * 512 * 2 + 4096,
+enum { FND_CPU_PANEL_BYTES = 8 * 32 * 768 + 4096,
        FND_CPU_PANEL_TOKEN_BYTES = 2 * 8 * 16 * 4 };
 
 /* Which texts fit a level. */

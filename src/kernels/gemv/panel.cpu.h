@@ -1,6 +1,6 @@
 /* gemv/panel.cpu.h - products with many tokens on a matrix unit (AMX): what all formats share.
  *
- * A panel is FND_PANEL_TILES tiles of 16 rows, FND_PANEL_COLS columns at a time. It is decoded once and
+ * A panel is FND_PANEL_TILES tiles of 16 rows, up to FND_PANEL_COLS columns at a time. It is decoded once and
  * multiplied with all tokens; sums are f32, [tile][token][16 rows], as epilogues take them.
  *
  * FND_PANEL_CODES, formats with codes: 8-bit products, which give the same bits as fewer tokens do
@@ -30,10 +30,16 @@
   #define FND_PANELS 1
 #endif
 
-/* src/backend/cpu/cpu.h makes room for panels of this size. */
+/* src/backend/cpu/cpu.h makes room for panels of this size, of codes or of bf16. */
 #define FND_PANEL_TILES 8u
-#define FND_PANEL_COLS  512u
-#define FND_PANELS_FROM 32u  /* tokens; with fewer the unit's tiles and the decoding are not worth it */
+#define FND_PANEL_BYTES (FND_PANEL_TILES * 32 * 768)
+#ifdef FND_PANEL_CODES
+  #define FND_PANEL_COLS  1024u /* a tile of them and 16 tokens fill the L1 cache */
+  #define FND_PANELS_FROM 48u   /* tokens; with fewer the unit's tiles and the decoding are not worth it */
+#else
+  #define FND_PANEL_COLS  512u
+  #define FND_PANELS_FROM 32u
+#endif
 #define FND_PANEL_TOKENS 256u /* multiplied with one pair of tiles before the next: their halves stay in the L2 cache */
 
 #ifdef FND_PANELS

@@ -52,10 +52,13 @@ FND_INLINE void P_(_panel_multiply)(fnd_x x, f32 *sums, u32 tiles, u32 step, u32
 static __attribute__((noinline, unused)) void P_(_panel_fill)(fnd_x x, const u8 *data, u32 row, u32 end, f32 *sums) {
     u64 tile_bytes = fnd_tile_bytes(P_(_row_bytes)(x.cols));
     u32 all_steps = x.cols / 32, tiles = (end - row + FND_VEC - 1) / FND_VEC;
+    /* As few parts as there may be, alike in size, of whole blocks. */
+    const u32 most = FND_PANEL_COLS / 32, unit = P_(_BLOCK) / 32;
+    u32 parts = (all_steps + most - 1) / most, part = ((all_steps + parts - 1) / parts + unit - 1) / unit * unit;
     const u8 *tile = data + row / FND_VEC * tile_bytes;
     _tile_loadconfig(&fnd_code_tiles[P_(_GROUP) == 16]);
-    for (u32 step = 0; step < all_steps; step += FND_PANEL_COLS / 32) {
-        u32 steps = fnd_min(FND_PANEL_COLS / 32, all_steps - step), more = step + steps < all_steps;
+    for (u32 step = 0; step < all_steps; step += part) {
+        u32 steps = fnd_min(part, all_steps - step), more = step + steps < all_steps;
         for (u32 i = 0; i < tiles; i++) P_(_panel)(x.panels->panel + (u64)i * steps * FND_PANEL_STEP_, tile + i * tile_bytes, x.cols, step * 32, steps);
         /* The next panel's first columns: past the end does no harm. */
         P_(_panel_multiply)(x, sums, tiles, step, steps, more ? tile : tile + tiles * tile_bytes, more ? (step + steps) * 32 : 0);

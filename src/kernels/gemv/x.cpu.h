@@ -83,7 +83,7 @@ FND_INLINE void fnd_x_begin_panels_(fnd_x *x, u8 *at) {
     at += FND_X_ALIGN_(sizeof(fnd_panels));
     __builtin_memset(x->panels, 0, sizeof(fnd_panels));
     x->panels->panel = at;
-    at += FND_PANEL_TILES * FND_PANEL_COLS * FND_VEC * 2;
+    at += FND_PANEL_BYTES;
     x->panels->sums[0] = (f32 *)at;
     x->panels->sums[1] = (f32 *)(at + FND_PANEL_TILES * FND_VEC * padded * 4);
 }

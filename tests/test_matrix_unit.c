@@ -1,0 +1,105 @@
+/* test_matrix_unit.c - products of codes on the processor's matrix unit (AMX): the very bits that its vector
+ * units give, for many tokens as for one, so that no answer depends on how its prompt was cut. */
+#include "base/cpuinfo.h"
+#include "kernel_bench.h"
+#include "test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const fnd_format formats[] = { FND_Q8_0, FND_Q4_0, FND_Q4_1, FND_Q5_0, FND_Q5_1, FND_Q4_K, FND_Q5_K, FND_Q6_K, FND_IQ4_NL };
+enum { FORMATS = sizeof formats / sizeof *formats,
+       FROM = 48 }; /* tokens, from which on the unit is used: gemv/panel.cpu.h */
+
+typedef struct product {
+    fnd_format format;
+    uint64_t rows, cols, tokens, seed;
+    uint64_t first, count; /* which of the tokens; 0: all */
+} product;
+
+/* y [count, rows], or NULL. The same numbers for the same seed. */
+static double *multiply(kernel_bench *b, const product *p) {
+    uint64_t first = p->count ? p->first : 0, count = p->count ? p->count : p->tokens;
+    float *x = malloc(p->tokens * p->cols * sizeof *x);
+    double *y = malloc(count * p->rows * sizeof *y);
+    if (!x || !y) abort();
+    bench_seed(p->seed);
+    for (size_t i = 0; i < p->tokens * p->cols; i++) x[i] = bench_below(50) ? bench_uniform() : 30.0f * bench_uniform();
+    for (size_t m = 0; m < p->tokens; m += 7) memset(x + m * p->cols, 0, 32 * sizeof *x); /* groups without a scale */
+    bench_weight(b, "w", p->format, p->rows, p->cols);
+    bench_in_copy(b, "x", FND_F32, fnd_shape2(count, p->cols), x + first * p->cols);
+    const bench_tensor *out = bench_out(b, "y", FND_F32, fnd_shape2(count, p->rows));
+    bool ran = bench_run(b, "linear");
+    if (ran) memcpy(y, out->v, count * p->rows * sizeof *y);
+    bench_clear(b);
+    free(x);
+    if (ran) return y;
+    free(y);
+    return NULL;
+}
+
+static void check_same(kernel_bench *one, const product *p, kernel_bench *other, const product *q) {
+    uint64_t skip = q->count ? q->first * p->rows : 0, count = (q->count ? q->count : q->tokens) * p->rows, wrong = count;
+    double *y = multiply(one, p), *z = multiply(other, q);
+    for (uint64_t i = count; y && z && i-- > 0;) {
+        if (memcmp(&y[skip + i], &z[i], sizeof *y) != 0) wrong = i;
+    }
+    CHECK_MSG(y && z && wrong == count, "%s, %u x %u, %u tokens: %s gives %.9g for row %u of token %u, %s of %u tokens %.9g", fnd_format_get(p->format)->name, (unsigned)p->rows,
+              (unsigned)p->cols, (unsigned)p->tokens, one->label, y && wrong < count ? y[skip + wrong] : 0.0, (unsigned)(wrong % p->rows), (unsigned)((skip + wrong) / p->rows),
+              other->label, (unsigned)(count / p->rows), z && wrong < count ? z[wrong] : 0.0);
+    free(y);
+    free(z);
+}
+
+TEST(matrix_unit_gives_the_bits_of_vector_units) {
+    static const uint64_t rows[] = { 1, 100, 16, 31, 130, 290 }, tokens[] = { FROM, 65, 49, 64, 50, 300 };
+    const fnd_cpu_level *level;
+    fnd_error why = { 0 };
+    kernel_bench unit, vectors;
+    if (fnd_cpu_level_find("amx", &level, &why) != FND_OK) {
+        fnd_test_skip(why.text);
+        return;
+    }
+    if (!bench_open(&unit, &(bench_device){ "cpu", "amx", false })) return;
+    if (bench_open(&vectors, &(bench_device){ "cpu", "v4_vnni", false })) {
+        for (size_t f = 0; f < FORMATS; f++) {
+            uint64_t block = fnd_format_get(formats[f])->block_weights, seed = 100 * f;
+            for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) { /* from one group to more than a panel has */
+                uint64_t blocks = i < 2 ? 1 : i < 5 ? i
+                                                    : (1024 + block) / block;
+                product p = { .format = formats[f], .rows = rows[(i + f) % 5], .cols = blocks * block, .tokens = tokens[i], .seed = ++seed };
+                check_same(&unit, &p, &vectors, &p);
+            }
+            for (uint64_t n = f + 1; n <= 40; n += FORMATS) { /* 1 to 40, each with one format */
+                product p = { .format = formats[f], .rows = 33, .cols = block, .tokens = n, .seed = ++seed };
+                check_same(&unit, &p, &vectors, &p);
+            }
+        }
+        bench_close(&vectors);
+    }
+    bench_close(&unit);
+}
+
+/* One token, and a few, of a prompt that the unit takes at once. */
+TEST(matrix_unit_gives_the_bits_of_single_tokens) {
+    const fnd_cpu_level *level;
+    fnd_error why = { 0 };
+    kernel_bench b;
+    if (fnd_cpu_level_find("amx", &level, &why) != FND_OK) {
+        fnd_test_skip(why.text);
+        return;
+    }
+    if (!bench_open(&b, &(bench_device){ "cpu", "amx", false })) return;
+    for (size_t f = 0; f < FORMATS; f++) {
+        static const uint64_t counts[] = { 1, 5, 1, 19 };
+        uint64_t block = fnd_format_get(formats[f])->block_weights;
+        product whole = { .format = formats[f], .rows = 47, .cols = block < 256 ? 3 * block : block, .tokens = 70, .seed = 7 + f };
+        for (size_t i = 0; i < 4; i++) {
+            product part = whole;
+            part.first = 17 * i;
+            part.count = counts[i];
+            check_same(&b, &whole, &b, &part);
+        }
+    }
+    bench_close(&b);
+}
