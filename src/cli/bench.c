@@ -4,6 +4,7 @@
 #include "cli/bench_batch.h"
 #include "cli/roofline.h"
 #include "cli/text.h"
+#include "cli/times.h"
 #include "foundry/run.h"
 
 #include <stddef.h>
@@ -41,16 +42,6 @@ static void fill_ids(uint32_t *ids, size_t count, uint32_t vocab) {
     }
 }
 
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, uint32_t count) {
-    qsort(values, count, sizeof *values, by_size);
-    return count % 2 ? values[count / 2] : 0.5 * (values[count / 2 - 1] + values[count / 2]);
-}
-
 static fnd_status prefill(fnd_cli_lm *lm, const uint32_t *ids, uint32_t count, double *tok_s, fnd_error *err) {
     FND_TRY(fnd_session_truncate(lm->s, 0, err));
     uint64_t start = fnd_now_ns();
@@ -86,8 +77,8 @@ static fnd_status rounds(fnd_cli_lm *lm, const bench_options *o, const uint32_t 
         FND_TRY(decode(lm, ids, o->depth, o->tokens, &decodes[i], err));
     }
     fnd_cli_progress_clear();
-    out->prefill_tok_s = median(speeds, o->repeat);
-    out->decode_tok_s = median(decodes, o->repeat);
+    out->prefill_tok_s = fnd_cli_median(speeds, o->repeat);
+    out->decode_tok_s = fnd_cli_median(decodes, o->repeat);
     return FND_OK;
 }
 

@@ -3,6 +3,7 @@
 #include "cli/bench_batch.h"
 #include "base/memory.h"
 #include "cli/generation.h"
+#include "cli/times.h"
 #include "foundry/run.h"
 
 #include <ctype.h>
@@ -24,11 +25,6 @@ fnd_status fnd_cli_bench_sizes(const char *text, fnd_cli_bench_batch *out, fnd_e
         if (wanted[n]) out->sizes[out->count++] = n;
     }
     return FND_OK;
-}
-
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 static uint32_t id_at(const fnd_cli_lm *lm, uint32_t sequence, uint32_t position) { return (uint32_t)((sequence * 7919ull + position * 104729ull + 17) % fnd_model_get_info(lm->m)->vocab); }
@@ -73,7 +69,7 @@ static fnd_status measure(const fnd_cli_lm *lm, const fnd_cli_bench_batch *o, fn
         }
     }
     fnd_cli_progress_clear();
-    for (uint32_t i = 0; i < o->count; i++) qsort(times + i * each, each, sizeof *times, by_size);
+    for (uint32_t i = 0; i < o->count; i++) fnd_cli_sort_times(times + i * each, each);
     return FND_OK;
 }
 

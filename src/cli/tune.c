@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "cli/lm.h"
 #include "cli/text.h"
+#include "cli/times.h"
 #include "foundry/run.h"
 #include "run/tuning.h"
 
@@ -78,16 +79,6 @@ static void add_choice(stage *s, uint32_t value, const char *shown) {
 
 /* ---- measuring ---- */
 
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, uint32_t count) {
-    qsort(values, count, sizeof *values, by_size);
-    return count % 2 ? values[count / 2] : 0.5 * (values[count / 2 - 1] + values[count / 2]);
-}
-
 static fnd_status once(const tuner *t, const choice *c, double *prompt_s, double *token_s, fnd_error *err) {
     uint32_t most = t->prompt_tokens, tokens = t->o->tokens < most ? t->o->tokens : most;
     FND_TRY(fnd_session_truncate(c->session, 0, err));
@@ -122,8 +113,8 @@ static void choose(stage *s, uint32_t rounds) {
     for (uint32_t i = 1; i < s->count; i++) worth[i] = 5 * rounds_won(s, &s->choices[i], rounds) >= 4 * rounds;
     for (uint32_t i = 0; i < s->count; i++) { /* sorts the rounds */
         choice *c = &s->choices[i];
-        c->prompt_s = median(c->prompts, rounds);
-        c->token_s = median(c->tokens, rounds);
+        c->prompt_s = fnd_cli_median(c->prompts, rounds);
+        c->token_s = fnd_cli_median(c->tokens, rounds);
         c->request_s = request_s(s, c->prompt_s, c->token_s);
         bool better = c->request_s < s->choices[s->best].request_s && c->request_s < (1 - WORTH) * s->choices[0].request_s;
         if (i && worth[i] && better) s->best = i;
