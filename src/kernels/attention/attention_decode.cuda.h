@@ -25,12 +25,14 @@ FND_INLINE void attention_shrink(FND_OWN attention_sums *s, u32 h, f32 shrink, u
     }
 }
 
-/* To a greater maximum; all lanes say the same. */
-FND_INLINE f32 attention_more(fnd_thread t, FND_OWN attention_sums *s, attention_memory mem, u32 h, f32 most, u32 dim) {
-    FND_GROUP f32 *at = attention_most_of(mem, t.warp) + h;
-    f32 was = *at;
-    most = fnd_fmax(was, most);
-    attention_shrink(s, h, fnd_exp(was - most), dim);
+/* To greater maxima, all heads at once; all lanes say the same. */
+FND_INLINE attention_four attention_more(fnd_thread t, FND_OWN attention_sums *s, attention_memory mem, attention_four most, u32 heads, u32 dim) {
+    FND_GROUP attention_four *at = (FND_GROUP attention_four *)attention_most_of(mem, t.warp);
+    attention_four was = *at;
+    FND_UNROLL for (u32 h = 0; h < ATTENTION_HEADS; h++) {
+        most.of[h] = h < heads ? fnd_fmax(was.of[h], most.of[h]) : was.of[h];
+        if (h < heads) attention_shrink(s, h, fnd_exp(was.of[h] - most.of[h]), dim);
+    }
     fnd_warp_barrier(t);
     if (t.lane == 0) *at = most;
     return most;
@@ -39,16 +41,19 @@ FND_INLINE f32 attention_more(fnd_thread t, FND_OWN attention_sums *s, attention
 /* The token's own key. */
 FND_INLINE void attention_add_fresh(fnd_thread t, FND_OWN attention_sums *s, attention_memory mem, const FND_GROUP f32 *q, const u32 width, u32 heads, u32 dim) {
     f32 score[ATTENTION_HEADS];
-    FND_UNROLL for (u32 h = 0; h < ATTENTION_HEADS; h++) score[h] = 0.0f;
+    attention_four all;
+    FND_UNROLL for (u32 h = 0; h < ATTENTION_HEADS; h++) score[h] = all.of[h] = 0.0f;
     FND_ROLLED for (u32 d = t.lane; d < dim; d += FND_LANES) {
         attention_four of = attention_heads_of(q, d, width);
         FND_UNROLL for (u32 h = 0; h < ATTENTION_HEADS; h++) score[h] += of.of[h] * mem.fresh[d];
     }
     FND_UNROLL for (u32 h = 0; h < ATTENTION_HEADS; h++) {
-        if (h >= heads) continue;
-        f32 all = fnd_lane_sum(score[h]), most = attention_more(t, s, mem, h, all, dim);
-        score[h] = fnd_exp(all - most);
-        s->total[h] += t.lane == 0 ? score[h] : 0.0f;
+        if (h < heads) all.of[h] = fnd_lane_sum(score[h]);
+    }
+    attention_four most = attention_more(t, s, mem, all, heads, dim);
+    FND_UNROLL for (u32 h = 0; h < ATTENTION_HEADS; h++) {
+        score[h] = fnd_exp(all.of[h] - most.of[h]);
+        if (h < heads) s->total[h] += t.lane == 0 ? score[h] : 0.0f;
     }
     FND_UNROLL for (u32 half = 0; half < 2; half++) {
         u32 d = attention_v_dim(t, dim, half);
@@ -74,9 +79,11 @@ FND_INLINE void attention_weigh(fnd_thread t, FND_OWN attention_sums *s, attenti
         over = fnd_fmax(over, score[h] - most.of[h]);
     }
     if (fnd_lane_max(over) > ATTENTION_SLACK) {
+        attention_four peak = most;
         FND_UNROLL for (u32 h = 0; h < ATTENTION_HEADS; h++) {
-            if (h < heads) most.of[h] = attention_more(t, s, mem, h, fnd_lane_max(score[h]), dim);
+            if (h < heads) peak.of[h] = fnd_lane_max(score[h]);
         }
+        most = attention_more(t, s, mem, peak, heads, dim);
     }
     attention_four w;
     FND_UNROLL for (u32 h = 0; h < ATTENTION_HEADS; h++) {
@@ -155,10 +162,11 @@ FND_INLINE void attention_join(fnd_thread t, FND_OWN attention_sums *s, attentio
         fnd_group_barrier(t);
         if (stream < moves) {
             const FND_GROUP f32 *of = mem.q + t.warp * way, *totals = mem.weights + (t.warp + from * c.count) * ATTENTION_HEADS;
-            const FND_GROUP f32 *theirs = attention_most_of(mem, t.warp + from * c.count);
+            attention_four theirs = *(const FND_GROUP attention_four *)attention_most_of(mem, t.warp + from * c.count);
+            attention_four most = attention_more(t, s, mem, theirs, c.each, dim);
             FND_UNROLL for (u32 h = 0; h < ATTENTION_HEADS; h++) {
                 if (h >= c.each) continue;
-                f32 weight = fnd_exp(theirs[h] - attention_more(t, s, mem, h, theirs[h], dim));
+                f32 weight = fnd_exp(theirs.of[h] - most.of[h]);
                 s->total[h] += weight * totals[h];
                 FND_UNROLL for (u32 half = 0; half < 2; half++) {
                     u32 d = attention_v_dim(t, dim, half);
