@@ -23,7 +23,7 @@ FND_INLINE void P_(_dot32)(fnd_tile *out, const u8 *codes, const u8 *fields, u32
             counts[i] = quads == 8 ? x.counts[FND_TOKENS + i] : first == 0 ? x.counts[i] : x.counts[FND_TOKENS + i] - x.counts[i];
             start[i] = zero * counts[i];
         }
-        if (n > 1 && zero) __asm__("" : "+m"(start)); /* one vector of numbers, then loads that spread them */
+        if (n > 1 && zero != 0) __asm__("" : "+m"(start)); /* one vector of numbers, then loads that spread them */
         fnd_dots sums = fnd_dots_begin(start, n);
         FND_UNROLL for (u32 j = first; j < first + quads; j += FND_DOT_QUADS) {
             vec_u8x4 u[FND_DOT_QUADS];
