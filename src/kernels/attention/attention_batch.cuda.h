@@ -30,7 +30,7 @@ FND_INLINE void attention_batch(fnd_thread t, const FND_GPU f32 *q, const FND_GP
     n.head_dim = head_dim;
     n.splits = splits;
     n.writes = writes;
-    for (u32 item = t.group; item < tokens * kv_heads * splits; item += t.groups) {
+    FND_ROLLED for (u32 item = t.group; item < tokens * kv_heads * splits; item += t.groups) {
         u32 token = item % tokens, head = item / tokens % kv_heads, split = item / tokens / kv_heads;
         attention_place place = attention_place_of(firsts[token], positions[token], blocks);
         n.position = place.position;

@@ -207,7 +207,7 @@ FND_INLINE FND_GPU f32 *attention_part_at(attention_token n, u32 head, u32 split
 
 FND_INLINE void attention_no_keys(fnd_thread t, attention_token n, u32 split) {
     u32 width = n.head_dim + 2;
-    for (u32 u = fnd_thread_index(t); u < n.group * width; u += FND_THREADS) {
+    FND_ROLLED for (u32 u = fnd_thread_index(t); u < n.group * width; u += FND_THREADS) {
         u32 d = u % width;
         attention_part_at(n, u / width, split)[d] = d == width - 2 ? ATTENTION_REST : 0.0f;
     }
@@ -388,7 +388,7 @@ FND_INLINE void attention_decode(fnd_thread t, const FND_GPU f32 *q, const FND_G
     n.first = 0;
     n.splits = splits;
     n.writes = 1;
-    for (u32 item = t.group; item < kv_heads * splits; item += t.groups) {
+    FND_ROLLED for (u32 item = t.group; item < kv_heads * splits; item += t.groups) {
         n.row = item % kv_heads;
         if (item != t.group) fnd_group_barrier(t); /* the memory of the item before */
         attention_decode_split(t, n, mem, item / kv_heads);

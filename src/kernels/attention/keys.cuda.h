@@ -65,8 +65,8 @@ FND_INLINE attention_cache attention_cache_of(fnd_act cache, attention_head h) {
 /* Ask for the blocks first .. end - 1 before they are used: a lane has every 64th of 64 bytes. */
 FND_INLINE void attention_ask(fnd_thread t, attention_cache c, u32 first, u32 end) {
     u32 bytes = (u32)attention_bytes_of(c.format, (u64)c.dim * 16);
-    for (u32 block = first; block < end; block++) {
-        for (u32 at = t.lane * 64; at < bytes; at += FND_LANES * 64) fnd_prefetch(c.p + block * c.stride + at);
+    FND_ROLLED for (u32 block = first; block < end; block++) {
+        FND_ROLLED for (u32 at = t.lane * 64; at < bytes; at += FND_LANES * 64) fnd_prefetch(c.p + block * c.stride + at);
     }
 }
 
