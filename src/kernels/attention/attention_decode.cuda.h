@@ -207,7 +207,7 @@ FND_INLINE FND_GPU f32 *attention_part_at(attention_token n, u32 head, u32 split
 
 FND_INLINE void attention_no_keys(fnd_thread t, attention_token n, u32 split) {
     u32 width = n.head_dim + 2;
-    FND_ROLLED for (u32 u = fnd_thread_index(t); u < n.group * width; u += FND_THREADS) {
+    for (u32 u = fnd_thread_index(t); u < n.group * width; u += FND_THREADS) {
         u32 d = u % width;
         attention_part_at(n, u / width, split)[d] = d == width - 2 ? ATTENTION_REST : 0.0f;
     }
