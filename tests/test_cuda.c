@@ -16,14 +16,26 @@
 
 /* ---- programs as one function ---- */
 
-static void compile_program(const fnd_nvrtc_api *nvrtc, fnd_program *program, const char *entry, const char *arch) {
+/* A text for so many tokens together as it would be on a GPU, whatever the device is that it was printed for. */
+static void set_tokens(fnd_text *out, const char *text, const char *tokens) {
+    static const char define[] = "#define FND_TOKENS ";
+    const char *at = strstr(text, define);
+    CHECK(at != NULL);
+    if (!at) return;
+    fnd_text_add(out, text, (size_t)(at - text) + sizeof define - 1);
+    fnd_text_str(out, tokens);
+    fnd_text_str(out, strchr(at, '\n'));
+}
+
+static void compile_program(const fnd_nvrtc_api *nvrtc, fnd_program *program, const char *entry, const char *arch, const char *tokens) {
     fnd_program_info info;
     fnd_sources *sources;
-    fnd_text flat = { 0 };
+    fnd_text flat = { 0 }, text = { 0 };
     fnd_error err = { 0 };
     fnd_program_get_info(program, &info);
+    set_tokens(&text, info.text, tokens);
     CHECK_OK(fnd_sources_open(NULL, &sources, &err), &err);
-    CHECK_OK(fnd_sources_flatten(sources, ".cuda", entry, info.text, &flat, &err), &err);
+    CHECK_OK(fnd_sources_flatten(sources, ".cuda", entry, fnd_text_get(&text), &flat, &err), &err);
     fnd_cuda c = { .nvrtc = nvrtc };
     fnd_blob cubin;
     snprintf(c.arch, sizeof c.arch, "%s", arch);
@@ -31,6 +43,7 @@ static void compile_program(const fnd_nvrtc_api *nvrtc, fnd_program *program, co
     CHECK_MSG(status == FND_OK, "%s for %s: %s", entry, arch, err.text);
     fnd_free_memory(cubin.data);
     fnd_text_free(&flat);
+    fnd_text_free(&text);
     fnd_sources_close(sources);
 }
 
@@ -51,8 +64,10 @@ TEST(cuda_programs_compile_as_one_function) {
     CHECK_OK(fnd_open(&(fnd_desc){ .backend = "cpu", .isa = "generic", .quick_build = true, .wait_for_build = true, .no_baked = true, .cache_dir = "build/test-cache" }, &f, &err), &err);
     CHECK_OK(fnd_model_load(f, &(fnd_model_desc){ .path = path }, &m, &err), &err);
     CHECK_OK(fnd_session_open(m, &(fnd_session_desc){ .batch = 16 }, &s, &err), &err);
-    compile_program(nvrtc, s->decode, "decode", "sm_90a");
-    compile_program(nvrtc, s->prefill, "prefill", "sm_75");
+    compile_program(nvrtc, s->decode, "decode", "sm_90a", "1");
+    compile_program(nvrtc, s->prefill, "prefill", "sm_75", "16");
+    compile_program(nvrtc, s->prefill, "prefill", "sm_75", "32");
+    compile_program(nvrtc, s->prefill, "prefill", "sm_90a", "32");
     fnd_session_close(s);
     fnd_model_free(m);
     CHECK_OK(fnd_close(f, &err), &err);

@@ -393,6 +393,11 @@ static void print_tile(const fnd_variant *v, const fnd_step *step, const char *n
     fnd_text_str(out, ";\n");
 }
 
+/* Are two heads the shipped dot, of weights of one format? */
+static bool same_policy(const fnd_variant *v, const fnd_step *a, const fnd_step *b) {
+    return a->stage == b->stage && a->stage->by_policy && strcmp(a->stage->name, "dot") == 0 && strcmp(step_policy(v, a), step_policy(v, b)) == 0;
+}
+
 /* One loop over tiles: a head, or two that are joined. */
 static uint32_t print_head_loop(const fnd_variant *v, uint32_t i, fnd_text *out) {
     const fnd_step *steps = v->kernel->steps;
@@ -405,8 +410,12 @@ static uint32_t print_head_loop(const fnd_variant *v, uint32_t i, fnd_text *out)
     fnd_text_printf(out, "    FND_EACH_TILE%s(r, t, ", second ? "_2" : "");
     print_expr(v, weight->shape.dim[0], out);
     fnd_text_str(out, ") {\n        FND_EACH_SPAN(s, r, x) {\n");
-    print_tile(v, &steps[i], head, out);
-    if (second) print_tile(v, &steps[second], steps[second].head, out);
+    if (second && same_policy(v, &steps[i], &steps[second])) {
+        fnd_text_printf(out, "            FND_DOT_2(%s, a.%s, %s_tile, a.%s, %s_tile);\n", step_policy(v, &steps[i]), weight->name, head, main_weight(v, &steps[second])->name, steps[second].head);
+    } else {
+        print_tile(v, &steps[i], head, out);
+        if (second) print_tile(v, &steps[second], steps[second].head, out);
+    }
     bool reads = reads_before_store(v, first);
     fnd_text_str(out, "            FND_EACH_PLACE(at, i, t, r, s) {\n");
     fnd_text_printf(out, "                fnd_val v = %s_tile.of[i];\n", head);

@@ -19,6 +19,8 @@ FND_INLINE u64 fnd_wgmma_matrix(const u8 *p) {
 FND_INLINE void fnd_wgmma_publish() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 FND_INLINE void fnd_wgmma_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 FND_INLINE void fnd_wgmma_end() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+/* All but the last product are done. */
+FND_INLINE void fnd_wgmma_wait_others() { asm volatile("wgmma.wait_group.sync.aligned 1;" ::: "memory"); }
 FND_INLINE void fnd_wgmma_wait(f32 *sum, const u32 blocks) {
     asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
     FND_UNROLL for (u32 i = 0; i < 4 * blocks; i++) asm volatile("" : "+f"(sum[i]) :: "memory");

@@ -79,8 +79,9 @@ static void choose_arch(fnd_cuda *c, int capability) {
 /* FND_PANEL_BYTES of kernels/gemv/panel_bytes.cuda.h, which the compiler's target decides. */
 static uint64_t panel_bytes(const fnd_cuda *c) {
     int arch = atoi(c->arch + 3);
-    if (arch < 80) return 32768;
-    return arch == 86 || arch == 89 || arch >= 120 ? 65536 : 147456;
+    if (arch < 80) return 49152;
+    return arch == 86 || arch == 89 || arch >= 120 ? 65536 : arch >= 90 ? 196608
+                                                                        : 147456;
 }
 
 static void describe(fnd_cuda *c, const facts *f, const fnd_error *no_compiler, fnd_device_info *info) {

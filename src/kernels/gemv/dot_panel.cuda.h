@@ -117,11 +117,12 @@ FND_INLINE fnd_four P_(_part_halves)(const P_(_part) *p, u32 n, u32 rest) {
 #define FND_PARTS_(rows) (((rows) * 4 + FND_THREADS - 1) / FND_THREADS)
 FND_INLINE u32 P_(_part_row)(u32 u) { u32 row = u / 4; return (row & ~3u) | (row & 1u) << 1 | (row >> 1 & 1u); }
 
-FND_INLINE void P_(_stage_fetch)(fnd_thread t, P_(_part) *parts, const u32 rows, const u8 *w, u32 count, u32 cols, u32 k) {
+FND_INLINE void P_(_stage_fetch)(fnd_thread t, P_(_part) *parts, const u32 rows, const u32 heads, const u8 *w0, const u8 *w1, u32 count, u32 cols, u32 k) {
     const u64 pitch = fnd_row_pitch(P_(_row_bytes)(cols));
-    FND_PANEL_UNROLL for (u32 n = 0; n < FND_PARTS_(rows); n++) {
+    FND_PANEL_UNROLL for (u32 n = 0; n < FND_PARTS_(rows * heads); n++) {
         u32 u = n * FND_THREADS + fnd_thread_index(t), row = P_(_part_row)(u);
-        if (u < rows * 4) parts[n] = P_(_part_load)(w + fnd_min(row, count - 1) * pitch, cols, 2 * k + u / 2 % 2, u % 2);
+        const u8 *w = heads == 2 && row >= rows ? w1 : w0;
+        if (u < rows * heads * 4) parts[n] = P_(_part_load)(w + fnd_min(row % rows, count - 1) * pitch, cols, 2 * k + u / 2 % 2, u % 2);
     }
 }
 FND_INLINE void P_(_stage_decode)(fnd_thread t, const P_(_part) *parts, const u32 rows, u8 *to, u32 rest) {
@@ -134,81 +135,130 @@ FND_INLINE void P_(_stage_decode)(fnd_thread t, const P_(_part) *parts, const u3
 }
 /* Halves, as they lie. */
 FND_INLINE void P_(_stage_copy)(fnd_thread t, u8 *to, const u32 rows, const u8 *w, u32 count, u32 cols, u32 k) {
-    const u64 pitch = fnd_row_pitch(P_(_row_bytes)(cols));
+    const u32 pitch = (u32)fnd_row_pitch(P_(_row_bytes)(cols)); /* a panel has less than 4 GiB */
     u32 piece = fnd_thread_index(t) % 8, c = k * FND_PANEL_COLS + piece * 8, bytes = c < cols ? fnd_min(2 * (cols - c), 16) : 0;
     FND_PANEL_UNROLL for (u32 n = 0; n < (rows * 8 + FND_THREADS - 1) / FND_THREADS; n++) {
         u32 row = (n * FND_THREADS + fnd_thread_index(t)) / 8;
-        if (row < rows) fnd_copy16(fnd_piece_at(to, row, piece), w + fnd_min(row, count - 1) * pitch + (bytes ? 2 * (u64)c : 0), bytes);
+        if (row < rows) fnd_copy16(fnd_piece_at(to, row, piece), w + (fnd_min(row, count - 1) * pitch + (bytes ? 2 * c : 0)), bytes);
     }
 }
 
-FND_INLINE fnd_tile P_(_dot_shape)(fnd_thread t, const u32 shape, const u8 *w, fnd_rows r, fnd_span s, fnd_x x) {
-    const u32 rows = fnd_shape_rows(shape), tokens = fnd_shape_tokens(shape), bytes = fnd_shape_bytes(shape);
-    const u32 direct = FND_PANEL_DIRECT_, passes = FND_PANEL_PASSES_;
-    const u32 steps = x.pitch / FND_PANEL_COLS, all = steps * passes;
-    P_(_part) parts[FND_PARTS_(128)];
-    fnd_tile tile;
-    FND_PANEL_UNROLL for (u32 i = 0; i < FND_PLACES; i++) tile.of[i] = 0.0f;
-    u32 next = 0, k_next = 0; /* the step that is copied next */
-    u64 at = (u64)s.first * x.pitch;
-    fnd_group_barrier(t); /* the panel before has been multiplied */
-    for (; next < FND_PANEL_STAGES - 1; next++, k_next = k_next + 1 == steps ? 0 : k_next + 1) {
-        u8 *stage = x.stages + next * bytes;
-        if (next < all) {
-            fnd_stage_activations(t, stage + rows * FND_PANEL_ROW_BYTES, (next / steps == 2 ? x.rest : x.halves) + at + k_next * FND_PANEL_COLS, x.pitch, tokens);
-            if (direct) P_(_stage_copy)(t, stage, rows, w, r.count, x.cols, k_next);
-        }
-        fnd_copy_commit();
-    }
-    if (!direct) {
-        P_(_stage_fetch)(t, parts, rows, w, r.count, x.cols, 0);
-        P_(_stage_decode)(t, parts, rows, x.stages, 0);
-    }
-    u32 now = 0, free = FND_PANEL_STAGES - 1, k = 0;
-    for (u32 q = 0; q < all; q++) {
-        u8 *stage = x.stages + now * bytes;
-        fnd_copy_wait(FND_PANEL_STAGES - 2);
-        fnd_stage_publish();
-        fnd_group_barrier(t);
-        if (next < all) {
-            u8 *to = x.stages + free * bytes;
-            fnd_stage_activations(t, to + rows * FND_PANEL_ROW_BYTES, (passes == 3 && next >= 2 * steps ? x.rest : x.halves) + at + k_next * FND_PANEL_COLS, x.pitch, tokens);
-            if (direct) P_(_stage_copy)(t, to, rows, w, r.count, x.cols, k_next);
-        }
-        fnd_copy_commit();
-        next++;
-        k_next = k_next + 1 == steps ? 0 : k_next + 1;
-        k = k + 1 == steps ? 0 : k + 1;
-        if (!direct && q + 1 < all) P_(_stage_fetch)(t, parts, rows, w, r.count, x.cols, k);
-        fnd_stage_multiply(t, shape, stage, stage + rows * FND_PANEL_ROW_BYTES, &tile);
-        free = now;
-        now = now + 1 == FND_PANEL_STAGES ? 0 : now + 1;
-        if (!direct && q + 1 < all) P_(_stage_decode)(t, parts, rows, x.stages + now * bytes, passes == 3 && (q + 1) / steps == 1);
-        fnd_stage_wait(shape, &tile);
-    }
-    fnd_copy_wait(0);
+/* What is copied of a step: activations, and weights that are halves. */
+FND_INLINE void P_(_stage_copy_all)(fnd_thread t, u8 *to, const u32 rows, const u32 heads, const u32 tokens, const u8 *w0, const u8 *w1, u32 count, fnd_x x, u64 at, u32 k, u32 rest) {
+    fnd_stage_activations(t, to + rows * heads * FND_PANEL_ROW_BYTES, (rest ? x.rest : x.halves) + at + k * FND_PANEL_COLS, x.pitch, tokens);
+    if (FND_PANEL_DIRECT_) P_(_stage_copy)(t, to, rows, w0, count, x.cols, k);
+    if (FND_PANEL_DIRECT_ && heads == 2) P_(_stage_copy)(t, to + rows * FND_PANEL_ROW_BYTES, rows, w1, count, x.cols, k);
+}
+/* Products of a stage, of one matrix or two. */
+FND_INLINE void P_(_stage_use)(fnd_thread t, const u32 shape, const u32 heads, u8 *stage, fnd_tile *tile0, fnd_tile *tile1) {
+    const u32 bytes = fnd_shape_rows(shape) * FND_PANEL_ROW_BYTES;
+    fnd_stage_begin();
+    fnd_stage_multiply(t, shape, stage, stage + heads * bytes, tile0);
+    if (heads == 2) fnd_stage_multiply(t, shape, stage + bytes, stage + heads * bytes, tile1);
+    fnd_stage_end();
+}
+FND_INLINE void P_(_tile_scale)(fnd_thread t, const u32 shape, fnd_span s, fnd_x x, fnd_tile *tile) {
     const u32 row_blocks = fnd_shape_row_blocks(shape), token_blocks = fnd_shape_token_blocks(shape);
     FND_PANEL_UNROLL for (u32 j = 0; j < token_blocks * 2; j++) {
         u32 token = (t.warp / fnd_shape_down(shape) * token_blocks + j / 2) * 8 + t.lane % 4 * 2 + j % 2;
         f32 factor = x.factors[s.first + fnd_min(token, s.count - 1)] * (1.0f / FND_PANEL_LIFT);
-        FND_PANEL_UNROLL for (u32 i = 0; i < row_blocks * 2; i++) tile.of[4 * (i / 2 * token_blocks + j / 2) + i % 2 * 2 + j % 2] *= factor;
+        FND_PANEL_UNROLL for (u32 i = 0; i < row_blocks * 2; i++) tile->of[4 * (i / 2 * token_blocks + j / 2) + i % 2 * 2 + j % 2] *= factor;
     }
-    return tile;
 }
+
+FND_INLINE void P_(_dot_shape)(fnd_thread t, const u32 shape, const u32 heads, const u8 *w0, const u8 *w1, fnd_rows r, fnd_span s, fnd_x x, fnd_tile *tile0, fnd_tile *tile1) {
+    const u32 rows = fnd_shape_rows(shape), tokens = fnd_shape_tokens(shape), bytes = fnd_shape_bytes(shape);
+    const u32 direct = FND_PANEL_DIRECT_, passes = FND_PANEL_PASSES_;
+    const u32 steps = x.pitch / FND_PANEL_COLS, all = steps * passes;
+    P_(_part) parts[FND_PARTS_(128)];
+#if FND_WGMMA
+    P_(_part) later[FND_PARTS_(128)];
+#endif
+    FND_PANEL_UNROLL for (u32 i = 0; i < FND_PLACES; i++) tile0->of[i] = 0.0f;
+    FND_PANEL_UNROLL for (u32 i = 0; i < FND_PLACES && heads == 2; i++) tile1->of[i] = 0.0f;
+    u32 copied = 0, k_copied = 0, fetched = 0, k_fetched = 0, now = 0, to = 0; /* steps, where they begin, and stages */
+    u64 at = (u64)s.first * x.pitch;
+    fnd_group_barrier(t); /* the panel before has been multiplied */
+    if (!direct) P_(_stage_fetch)(t, parts, rows, heads, w0, w1, r.count, x.cols, 0);
+    for (; copied < FND_PANEL_AHEAD; copied++) {
+        if (copied < all) P_(_stage_copy_all)(t, x.stages + copied * bytes, rows, heads, tokens, w0, w1, r.count, x, at, k_copied, passes == 3 && copied >= 2 * steps);
+        fnd_copy_commit();
+        k_copied = k_copied + 1 == steps ? 0 : k_copied + 1;
+    }
+    to = FND_PANEL_AHEAD;
+    if (!direct) {
+        P_(_stage_decode)(t, parts, rows * heads, x.stages, 0);
+#if FND_WGMMA
+        fetched++;
+        k_fetched = k_fetched + 1 == steps ? 0 : k_fetched + 1;
+        if (all > 1) P_(_stage_fetch)(t, parts, rows, heads, w0, w1, r.count, x.cols, k_fetched);
+#endif
+    }
+    for (u32 q = 0; q < all; q++) {
+        u8 *stage = x.stages + now * bytes;
+        fnd_copy_wait(FND_PANEL_AHEAD - 1);
+        fnd_stage_publish();
+        fnd_group_barrier(t);
+#if FND_WGMMA /* runs by itself */
+        P_(_stage_use)(t, shape, heads, stage, tile0, tile1);
+#endif
+        if (copied < all) P_(_stage_copy_all)(t, x.stages + to * bytes, rows, heads, tokens, w0, w1, r.count, x, at, k_copied, passes == 3 && copied >= 2 * steps);
+        fnd_copy_commit();
+        copied++;
+        k_copied = k_copied + 1 == steps ? 0 : k_copied + 1;
+        to = to + 1 == FND_PANEL_STAGES ? 0 : to + 1;
+        fetched++;
+        k_fetched = k_fetched + 1 == steps ? 0 : k_fetched + 1;
+#if FND_WGMMA
+        if (!direct && fetched < all) P_(_stage_fetch)(t, later, rows, heads, w0, w1, r.count, x.cols, k_fetched);
+#else
+        if (!direct && fetched < all) P_(_stage_fetch)(t, parts, rows, heads, w0, w1, r.count, x.cols, k_fetched);
+        P_(_stage_use)(t, shape, heads, stage, tile0, tile1);
+#endif
+        now = now + 1 == FND_PANEL_STAGES ? 0 : now + 1;
+        if (!direct && q + 1 < all) P_(_stage_decode)(t, parts, rows * heads, x.stages + now * bytes, passes == 3 && (q + 1) / steps == 1);
+#if FND_WGMMA
+        FND_PANEL_UNROLL for (u32 n = 0; n < FND_PARTS_(128); n++) parts[n] = later[n];
+        fnd_stage_wait_others();
+#endif
+    }
+    fnd_stage_wait(shape, tile0);
+    if (heads == 2) fnd_stage_wait(shape, tile1);
+    fnd_copy_wait(0);
+    P_(_tile_scale)(t, shape, s, x, tile0);
+    if (heads == 2) P_(_tile_scale)(t, shape, s, x, tile1);
+}
+
+/* Shapes are constants, but for the simulator, whose compiler would take long. */
+#if defined(__CUDACC__)
+#define FND_SHAPES_OF_2_(X) X(3) X(4) X(5)
+#define FND_SHAPES_OF_1_(X) X(0) X(1) X(2)
+#define FND_SHAPE_(n) if (fnd_shape_fits(n) && (n != 5 || !fnd_shape_fits(4)) && r.shape == n) P_(_dot_shape)(t, n, heads, w0, w1, r, s, x, tile0, tile1);
+#else
+#define FND_SHAPES_OF_2_(X) X(r.shape)
+#define FND_SHAPES_OF_1_(X) X(r.shape)
+#define FND_SHAPE_(n) P_(_dot_shape)(t, n, heads, w0, w1, r, s, x, tile0, tile1);
+#endif
+FND_INLINE void P_(_dot_heads)(fnd_thread t, const u32 heads, const u8 *w0, const u8 *w1, fnd_rows r, fnd_span s, fnd_x x, fnd_tile *tile0, fnd_tile *tile1) {
+    if (r.heads == 2) {
+        FND_SHAPES_OF_2_(FND_SHAPE_)
+    } else {
+        FND_SHAPES_OF_1_(FND_SHAPE_)
+    }
+}
+#undef FND_SHAPES_OF_2_
+#undef FND_SHAPES_OF_1_
+#undef FND_SHAPE_
 
 FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
     const u8 *rows = w.data + r.row * fnd_row_pitch(P_(_row_bytes)(x.cols));
-#if defined(__CUDACC__)
-    if (r.heads == 2) {
-        if (fnd_shape_fits(3) && r.shape == 3) return P_(_dot_shape)(t, 3, rows, r, s, x);
-        return P_(_dot_shape)(t, 4, rows, r, s, x);
-    }
-    if (fnd_shape_fits(0) && r.shape == 0) return P_(_dot_shape)(t, 0, rows, r, s, x);
-    if (fnd_shape_fits(1) && r.shape == 1) return P_(_dot_shape)(t, 1, rows, r, s, x);
-    return P_(_dot_shape)(t, 2, rows, r, s, x);
-#else
-    return P_(_dot_shape)(t, r.shape, rows, r, s, x);
-#endif
+    fnd_tile tile;
+    P_(_dot_heads)(t, 1, rows, rows, r, s, x, &tile, &tile);
+    return tile;
+}
+FND_INLINE void P_(_dot_2)(fnd_thread t, fnd_weight w0, fnd_weight w1, fnd_rows r, fnd_span s, fnd_x x, fnd_tile *tile0, fnd_tile *tile1) {
+    const u64 first = r.row * fnd_row_pitch(P_(_row_bytes)(x.cols));
+    P_(_dot_heads)(t, 2, w0.data + first, w1.data + first, r, s, x, tile0, tile1);
 }
 #undef FND_PARTS_
 #undef FND_PANEL_DIRECT_

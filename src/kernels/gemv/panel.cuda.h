@@ -23,22 +23,22 @@
 #define FND_PANEL_ROW_BYTES 128u /* of a row in a stage */
 
 /* Warps stand beside each other: so many down the rows, the others along the tokens; each has blocks of 16
- * rows x 8 tokens. 0-2 are of one matrix, 3 and 4 of two whose results are joined. */
+ * rows x 8 tokens. 0-2 are of one matrix, 3-5 of two whose results are joined; 5 where there is no room for others. */
 #if FND_WGMMA /* four warps a block of 64 rows */
 FND_INLINE u32 fnd_shape_down(u32 shape) { return shape < 2 ? 8u : 4u; }
 FND_INLINE u32 fnd_shape_row_blocks(u32 shape) { (void)shape; return 1; }
 FND_INLINE u32 fnd_shape_token_blocks(u32 shape) { return shape == 0 ? 16u : shape == 1 || shape == 3 ? 8u : shape == 4 ? 4u : 2u; }
 #else
 #define FND_WARPS_DOWN (FND_WARPS == 16 ? 4u : 2u)
-FND_INLINE u32 fnd_shape_down(u32 shape) { return shape < 3 ? FND_WARPS_DOWN : FND_WARPS_DOWN / 2; }
-FND_INLINE u32 fnd_shape_row_blocks(u32 shape) { return shape == 2 ? 1u : 2u; }
+FND_INLINE u32 fnd_shape_down(u32 shape) { return shape < 3 || shape == 5 ? FND_WARPS_DOWN : FND_WARPS_DOWN / 2; }
+FND_INLINE u32 fnd_shape_row_blocks(u32 shape) { return shape == 2 || shape == 5 ? 1u : 2u; }
 FND_INLINE u32 fnd_shape_token_blocks(u32 shape) { return shape == 0 ? 8u : shape == 1 || shape == 3 ? 4u : 2u; }
 #endif
 FND_INLINE u32 fnd_shape_rows(u32 shape) { return fnd_shape_down(shape) * fnd_shape_row_blocks(shape) * 16; }
 FND_INLINE u32 fnd_shape_tokens(u32 shape) { return FND_WARPS / fnd_shape_down(shape) * fnd_shape_token_blocks(shape) * 8; }
 #define FND_PLACES 64u /* of a thread, at most: half of them in each of two */
 
-FND_INLINE u32 fnd_shape_bytes(u32 shape) { return (fnd_shape_rows(shape) + fnd_shape_tokens(shape)) * FND_PANEL_ROW_BYTES; }
+FND_INLINE u32 fnd_shape_bytes(u32 shape) { return (fnd_shape_rows(shape) * (shape < 3 ? 1 : 2) + fnd_shape_tokens(shape)) * FND_PANEL_ROW_BYTES; }
 FND_INLINE u32 fnd_shape_fits(u32 shape) { return FND_PANEL_STAGES * fnd_shape_bytes(shape) <= FND_PANEL_BYTES; }
 
 /* Padding of tokens: panels read whole, whatever stands behind the last token. */
@@ -62,7 +62,9 @@ FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
     x.turn = 0;
     u64 padded = FND_PANEL_PADDED(tokens);
 #if defined(__CUDACC__)
-    fnd_grid_barrier(t); /* what stood there may still be read */
+#ifdef FND_BODIES_ONLY
+    fnd_grid_barrier(t); /* in a program: what stood there may still be read */
+#endif
     x.first = t.group;
     x.step = t.groups;
     x.stages = fnd_cuda_shared;
@@ -120,11 +122,12 @@ typedef struct fnd_tile { fnd_val of[FND_PLACES]; } fnd_tile;
 /* Which shape is done first: all groups take the panels of a matrix in turn, and a round takes as long as a
  * panel is large, or longer: small ones load more for each product. */
 FND_INLINE u32 fnd_shape_choose(u32 rows, u32 tokens, u32 groups, const u32 heads) {
-    u32 best = heads == 2 ? 4u : 2u, least = 0xffffffffu;
-    FND_PANEL_UNROLL for (u32 shape = heads == 2 ? 3u : 0u; shape < (heads == 2 ? 5u : 3u); shape++) {
+    const u32 end = heads == 1 ? 3u : fnd_shape_fits(4) ? 5u : 6u;
+    u32 best = end - 1, least = 0xffffffffu;
+    FND_PANEL_UNROLL for (u32 shape = heads == 2 ? 3u : 0u; shape < end; shape++) {
         u32 down = fnd_shape_rows(shape), along = fnd_shape_tokens(shape);
         u32 panels = ((rows + down - 1) / down) * ((tokens + along - 1) / along);
-        u32 cost = (panels + groups - 1) / groups * (down * along / 256 * (shape == 0 || shape == 3 ? 20u : shape == 2 ? 36u : 24u) + 64u);
+        u32 cost = (panels + groups - 1) / groups * (down * along / 256 * (shape == 0 || shape == 3 ? 20u : shape == 2 || shape == 5 ? 36u : 24u) + 64u);
         if (fnd_shape_fits(shape) && cost < least) {
             least = cost;
             best = shape;
@@ -186,6 +189,11 @@ FND_INLINE fnd_at fnd_at_of(fnd_thread t, fnd_rows r, fnd_span s, u32 i) {
         if (i < FND_PLACES / (r).heads && i < 4 * fnd_shape_row_blocks((r).shape) * fnd_shape_token_blocks((r).shape)) \
             for (fnd_at at = fnd_at_of(t, r, s, i); at.count; at.count = 0)
 
+/* Two matrices of one format, joined: their products share what is loaded of the activations. */
+#define FND_DOT_2(policy, w0, tile0, w1, tile1) \
+    fnd_tile tile0, tile1;                      \
+    FND_CAT(policy, _dot_2)(t, w0, w1, r, s, x, &tile0, &tile1)
+
 /* ---- a stage --------------------------------------------------------------------------------- */
 /* Piece `piece` of 8 halves of a row. */
 FND_INLINE u8 *fnd_piece_at(u8 *of, u32 row, u32 piece) { return of + row * FND_PANEL_ROW_BYTES + ((piece ^ (row & 7)) << 4); }
@@ -195,7 +203,7 @@ FND_INLINE void fnd_stage_activations(fnd_thread t, u8 *to, const u16 *from, u32
     u32 piece = fnd_thread_index(t) % 8;
     FND_PANEL_UNROLL for (u32 n = 0; n < (tokens * 8 + FND_THREADS - 1) / FND_THREADS; n++) {
         u32 token = (n * FND_THREADS + fnd_thread_index(t)) / 8;
-        if (token < tokens) fnd_copy16(fnd_piece_at(to, token, piece), (const u8 *)(from + (u64)token * pitch + piece * 8), 16);
+        if (token < tokens) fnd_copy16(fnd_piece_at(to, token, piece), (const u8 *)from + (token * pitch * 2 + piece * 16), 16);
     }
 }
 
@@ -206,13 +214,16 @@ FND_INLINE void fnd_stage_multiply(fnd_thread t, const u32 shape, u8 *weights, u
     u32 warp = __shfl_sync(0xffffffffu, t.warp, 0); /* the same for all lanes, as the compiler sees */
     u64 a = fnd_wgmma_matrix(weights + warp % down / 4 * 64 * FND_PANEL_ROW_BYTES);
     u64 b = fnd_wgmma_matrix(activations + warp / down * token_blocks * 8 * FND_PANEL_ROW_BYTES);
-    fnd_wgmma_begin();
     FND_PANEL_UNROLL for (u32 k = 0; k < FND_PANEL_COLS / 16; k++) fnd_wgmma(token_blocks, tile->of, a + 2 * k, b + 2 * k);
-    fnd_wgmma_end();
 }
+FND_INLINE void fnd_stage_begin() { fnd_wgmma_begin(); }
+FND_INLINE void fnd_stage_end() { fnd_wgmma_end(); }
 FND_INLINE void fnd_stage_publish() { fnd_wgmma_publish(); }
+FND_INLINE void fnd_stage_wait_others() { fnd_wgmma_wait_others(); }
 FND_INLINE void fnd_stage_wait(const u32 shape, fnd_tile *tile) { fnd_wgmma_wait(tile->of, fnd_shape_token_blocks(shape)); }
 #else
+#define fnd_stage_begin()            ((void)0)
+#define fnd_stage_end()              ((void)0)
 #define fnd_stage_publish()          ((void)0)
 #define fnd_stage_wait(shape, tile) ((void)(tile))
 /* sum += weights x activations, of a stage. */

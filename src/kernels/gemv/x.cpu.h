@@ -275,6 +275,7 @@ FND_INLINE fnd_at fnd_at_of(fnd_rows r, fnd_span s, u32 i) {
 /* The driver: every worker has a run of neighbouring tiles of FND_VEC rows. */
 #define FND_TILES_(total) (((total) + FND_VEC - 1) / FND_VEC)
 #define FND_EACH_TILE_2 FND_EACH_TILE /* of two matrices that are joined */
+#define FND_DOT_2(policy, w0, tile0, w1, tile1) fnd_tile tile0 = FND_CAT(policy, _dot)(t, w0, r, s, x), tile1 = FND_CAT(policy, _dot)(t, w1, r, s, x)
 #define FND_EACH_TILE(r, t, total)                                                                             \
     for (u32 r##_i = (u32)((u64)FND_TILES_(total) * (t).group / (t).groups),                                  \
              r##_end = (u32)((u64)FND_TILES_(total) * ((t).group + 1) / (t).groups); r##_i < r##_end; r##_i += FND_RUN_) \

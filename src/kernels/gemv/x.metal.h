@@ -90,6 +90,7 @@ FND_INLINE fnd_rows fnd_rows_of(fnd_run run, u32 row) {
         for (u32 r##_i = r##_run.row; r##_i < r##_run.end; r##_i += r##_run.step)              \
             for (fnd_rows r = fnd_rows_of(r##_run, r##_i); r.count; r.count = 0)
 #define FND_EACH_TILE_2 FND_EACH_TILE /* of two matrices that are joined */
+#define FND_DOT_2(policy, w0, tile0, w1, tile1) fnd_tile tile0 = FND_CAT(policy, _dot)(t, w0, r, s, x), tile1 = FND_CAT(policy, _dot)(t, w1, r, s, x)
 #define FND_EACH_SPAN(s, r, x)                                          \
     for (u32 s##_i = 0; s##_i < (x).tokens; s##_i += FND_TOKENS)        \
         for (fnd_span s = fnd_span_of(x, s##_i); s.count; s.count = 0)
