@@ -32,6 +32,7 @@ typedef struct fnd_device_info {
     bool     reads_rows;      /* where there are tiles: texts for the device read weights as in the file too */
     uint32_t tile_tokens;     /* tokens that matrix kernels compute together in prefill */
     uint64_t panel_bytes, panel_token_bytes; /* scratch of each group that matrix kernels of many tokens ask for: once, and per token */
+    uint32_t span_tokens;     /* 0, or: fewer tokens than tile_tokens are computed in spans of at most so many */
     uint32_t panel_tokens;    /* matrix kernels that compute so many tokens together have their stages in a group's
                                * panel_bytes, and activations in memory that all groups share (kernels/gemv/panel.cuda.h); 0: none */
     uint64_t flash_bytes;     /* of a group's memory for attention of many tokens (kernels/attention/flash.cuda.h); 0: none */

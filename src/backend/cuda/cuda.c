@@ -11,6 +11,7 @@
 enum { GROUPS_PER_PROCESSOR = 1,
        WARPS = 16,
        TILE_TOKENS = 32, /* of which on the matrix unit works */
+       SPAN_TOKENS = 8,  /* more do not fit into registers */
        OLDEST_CAPABILITY = 75 };
 
 fnd_status fnd_cuda_check(const fnd_cuda_api *cu, int result, const char *what, fnd_error *err) {
@@ -96,6 +97,7 @@ static void describe(fnd_cuda *c, const facts *f, const fnd_error *no_compiler, 
         .max_threads = 1024,
         .tile_rows = 1,
         .tile_tokens = TILE_TOKENS,
+        .span_tokens = SPAN_TOKENS,
         .panel_tokens = TILE_TOKENS,
         .panel_bytes = panel_bytes(c),
         .flash_bytes = panel_bytes(c) < 147456 ? 0 : 137216,

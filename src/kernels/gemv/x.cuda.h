@@ -12,7 +12,9 @@
  * in lane k. */
 #ifndef GEMV_X_H
 #define GEMV_X_H
+#include "gemv/panel_bytes.cuda.h"
 #include "gemv/words.cuda.h"
+#include "mma.cuda.h" /* here, not below: a text is flattened, each file where it is included first */
 #include "val.h"
 
 #ifndef FND_TOKENS
