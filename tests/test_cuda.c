@@ -2,12 +2,14 @@
  * the sentences of what is missing. Where FOUNDRY_TEST_GPU=cuda, the tests of kernels, programs and
  * models run on the GPU (bench/gpu/). */
 #include "backend/cuda/cuda.h"
+#include "base/base.h"
 #include "base/memory.h"
 #include "base/process.h"
 #include "compose/catalog.h"
 #include "foundry/model.h"
 #include "kernel_bench.h"
 #include "lm/session.h"
+#include "run/composer.h"
 #include "test.h"
 #include "toy_model.h"
 
@@ -16,26 +18,12 @@
 
 /* ---- programs as one function ---- */
 
-/* A text for so many tokens together as it would be on a GPU, whatever the device is that it was printed for. */
-static void set_tokens(fnd_text *out, const char *text, const char *tokens) {
-    static const char define[] = "#define FND_TOKENS ";
-    const char *at = strstr(text, define);
-    CHECK(at != NULL);
-    if (!at) return;
-    fnd_text_add(out, text, (size_t)(at - text) + sizeof define - 1);
-    fnd_text_str(out, tokens);
-    fnd_text_str(out, strchr(at, '\n'));
-}
-
-static void compile_program(const fnd_nvrtc_api *nvrtc, fnd_program *program, const char *entry, const char *arch, const char *tokens) {
-    fnd_program_info info;
+static void compile(const fnd_nvrtc_api *nvrtc, const char *printed, const char *entry, const char *arch) {
     fnd_sources *sources;
-    fnd_text flat = { 0 }, text = { 0 };
+    fnd_text flat = { 0 };
     fnd_error err = { 0 };
-    fnd_program_get_info(program, &info);
-    set_tokens(&text, info.text, tokens);
     CHECK_OK(fnd_sources_open(NULL, &sources, &err), &err);
-    CHECK_OK(fnd_sources_flatten(sources, ".cuda", entry, fnd_text_get(&text), &flat, &err), &err);
+    CHECK_OK(fnd_sources_flatten(sources, ".cuda", entry, printed, &flat, &err), &err);
     fnd_cuda c = { .nvrtc = nvrtc };
     fnd_blob cubin;
     snprintf(c.arch, sizeof c.arch, "%s", arch);
@@ -43,8 +31,13 @@ static void compile_program(const fnd_nvrtc_api *nvrtc, fnd_program *program, co
     CHECK_MSG(status == FND_OK, "%s for %s: %s", entry, arch, err.text);
     fnd_free_memory(cubin.data);
     fnd_text_free(&flat);
-    fnd_text_free(&text);
     fnd_sources_close(sources);
+}
+
+static void compile_program(const fnd_nvrtc_api *nvrtc, fnd_program *program, const char *entry, const char *arch) {
+    fnd_program_info info;
+    fnd_program_get_info(program, &info);
+    compile(nvrtc, info.text, entry, arch);
 }
 
 TEST(cuda_programs_compile_as_one_function) {
@@ -64,15 +57,40 @@ TEST(cuda_programs_compile_as_one_function) {
     CHECK_OK(fnd_open(&(fnd_desc){ .backend = "cpu", .isa = "generic", .quick_build = true, .wait_for_build = true, .no_baked = true, .cache_dir = "build/test-cache" }, &f, &err), &err);
     CHECK_OK(fnd_model_load(f, &(fnd_model_desc){ .path = path }, &m, &err), &err);
     CHECK_OK(fnd_session_open(m, &(fnd_session_desc){ .batch = 16 }, &s, &err), &err);
-    compile_program(nvrtc, s->decode, "decode", "sm_90a", "1");
-    compile_program(nvrtc, s->prefill, "prefill", "sm_75", "16");
-    compile_program(nvrtc, s->prefill, "prefill", "sm_75", "32");
-    compile_program(nvrtc, s->prefill, "prefill", "sm_90a", "32");
+    compile_program(nvrtc, s->decode, "decode", "sm_90a");
+    compile_program(nvrtc, s->prefill, "prefill", "sm_75");
     fnd_session_close(s);
     fnd_model_free(m);
     CHECK_OK(fnd_close(f, &err), &err);
     toy_free(&toy);
     fnd_process_remove_dir(dir);
+}
+
+/* Many tokens together: what the matrix units of each generation take. */
+TEST(cuda_kernels_of_prompts_compile) {
+    static const char *const archs[] = { "sm_75", "sm_80", "sm_90a" };
+    const fnd_nvrtc_api *nvrtc;
+    fnd_error err = { 0 };
+    fnd_composer *c;
+    fnd_kernel *k;
+    fnd_variant v;
+    foundry *f;
+    NEED(fnd_nvrtc_api_open(&nvrtc, &err) == FND_OK, err.text);
+    CHECK_OK(fnd_open(&(fnd_desc){ .backend = "cpu", .no_build = true }, &f, &err), &err);
+    CHECK_OK(fnd_composer_get(f, &c, &err), &err);
+    for (size_t i = 0; i < FND_COUNT(archs); i++) {
+        fnd_text text = { 0 };
+        CHECK_OK(fnd_kernel_get(f, i ? "linear_residual" : "attention", &k, &err), &err);
+        fnd_variant_init(&k->composition, &v);
+        v.tokens = 32;
+        for (uint32_t a = 0; a < k->composition.arg_count; a++) {
+            if (k->composition.args[a].kind == FND_ARG_WEIGHT) v.formats[a] = i == 1 ? FND_Q4_K : FND_Q8_0;
+        }
+        CHECK_OK(fnd_print_alone(c->catalog, &v, &text, &err), &err);
+        compile(nvrtc, fnd_text_get(&text), v.name, archs[i]);
+        fnd_text_free(&text);
+    }
+    CHECK_OK(fnd_close(f, &err), &err);
 }
 
 TEST(cuda_says_what_is_missing) {
