@@ -4,12 +4,12 @@
 #define FND_MMA_SIM_H
 #include "fnd_device.h"
 
-typedef struct fnd_sim_parts { u64 of[32][8]; } fnd_sim_parts;
-static FND_SIM_PLAIN_ u64 (*fnd_sim_parts_of(u32 warp))[8] { return ((fnd_sim_parts *)fnd_sim_group_array(0x10001u, sizeof(fnd_sim_parts) * FND_WARPS, "parts of matrices") + warp)->of; }
-static FND_SIM_PLAIN_ f32 fnd_sim_half(u64 (*parts)[8], u32 lane, u32 word, u32 half) { return fnd_f16_to_f32((u16)(parts[lane][word] >> 16 * half)); }
+typedef struct fnd_sim_parts { u32 of[32][6]; } fnd_sim_parts;
+static FND_SIM_PLAIN_ u32 (*fnd_sim_parts_of(u32 warp))[6] { return ((fnd_sim_parts *)fnd_sim_group_array(0x10001u, sizeof(fnd_sim_parts) * FND_WARPS, "parts of matrices") + warp)->of; }
+static FND_SIM_PLAIN_ f32 fnd_sim_half(u32 (*parts)[6], u32 lane, u32 word, u32 half) { return fnd_f16_to_f32((u16)(parts[lane][word] >> 16 * half)); }
 
 static FND_SIM_PLAIN_ void fnd_sim_mma(u32 warp, f32 *sum, const u32 *a, const u32 *b, const char *file, u32 line) {
-    u64 (*parts)[8] = fnd_sim_parts_of(warp);
+    u32 (*parts)[6] = fnd_sim_parts_of(warp);
     u32 lane = fnd_sim.lane();
     for (u32 i = 0; i < 4; i++) parts[lane][i] = a[i];
     for (u32 i = 0; i < 2; i++) parts[lane][4 + i] = b[i];
@@ -26,16 +26,17 @@ static FND_SIM_PLAIN_ void fnd_sim_mma(u32 warp, f32 *sum, const u32 *a, const u
 #define fnd_mma(t, sum, a, b) fnd_sim_mma((t).warp, sum, a, b, __FILE__, __LINE__)
 
 static FND_SIM_PLAIN_ void fnd_sim_mma_load(u32 warp, u32 *r, const u8 *p, u32 turned, const char *file, u32 line) {
-    u64 (*parts)[8] = fnd_sim_parts_of(warp);
+    u32 (*parts)[6] = fnd_sim_parts_of(warp);
     u32 lane = fnd_sim.lane();
     fnd_sim.access(p, 16, FND_SIM_READ | FND_SIM_ALIGNED);
-    parts[lane][0] = (u64)p;
+    parts[lane][0] = (u32)(u64)p;
+    parts[lane][1] = (u32)((u64)p >> 32);
     fnd_sim.lane_max(0.0f, file, line);
     for (u32 i = 0; i < 4; i++) {
         r[i] = 0;
         for (u32 n = 0; n < 2; n++) {
             u32 row = turned ? lane % 4 * 2 + n : lane / 4, column = turned ? lane / 4 : lane % 4 * 2 + n;
-            r[i] |= (u32)((const u16 *)parts[8 * i + row][0])[column] << 16 * n;
+            r[i] |= (u32)((const u16 *)(parts[8 * i + row][0] | (u64)parts[8 * i + row][1] << 32))[column] << 16 * n;
         }
     }
     fnd_sim.lane_max(0.0f, file, line);
