@@ -106,9 +106,14 @@ $(ROOT)/metal_standin_glue.o: tests/metal_standin/glue.c src/kernels/dialect/sim
 	@echo "  cc $<"; $(CC) -std=gnu11 -O1 -fPIC -Isrc/kernels -Wno-psabi -fno-builtin -c $< -o $@
 $(ROOT)/libmetal_standin.so: $(STANDIN_OBJ) $(ROOT)/libfoundry.a tests/metal_standin/exports.map $(ROOT)/metal_standin_glue.o
 	$(CC) $(ALL_CFLAGS) -shared -Wl,--version-script=tests/metal_standin/exports.map $(STANDIN_OBJ) $(ROOT)/libfoundry.a $(LDLIBS) -o $@
+# And for NVIDIA's driver, found in its folder by the name that the driver has.
+CUDA_STANDIN := $(if $(filter Linux,$(SYSTEM)),$(ROOT)/cuda_standin/libcuda.so.1)
+$(ROOT)/cuda_standin/libcuda.so.1: tests/cuda_standin/libcuda.c src/backend/cuda/api.h
+	@mkdir -p $(@D)
+	@echo "  cc $<"; $(CC) -std=gnu11 -O1 -fPIC -shared -Isrc -Iinclude $(WARNINGS) $< -o $@
 # The tests open devices through a function of their own: see tests/test_isa.c.
 $(TEST_OBJ): ALL_CFLAGS += -Dfnd_open=fnd_test_open
-$(ROOT)/tests: $(TEST_OBJ) $(ROOT)/libfoundry.a | $(STANDIN) $(EXAMPLES) $(ROOT)/foundry $(ROOT)/libfoundry.so
+$(ROOT)/tests: $(TEST_OBJ) $(ROOT)/libfoundry.a | $(STANDIN) $(CUDA_STANDIN) $(EXAMPLES) $(ROOT)/foundry $(ROOT)/libfoundry.so
 	$(CC) $(ALL_CFLAGS) -rdynamic $^ $(LDLIBS) -o $@
 # Examples see include/ only, as a user's program does.
 $(EXAMPLES): $(ROOT)/examples/%: examples/%.c $(ROOT)/libfoundry.a $(wildcard include/foundry/*.h)

@@ -80,8 +80,8 @@ unsigned char *bench_blocks_within(fnd_format format, uint64_t rows, uint64_t co
 
 /* ---- the device ---- */
 
-static const bench_device here[] = { { "cpu", NULL, false }, { "cpu", "generic", false }, { "sim", NULL, false }, { "cpu", NULL, true }, { "cpu", "generic", true }, { "sim", "metal", false } };
-enum { ONLY_MATRICES = 1 /* the last of these: other kernels are the same texts there */ };
+static const bench_device here[] = { { "cpu", NULL, false }, { "cpu", "generic", false }, { "sim", NULL, false }, { "cpu", NULL, true }, { "cpu", "generic", true }, { "sim", "metal", false }, { "sim", "cuda", false } };
+enum { ONLY_MATRICES = 2 /* the last of these: other kernels are the same texts there */ };
 
 /* FOUNDRY_TEST_GPU names a backend that has a real GPU here: the tests then run on it alone. */
 static const bench_device *gpu(void) {

@@ -39,6 +39,7 @@ typedef struct fnd_device_info {
     uint64_t group_bytes;     /* group memory at most */
     bool     host_memory;     /* device pointers are host pointers */
     bool     runs_programs;   /* one function per program, groups meeting at fnd_grid_barrier */
+    uint32_t stream_warps;    /* of a group beside one that brings a program's weights (dialect/stream.cuda.h); 0: no such */
     bool     can_build;       /* a compiler is present */
     char     why_not_build[256];
 } fnd_device_info;

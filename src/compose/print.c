@@ -398,19 +398,52 @@ static bool same_policy(const fnd_variant *v, const fnd_step *a, const fnd_step 
     return a->stage == b->stage && a->stage->by_policy && strcmp(a->stage->name, "dot") == 0 && strcmp(step_policy(v, a), step_policy(v, b)) == 0;
 }
 
+/* Bytes of a row of the step's weight as it lies in memory. */
+static void print_pitch(const fnd_variant *v, const fnd_step *step, const char *before, fnd_text *out) {
+    const fnd_arg *weight = main_weight(v, step);
+    fnd_text_printf(out, "%s%s_pitch(", before, step_policy(v, step));
+    print_expr(v, weight->shape.dim[weight->shape.rank - 1], out);
+    fnd_text_str(out, ")");
+}
+
+/* The main of the head that is joined to that of step i; 0: none is. */
+static uint32_t joined_main(const fnd_variant *v, uint32_t i) {
+    const fnd_step *steps = v->kernel->steps;
+    for (uint32_t k = i + 1; k < v->kernel->step_count && !ends_head(&steps[k]); k++) {
+        if (steps[k].stage->kind == FND_KIND_MAIN) return k;
+    }
+    return 0;
+}
+
+/* F32 values of the tile's rows that epilogues of the head read: asked for before the dot product. */
+static void print_warming(const fnd_variant *v, uint32_t i, fnd_text *out) {
+    const fnd_step *steps = v->kernel->steps;
+    for (bool more = true; more; i++) {
+        more = !ends_head(&steps[i]);
+        for (uint32_t k = 0; k < steps[i].stage->arg_count && steps[i].stage->kind != FND_KIND_MAIN; k++) {
+            const fnd_arg *arg = &v->kernel->args[steps[i].arg[k]];
+            bool is_f32 = strcmp(arg->type, "f32") == 0 || (fnd_arg_is_act(arg) && v->formats[steps[i].arg[k]] == FND_F32);
+            if (arg->kind == FND_ARG_IN && is_f32) fnd_text_printf(out, "            fnd_stream_warm(a.%s, r.row, r.count, t.lane);\n", arg->name);
+        }
+    }
+}
+
 /* One loop over tiles: a head, or two that are joined. */
 static uint32_t print_head_loop(const fnd_variant *v, uint32_t i, fnd_text *out) {
     const fnd_step *steps = v->kernel->steps;
     const fnd_arg *weight = main_weight(v, &steps[i]);
     const char *head = steps[i].head[0] ? steps[i].head : "y";
-    uint32_t first = i + 1, second = 0;
-    for (uint32_t k = first; k < v->kernel->step_count && !ends_head(&steps[k]) && !second; k++) {
-        if (steps[k].stage->kind == FND_KIND_MAIN) second = k;
-    }
-    fnd_text_printf(out, "    FND_EACH_TILE%s(r, t, ", second ? "_2" : "");
+    uint32_t first = i + 1, second = joined_main(v, i);
+    fnd_text_printf(out, "    FND_EACH_%sTILE%s(r, t, %s", v->streamed ? "STREAMED_" : "", second && !v->streamed ? "_2" : "", v->streamed ? "x, " : "");
     print_expr(v, weight->shape.dim[0], out);
+    if (v->streamed) {
+        fnd_text_str(out, second ? ", 2u" : ", 1u");
+        print_pitch(v, &steps[i], ", ", out);
+        if (second) print_pitch(v, &steps[second], " + ", out);
+    }
     fnd_text_str(out, ") {\n        FND_EACH_SPAN(s, r, x) {\n");
-    if (second && same_policy(v, &steps[i], &steps[second])) {
+    if (v->streamed) print_warming(v, i, out);
+    if (second && !v->streamed && same_policy(v, &steps[i], &steps[second])) {
         fnd_text_printf(out, "            FND_DOT_2(%s, a.%s, %s_tile, a.%s, %s_tile);\n", step_policy(v, &steps[i]), weight->name, head, main_weight(v, &steps[second])->name, steps[second].head);
     } else {
         print_tile(v, &steps[i], head, out);
@@ -449,6 +482,33 @@ static void print_linear(const fnd_variant *v, fnd_text *out) {
     print_prologues(v, "fnd_x_row(t, x, m)", out);
     fnd_text_str(out, "        fnd_x_put(t, x, m);\n    }\n    fnd_x_end(t, x);\n");
     while (i < v->kernel->step_count) i = print_head_loop(v, i, out);
+}
+
+static void print_matrix(const fnd_variant *v, const fnd_step *step, fnd_text *out) {
+    const fnd_arg *weight = main_weight(v, step);
+    fnd_text_printf(out, ", %s_matrix(a.%s, ", step_policy(v, step), weight->name);
+    print_expr(v, weight->shape.dim[weight->shape.rank - 1], out);
+    fnd_text_str(out, ")");
+}
+
+/* What brings the weights of the kernel's matrices, in the order in which its body takes them. */
+static void print_brings(const fnd_variant *v, fnd_text *out) {
+    const fnd_step *steps = v->kernel->steps;
+    fnd_text_printf(out, "FND_BRINGS_KERNEL(%s)\n{\n", v->name);
+    for (uint32_t i = 0; i < v->kernel->step_count; i++) {
+        if (steps[i].stage->kind != FND_KIND_MAIN) continue;
+        const fnd_arg *weight = main_weight(v, &steps[i]);
+        uint32_t second = joined_main(v, i);
+        fnd_text_str(out, second ? "    fnd_bring_two(t, " : "    fnd_bring_one(t, ");
+        print_expr(v, weight->shape.dim[0], out);
+        fnd_text_str(out, ", ");
+        print_expr(v, weight->shape.dim[weight->shape.rank - 1], out);
+        print_matrix(v, &steps[i], out);
+        if (second) print_matrix(v, &steps[second], out);
+        fnd_text_str(out, ");\n");
+        if (second) i = second;
+    }
+    fnd_text_str(out, "}\n");
 }
 
 static void print_rows(const fnd_variant *v, fnd_text *out) {
@@ -549,6 +609,7 @@ void fnd_print_kernel(const fnd_variant *v, fnd_text *out) {
         break;
     }
     fnd_text_str(out, "}\n");
+    if (v->streamed) print_brings(v, out);
 }
 
 fnd_status fnd_print_alone(fnd_catalog *catalog, const fnd_variant *v, fnd_text *out, fnd_error *err) {

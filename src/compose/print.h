@@ -16,6 +16,7 @@ typedef struct fnd_variant {
     uint64_t   dim_value[FND_MAX_DIMS];
     uint32_t   tokens;                    /* FND_TOKENS: tokens computed together */
     bool       file_rows;                 /* what is multiplied lies as in the file, where the device has tiles */
+    bool       streamed;                  /* its weights come by the weight stream of its program */
 } fnd_variant;
 
 /* Where each argument stands in the argument struct; the same rules as the struct in the text:

@@ -28,10 +28,19 @@ static void print_struct(const fnd_program_text *p, const char *block_name, cons
     fnd_text_printf(out, "} %s_%s;\n", p->name, block_name);
 }
 
+/* The two functions of a program with a weight stream; others have but the first. */
+typedef enum function { CALLS,
+                        BRINGS } function;
+
 /* Where groups need not wait for each other, the threads of a group still do: the next call uses the
  * group's memory anew. */
-static void print_calls(const fnd_program_text *p, const fnd_block_of_calls *block, const char *pointer, const char *indent, fnd_text *out) {
+static void print_calls(const fnd_program_text *p, function which, const fnd_block_of_calls *block, const char *pointer, const char *indent, fnd_text *out) {
     for (uint32_t i = 0; i < block->count; i++) {
+        if (which == BRINGS) {
+            const fnd_variant *v = p->variants[block->parts[i].variant];
+            if (v->streamed) fnd_text_printf(out, "%s%s_brings(t, %s->call%u);\n", indent, v->name, pointer, i);
+            continue;
+        }
         bool first = i == 0 && block == &p->before;
         if (!first) fnd_text_printf(out, "%sfnd_%s_barrier(t);\n", indent, block->parts[i].barrier ? "grid" : "group");
         fnd_text_printf(out, "%s%s_body(t, %s->call%u);\n", indent, p->variants[block->parts[i].variant]->name, pointer, i);
@@ -54,26 +63,49 @@ static void print_layer_tables(const fnd_program_text *p, uint32_t first, fnd_te
     fnd_text_str(out, " };\n");
 }
 
-static void print_layers(const fnd_program_text *p, uint32_t first, fnd_text *out) {
+static void print_layers(const fnd_program_text *p, function which, uint32_t first, fnd_text *out) {
     char name[16];
     fnd_text_printf(out, "    for (u32 i = 0; i < %u; i++) {\n", p->layers);
     if (p->class_count == 1) {
         fnd_text_printf(out, "        const FND_GPU %s_layer *layer = FND_PART(%s_layer, %u + i * %u);\n", p->name, p->name, first, fnd_block_bytes(p, &p->classes[0]));
-        print_calls(p, &p->classes[0], "layer", "        ", out);
+        print_calls(p, which, &p->classes[0], "layer", "        ", out);
     }
     for (uint32_t c = 0; p->class_count > 1 && c < p->class_count; c++) {
         class_name(p, c, name, sizeof name);
         fnd_text_printf(out, "        if (%s_class[i] == %u) {\n            const FND_GPU %s_%s *layer = FND_PART(%s_%s, %s_at[i]);\n", p->name, c, p->name, name, p->name, name, p->name);
-        print_calls(p, &p->classes[c], "layer", "            ", out);
+        print_calls(p, which, &p->classes[c], "layer", "            ", out);
         fnd_text_str(out, "        }\n");
     }
     fnd_text_str(out, "    }\n");
+}
+
+static void print_function(const fnd_program_text *p, function which, fnd_text *out) {
+    uint32_t first = fnd_block_bytes(p, &p->before), at = fnd_program_table_bytes(p) - fnd_block_bytes(p, &p->after);
+    fnd_text_printf(out, "\nFND_%s(%s)\n{\n", which == CALLS ? "PROGRAM" : "BRINGS", p->name);
+    if (p->before.count) {
+        fnd_text_printf(out, "    const FND_GPU %s_before *before = FND_PART(%s_before, 0);\n", p->name, p->name);
+        print_calls(p, which, &p->before, "before", "    ", out);
+    }
+    if (p->layers) print_layers(p, which, first, out);
+    if (p->after.count) {
+        fnd_text_printf(out, "    const FND_GPU %s_after *after = FND_PART(%s_after, %u);\n", p->name, p->name, at);
+        print_calls(p, which, &p->after, "after", "    ", out);
+    }
+    fnd_text_str(out, "}\n");
+}
+
+static bool streams(const fnd_program_text *p) {
+    for (uint32_t i = 0; i < p->variant_count; i++) {
+        if (p->variants[i]->streamed) return true;
+    }
+    return false;
 }
 
 fnd_status fnd_print_program(fnd_catalog *catalog, const fnd_program_text *p, fnd_text *out, fnd_error *err) {
     char name[16];
     uint32_t first = fnd_block_bytes(p, &p->before);
     fnd_text_str(out, "#define FND_BODIES_ONLY 1\n");
+    if (streams(p)) fnd_text_str(out, "#define FND_STREAM 1\n");
     FND_TRY(fnd_print_head(catalog, p->variants, p->variant_count, out, err));
     for (uint32_t i = 0; i < p->variant_count; i++) fnd_print_kernel(p->variants[i], out);
     print_struct(p, "before", &p->before, out);
@@ -83,17 +115,7 @@ fnd_status fnd_print_program(fnd_catalog *catalog, const fnd_program_text *p, fn
     }
     print_struct(p, "after", &p->after, out);
     print_layer_tables(p, first, out);
-    fnd_text_printf(out, "\nFND_PROGRAM(%s)\n{\n", p->name);
-    if (p->before.count) {
-        fnd_text_printf(out, "    const FND_GPU %s_before *before = FND_PART(%s_before, 0);\n", p->name, p->name);
-        print_calls(p, &p->before, "before", "    ", out);
-    }
-    if (p->layers) print_layers(p, first, out);
-    if (p->after.count) {
-        uint32_t at = fnd_program_table_bytes(p) - fnd_block_bytes(p, &p->after);
-        fnd_text_printf(out, "    const FND_GPU %s_after *after = FND_PART(%s_after, %u);\n", p->name, p->name, at);
-        print_calls(p, &p->after, "after", "    ", out);
-    }
-    fnd_text_str(out, "}\n");
+    if (streams(p)) print_function(p, BRINGS, out);
+    print_function(p, CALLS, out);
     return fnd_text_check(out, err);
 }

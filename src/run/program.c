@@ -189,7 +189,7 @@ fnd_status fnd_program_run_into(fnd_program *program, const fnd_sink *sink, fnd_
             .args_bytes = s->bytes,
             .values_at = s->values_at,
             .concurrent = i > 0 && !p->calls[s->first].barrier,
-            .warps = p->f->info.warps,
+            .warps = s->warps,
             .own_scratch_bytes = s->own_scratch_bytes,
             .shared_scratch_bytes = s->shared_scratch_bytes,
             .traffic = s->traffic,

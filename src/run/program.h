@@ -36,6 +36,7 @@ typedef struct fnd_segment {
     void    *code;
     bool     is_program; /* compiled from a program's text, not a kernel's */
     uint32_t at, bytes; /* its part of the table */
+    uint32_t warps;     /* of a group */
     uint32_t values_at; /* of a single call: where its numbers begin in there */
     size_t   own_scratch_bytes, shared_scratch_bytes;
     fnd_traffic traffic;

@@ -150,6 +150,7 @@ static void measure_segment(const fnd_program *p, fnd_segment *s) {
     fnd_layout_of_args layout;
     s->at = p->calls[s->first].at;
     s->bytes = 0;
+    s->warps = p->f->info.warps;
     s->own_scratch_bytes = s->shared_scratch_bytes = 0;
     for (uint32_t i = s->first; i < s->first + s->count; i++) {
         size_t own, shared;
@@ -160,6 +161,51 @@ static void measure_segment(const fnd_program *p, fnd_segment *s) {
         s->bytes += layout.bytes;
         s->values_at = layout.values_at;
     }
+}
+
+/* ---- the weight stream ---- */
+
+enum { STREAM_OVERHEAD_BYTES = 36 << 10 }; /* group memory of the stream's slots and of kernels, at most */
+
+/* All that matters to dialect/stream.cuda.h: its pieces are up to 4 rows of at most 8192 columns, or one. */
+static uint64_t piece_bytes(const fnd_tensor *w) {
+    uint64_t rows = 1, cols = w->shape[w->rank - 1];
+    for (uint32_t i = 0; i + 1 < w->rank; i++) rows *= w->shape[i];
+    uint64_t pitch = (fnd_tensor_extent_bytes(w) + rows - 1) / (rows ? rows : 1);
+    return pitch * (cols <= 2048 ? 4 : cols < 8192 ? 8192 / cols
+                                                   : 1);
+}
+
+static bool one_token(const fnd_variant *v) {
+    int tokens = fnd_dims_find(&v->kernel->dims, "tokens");
+    return v->tokens == 1 && tokens >= 0 && v->dim_folded[tokens] && v->dim_value[tokens] == 1;
+}
+
+/* Every matrix of the program in turn can come by a stream: one token, rows in the device's layout, and room
+ * for four pieces beside the activations. */
+static bool can_stream(const fnd_program *p, uint64_t *scratch_bytes) {
+    uint64_t piece = 0, matrices = 0;
+    *scratch_bytes = 0;
+    for (uint32_t i = 0; i < p->call_count; i++) {
+        const fnd_bound *b = &p->calls[i].bound;
+        const fnd_composition *c = &b->kernel->composition;
+        size_t own, shared;
+        fnd_bound_scratch(b, &own, &shared);
+        if (c->form == FND_FORM_LINEAR) {
+            if (!one_token(p->variants[p->calls[i].variant]) || !b->tiled) return false;
+            for (uint32_t k = 0; k < c->arg_count; k++) {
+                if (c->args[k].kind != FND_ARG_WEIGHT) continue;
+                uint64_t cols = b->tensors[k].shape[b->tensors[k].rank - 1], bytes = piece_bytes(&b->tensors[k]);
+                own = (size_t)(5 * cols + (cols + 31) / 32 * 12 + 512); /* gemv/x.cuda.h for one token */
+                piece = bytes > piece ? bytes : piece;
+                matrices++;
+                if (own > *scratch_bytes) *scratch_bytes = own;
+            }
+        } else if (own > *scratch_bytes) {
+            *scratch_bytes = own;
+        }
+    }
+    return matrices && *scratch_bytes + STREAM_OVERHEAD_BYTES + 3 * piece <= p->f->info.group_bytes;
 }
 
 /* Print calls first .. first + count - 1 as one entry point, into p->text. */
@@ -173,7 +219,7 @@ static fnd_status print_segment(fnd_program *p, fnd_segment *s, const fnd_progra
 }
 
 static fnd_status compile_printed(const fnd_program *p, const char *entry, bool only_if_there, fnd_process_stop *stop, void **code, fnd_error *err) {
-    fnd_pipeline_desc desc = { .entry = entry, .text = p->text.data, .suffix = p->suffix, .warps = p->f->info.warps, .only_if_there = only_if_there, .stop = stop };
+    fnd_pipeline_desc desc = { .entry = entry, .text = p->text.data, .suffix = p->suffix, .warps = p->segments[0].warps, .only_if_there = only_if_there, .stop = stop };
     return fnd_pipeline_get(p->f, &desc, code, err);
 }
 
@@ -191,6 +237,13 @@ static fnd_status print_whole_program(fnd_program *p, fnd_error *err) {
     p->segments[0].count = p->call_count;
     snprintf(p->segments[0].label, sizeof p->segments[0].label, "%s", p->name);
     measure_segment(p, &p->segments[0]);
+    uint64_t scratch_bytes;
+    bool streamed = p->f->info.stream_warps && can_stream(p, &scratch_bytes);
+    if (streamed) {
+        p->segments[0].own_scratch_bytes = (size_t)scratch_bytes;
+        p->segments[0].warps = p->f->info.stream_warps;
+    }
+    for (uint32_t i = 0; i < p->variant_count; i++) p->variants[i]->streamed = streamed && p->variants[i]->kernel->form == FND_FORM_LINEAR;
     fnd_status status = find_layers(p, &l, &text, err);
     if (status == FND_OK) status = print_segment(p, &p->segments[0], &text, err);
     free_layering(&l);

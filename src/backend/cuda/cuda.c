@@ -10,9 +10,11 @@
  * all groups has the fewest words to wait for. */
 enum { GROUPS_PER_PROCESSOR = 1,
        WARPS = 16,
-       TILE_TOKENS = 32, /* of which on the matrix unit works */
-       SPAN_TOKENS = 8,  /* more do not fit into registers */
-       OLDEST_CAPABILITY = 75 };
+       STREAM_WARPS = 15, /* and one that brings weights: 16 have 128 registers a thread */
+       TILE_TOKENS = 32,  /* of which on the matrix unit works */
+       SPAN_TOKENS = 8,   /* more do not fit into registers */
+       OLDEST_CAPABILITY = 75,
+       STREAM_CAPABILITY = 90 }; /* bulk copies, barriers that count bytes */
 
 fnd_status fnd_cuda_check(const fnd_cuda_api *cu, int result, const char *what, fnd_error *err) {
     const char *name = NULL, *text = NULL;
@@ -89,9 +91,10 @@ static void describe(fnd_cuda *c, const facts *f, const fnd_error *no_compiler, 
     int major = 0, minor = 0;
     if (c->nvrtc) (void)c->nvrtc->version(&major, &minor);
     c->group_bytes = (size_t)f->shared_bytes;
+    c->groups = (uint32_t)f->processors * GROUPS_PER_PROCESSOR;
     *info = (fnd_device_info){
         .suffix = ".cuda",
-        .groups = (uint32_t)f->processors * GROUPS_PER_PROCESSOR,
+        .groups = c->groups,
         .lanes = 32,
         .warps = WARPS,
         .max_threads = 1024,
@@ -103,10 +106,11 @@ static void describe(fnd_cuda *c, const facts *f, const fnd_error *no_compiler, 
         .flash_bytes = panel_bytes(c) < 147456 ? 0 : 137216,
         .group_bytes = (uint64_t)f->shared_bytes,
         .runs_programs = true,
+        .stream_warps = atoi(c->arch + strlen("sm_")) >= STREAM_CAPABILITY ? STREAM_WARPS : 0,
         .can_build = c->nvrtc != NULL,
     };
     snprintf(info->name, sizeof info->name, "%.60s (%d processors, %s)", c->name, f->processors, c->arch);
-    snprintf(info->target, sizeof info->target, "cuda %s nvrtc %d.%d", c->arch, major, minor);
+    snprintf(info->target, sizeof info->target, "cuda %s, %u groups, nvrtc %d.%d", c->arch, c->groups, major, minor);
     if (!c->nvrtc) snprintf(info->why_not_build, sizeof info->why_not_build, "%.159s", no_compiler->text);
 }
 

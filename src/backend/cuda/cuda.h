@@ -41,13 +41,14 @@ typedef struct fnd_cuda {
     char                 arch[16]; /* "sm_90a" */
     char                 name[80];
     size_t               group_bytes; /* of fast memory, at most */
+    uint32_t             groups;      /* resident */
     fnd_error            failure; /* the first since the last wait */
 } fnd_cuda;
 
 typedef struct fnd_cuda_code {
     fnd_cu_module   module;
     fnd_cu_function function;
-    int             registers, local_bytes, shared_bytes;
+    int             registers, local_bytes, shared_bytes, max_threads;
     size_t          dynamic_bytes; /* of fast memory that was asked for so far */
 } fnd_cuda_code;
 
@@ -67,6 +68,12 @@ FND_USE_RESULT fnd_status fnd_cuda_staging_open(fnd_cuda *c, fnd_error *err);
 void fnd_cuda_staging_close(fnd_cuda *c);
 
 /* build.c */
+
+/* What the compiler says that the code takes: of the worst of its functions. */
+typedef struct fnd_cuda_usage {
+    uint32_t registers, spill_bytes; /* of a thread */
+} fnd_cuda_usage;
+FND_USE_RESULT fnd_status fnd_cuda_compile(const fnd_cuda *c, const fnd_build_desc *desc, fnd_blob *out, fnd_cuda_usage *usage, fnd_error *err);
 fnd_status fnd_cuda_build(void *self, const fnd_build_desc *desc, fnd_blob *out, fnd_error *err);
 
 /* launch.c */

@@ -16,6 +16,7 @@ static fnd_status look_at(const fnd_cuda *c, fnd_cuda_code *code, const char *en
     FND_TRY(fnd_cuda_check(c->cu, c->cu->module_function(&code->function, code->module, entry), "finding an entry point", err));
     FND_TRY(fnd_cuda_check(c->cu, c->cu->function_attribute(&code->registers, FND_CU_FUNCTION_REGISTERS, code->function), "asking for registers", err));
     FND_TRY(fnd_cuda_check(c->cu, c->cu->function_attribute(&code->local_bytes, FND_CU_FUNCTION_LOCAL_BYTES, code->function), "asking for local memory", err));
+    FND_TRY(fnd_cuda_check(c->cu, c->cu->function_attribute(&code->max_threads, FND_CU_FUNCTION_MAX_THREADS, code->function), "asking for threads", err));
     return fnd_cuda_check(c->cu, c->cu->function_attribute(&code->shared_bytes, FND_CU_FUNCTION_SHARED_BYTES, code->function), "asking for group memory", err);
 }
 
@@ -88,13 +89,32 @@ static fnd_status place_scratch(fnd_cuda *c, fnd_cuda_code *code, const fnd_laun
     return FND_OK;
 }
 
+/* A program whose text has a weight stream is compiled for exactly one warp more. */
+static bool streams(const fnd_cuda_code *code, const fnd_launch *l) { return l->is_program && (unsigned)code->max_threads == (l->warps + 1) * 32; }
+
+/* Scratch memory in front, the stream's ring in all that is left. */
+static fnd_status place_ring(fnd_cuda *c, fnd_cuda_code *code, const fnd_launch *l, uint64_t *stride, unsigned *shared, fnd_error *err) {
+    size_t room = c->group_bytes - fnd_min_size(c->group_bytes, (size_t)code->shared_bytes);
+    *stride = fnd_round_up(l->scratch_bytes, SCRATCH_ALIGNMENT);
+    *shared = (unsigned)(room / SCRATCH_ALIGNMENT * SCRATCH_ALIGNMENT);
+    if (*stride >= *shared) return fnd_fail(err, FND_ERR_LIMIT, "%s: %zu bytes of group memory leave no room for a weight stream", l->label, l->scratch_bytes);
+    if (code->dynamic_bytes < *shared) FND_TRY(fnd_cuda_check(c->cu, c->cu->function_set(code->function, FND_CU_FUNCTION_MAX_DYNAMIC_SHARED_BYTES, (int)*shared), l->label, err));
+    code->dynamic_bytes = *shared;
+    return FND_OK;
+}
+
 static fnd_status start(fnd_cuda *c, const fnd_launch *l, fnd_error *err) {
     fnd_cuda_code *code = l->code;
     uint64_t scratch = 0, stride = 0;
     unsigned shared = 0, threads = l->warps * 32;
     if (!code) return fnd_fail(err, FND_ERR_USAGE, "%s: there is no code to launch", l->label);
     FND_TRY(fnd_cuda_enter(c, err));
-    FND_TRY(place_scratch(c, code, l, &scratch, &stride, &shared, err));
+    if (streams(code, l)) {
+        threads += 32;
+        FND_TRY(place_ring(c, code, l, &stride, &shared, err));
+    } else {
+        FND_TRY(place_scratch(c, code, l, &scratch, &stride, &shared, err));
+    }
     if (l->shared_scratch_bytes) FND_TRY(grow(c, &c->shared, &c->shared_bytes, l->shared_scratch_bytes, l->label, err));
     void *by_value[] = { (void *)(uintptr_t)l->args, &scratch, &stride, &c->shared }, *by_table[] = { &c->table, &scratch, &stride, &c->shared };
     if (!l->is_program && l->shared_scratch_bytes) /* its groups meet */

@@ -64,9 +64,23 @@ FND_CUDA_VEC_OP_(/)
 FND_INLINE vec operator-(vec a) { return fnd_cuda_vec(-a.x, -a.y, -a.z, -a.w); }
 
 FND_INLINE vec fnd_vec_splat(f32 v) { return fnd_cuda_vec(v, v, v, v); }
-FND_INLINE vec fnd_vec_load(const f32 *p) { return fnd_cuda_vec(p[0], p[1], p[2], p[3]); }
+/* All 16 bytes at once where they lie so: mostly. */
+typedef struct __align__(16) fnd_cuda_four { f32 x, y, z, w; } fnd_cuda_four;
+FND_INLINE bool fnd_cuda_aligned(const void *p) { return ((u64)p & 15u) == 0; }
+FND_INLINE vec fnd_vec_load(const f32 *p) {
+    if (!fnd_cuda_aligned(p)) return fnd_cuda_vec(p[0], p[1], p[2], p[3]);
+    fnd_cuda_four v = *(const fnd_cuda_four *)p;
+    return fnd_cuda_vec(v.x, v.y, v.z, v.w);
+}
 FND_INLINE vec fnd_vec_load_own(const f32 *p) { return fnd_cuda_vec(p[0], p[1], p[2], p[3]); }
-FND_INLINE void fnd_vec_store(f32 *p, vec v) { p[0] = v.x; p[1] = v.y; p[2] = v.z; p[3] = v.w; }
+FND_INLINE void fnd_vec_store(f32 *p, vec v) {
+    if (fnd_cuda_aligned(p)) {
+        fnd_cuda_four four = { v.x, v.y, v.z, v.w };
+        *(fnd_cuda_four *)p = four;
+    } else {
+        p[0] = v.x, p[1] = v.y, p[2] = v.z, p[3] = v.w;
+    }
+}
 FND_INLINE vec fnd_vec_min(vec a, vec b) { return fnd_cuda_vec(fnd_fmin(a.x, b.x), fnd_fmin(a.y, b.y), fnd_fmin(a.z, b.z), fnd_fmin(a.w, b.w)); }
 FND_INLINE vec fnd_vec_max(vec a, vec b) { return fnd_cuda_vec(fnd_fmax(a.x, b.x), fnd_fmax(a.y, b.y), fnd_fmax(a.z, b.z), fnd_fmax(a.w, b.w)); }
 FND_INLINE f32 fnd_cuda_pow2(f32 n) { return fnd_bits_f32((u32)((i32)n + 127) << 23); }
@@ -93,7 +107,14 @@ FND_INLINE f32 fnd_lane_max(f32 v) {
     return v;
 }
 FND_INLINE f32 fnd_lane_get(f32 v, u32 lane) { return __shfl_sync(0xffffffffu, v, (i32)lane); }
-#define fnd_group_barrier(t) ((void)(t), __syncthreads())
+FND_INLINE void fnd_cuda_group_barrier() {
+#ifdef FND_STREAM /* one warp more takes no part */
+    asm volatile("bar.sync 1, %0;" ::"n"(FND_WARPS * FND_LANES) : "memory");
+#else
+    __syncthreads();
+#endif
+}
+#define fnd_group_barrier(t) ((void)(t), fnd_cuda_group_barrier())
 #define fnd_warp_barrier(t)  ((void)(t), __syncwarp()) /* lanes see what lanes of their warp wrote */
 FND_INLINE void fnd_prefetch(const void *p) { asm volatile("prefetch.global.L2 [%0];" :: "l"(p)); }
 /* 1 in all threads of one group: the last of `count` that come to `place`; it sees what the others wrote before. All
@@ -111,24 +132,40 @@ FND_INLINE u32 fnd_cuda_last_group(u32 first_thread, u32 place, u32 count, u32 *
 #define fnd_last_group(t, place, count)                                                                    \
     (fnd_group_barrier(t), fnd_cuda_last_group(fnd_thread_index(t) == 0, place, count, (u32 *)(t).reduce), \
      fnd_group_barrier(t), *(volatile u32 *)(t).reduce)
+/* turn: which warp of the grid has the first rows of the next matrix, see gemv/x.cuda.h. shared_scratch: device
+ * memory that all groups see. */
+#ifdef FND_STREAM
+  #define FND_TEAM_FIELDS u32 turn; u8 *shared_scratch; FND_STREAM_FIELDS
+#else
+  #define FND_TEAM_FIELDS u32 turn; u8 *shared_scratch;
+#endif
+#define FND_GROUP_ARRAY(T, name, count) __shared__ __align__(16) T name[count]
+
+extern __shared__ __align__(1024) u8 fnd_cuda_shared[];
+#ifdef FND_STREAM
+#include "dialect/stream.cuda.h"
+#endif
+
 /* A barrier over all groups of a program. The first group's arrival adds what makes the sum of all
  * arrivals flip the highest bit, so the word needs no clearing (as CUDA's cooperative groups do it). */
 static __device__ u32 fnd_cuda_arrivals;
 FND_INLINE void fnd_cuda_grid_barrier() {
-    __syncthreads();
+#ifdef FND_STREAM
+    if (threadIdx.x == 0) fnd_stream_pause(1);
+#endif
+    fnd_cuda_group_barrier();
     if (threadIdx.x == 0) {
         u32 mine = blockIdx.x == 0 ? 0x80000000u - (gridDim.x - 1) : 1u, old, now;
         asm volatile("atom.add.acq_rel.gpu.u32 %0, [%1], %2;" : "=r"(old) : "l"(&fnd_cuda_arrivals), "r"(mine) : "memory");
-        do asm volatile("ld.acquire.gpu.u32 %0, [%1];" : "=r"(now) : "l"(&fnd_cuda_arrivals) : "memory");
-        while (((old ^ now) & 0x80000000u) == 0);
+        now = old + mine; /* the last to arrive need not ask */
+        while (((old ^ now) & 0x80000000u) == 0) asm volatile("ld.acquire.gpu.u32 %0, [%1];" : "=r"(now) : "l"(&fnd_cuda_arrivals) : "memory");
+#ifdef FND_STREAM
+        fnd_stream_pause(0);
+#endif
     }
-    __syncthreads();
+    fnd_cuda_group_barrier();
 }
 #define fnd_grid_barrier(t) ((void)(t), fnd_cuda_grid_barrier())
-/* turn: which warp of the grid has the first rows of the next matrix, see gemv/x.cuda.h. shared_scratch: device
- * memory that all groups see. */
-#define FND_TEAM_FIELDS u32 turn; u8 *shared_scratch;
-#define FND_GROUP_ARRAY(T, name, count) __shared__ __align__(16) T name[count]
 
 /* ---- entry points ---------------------------------------------------------------------------- */
 /* A weight matrix, as the host fills it in for every machine; `ops` means something on a CPU only. */
@@ -146,7 +183,6 @@ typedef struct fnd_weight {
 
 /* Declares `t`: what this thread knows of itself. Scratch memory lies in the group's own fast memory where
  * it fits; the host then gives no address. */
-extern __shared__ __align__(1024) u8 fnd_cuda_shared[];
 #define FND_CUDA_THREAD_(t, scratch_of_all, bytes_of_each, shared_by_all)              \
         __shared__ f32 reduce_of_group[FND_WARPS + 1];                                 \
         fnd_thread t;                                                                  \
@@ -164,7 +200,7 @@ extern __shared__ __align__(1024) u8 fnd_cuda_shared[];
 #define FND_BODY_(name, TENSORS, VALUES, bytes)                                        \
     typedef struct name##_args { TENSORS(FND_FIELD_) VALUES(FND_FIELD_) } name##_args; \
     FND_CHECK(sizeof(name##_args) == (bytes), #name ": host and device disagree on the argument struct"); \
-    FND_INLINE void name##_body(fnd_thread t, name##_args a);
+    FND_INLINE void name##_body(fnd_thread &t, name##_args a);
 #define FND_ENTRY_(name)                                                               \
     extern "C" __global__ void __launch_bounds__(FND_WARPS * FND_LANES, 1)             \
     name(const __grid_constant__ name##_args a, u8 *scratch, u64 scratch_bytes, u8 *shared) { \
@@ -178,18 +214,43 @@ extern __shared__ __align__(1024) u8 fnd_cuda_shared[];
 #define FND_KERNEL(name, TENSORS, VALUES, bytes)                                       \
     FND_BODY_(name, TENSORS, VALUES, bytes)                                            \
     FND_ENTRY_(name)                                                                   \
-    FND_INLINE void name##_body(fnd_thread t, name##_args a)
+    FND_INLINE void name##_body(fnd_thread &t, name##_args a)
 
 /* FND_PROGRAM(name) { calls of bodies }: one cooperative kernel whose groups are all resident; its
- * parameters are the program's table on the device, and scratch memory as above. */
-#define FND_PROGRAM(name)                                                              \
-    FND_INLINE void name##_program(fnd_thread t, const u8 *args);                      \
+ * parameters are the program's table on the device, and scratch memory as above. With a weight stream, a
+ * last warp runs FND_BRINGS(name) { calls of what brings each body's weights } beside it; scratch memory is
+ * then fast memory, and the ring is all that lies behind it. */
+#ifdef FND_STREAM
+  #define FND_PROGRAM(name)                                                            \
+    FND_INLINE void name##_program(fnd_thread &t, const u8 *args);                     \
+    extern "C" __global__ void __launch_bounds__(FND_WARPS * FND_LANES + FND_STREAM_THREADS, 1) \
+    name(const u8 *args, u8 *, u64 scratch_bytes, u8 *shared) {                        \
+        FND_CUDA_THREAD_(t, (u8 *)0, 0, shared)                                        \
+        t.groups = FND_GROUPS; /* a constant */                                        \
+        fnd_stream_begin();                                                            \
+        t.tile = t.piece = t.chunk = 0;                                                \
+        if (t.warp == FND_WARPS) {                                                     \
+            fnd_feeder f = { t.lane, t.group, t.groups, 0, (u32)scratch_bytes };       \
+            asm("mov.u32 %0, %dynamic_smem_size;" : "=r"(f.ring_bytes));               \
+            f.ring_bytes -= f.ring;                                                    \
+            name##_brings(f, args);                                                    \
+            return;                                                                    \
+        }                                                                              \
+        name##_program(t, args);                                                       \
+    }                                                                                  \
+    FND_INLINE void name##_program(fnd_thread &t, const u8 *args)
+#else
+  #define FND_PROGRAM(name)                                                            \
+    FND_INLINE void name##_program(fnd_thread &t, const u8 *args);                     \
     extern "C" __global__ void __launch_bounds__(FND_WARPS * FND_LANES, 1)             \
     name(const u8 *args, u8 *scratch, u64 scratch_bytes, u8 *shared) {                \
         FND_CUDA_THREAD_(t, scratch, scratch_bytes, shared)                                 \
         name##_program(t, args);                                                       \
     }                                                                                  \
-    FND_INLINE void name##_program(fnd_thread t, const u8 *args)
+    FND_INLINE void name##_program(fnd_thread &t, const u8 *args)
+#endif
+#define FND_BRINGS(name)        FND_INLINE void name##_brings(fnd_feeder &t, const u8 *args)
+#define FND_BRINGS_KERNEL(name) FND_INLINE void name##_brings(fnd_feeder &t, const name##_args &a)
 #define FND_PART(type, at) ((const type *)(args + (at)))
 
 #endif

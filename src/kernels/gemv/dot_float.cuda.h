@@ -36,9 +36,6 @@ FND_INLINE void P_(_dot_rows)(fnd_thread t, const u32 rows, u32 count, const u8 
     }
 }
 
-FND_SHARED_CODE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
-    const u8 *rows = w.data + r.row * fnd_row_pitch(P_(_row_bytes)(x.cols));
-    FND_DOT_BY_ROWS(P_(_dot_rows), t, r, rows, s, x)
-}
+#include "gemv/dot_entry.cuda.h"
 #undef FND_PARTS_
 #undef P_

@@ -15,6 +15,9 @@
 FND_INLINE u64 fnd_row_pitch(u64 row_bytes) { return (row_bytes + 63) & ~(u64)63; }
 
 FND_INLINE fnd_four fnd_load_four(const u8 *p) {
+#ifdef FND_STREAM /* the group's memory */
+    return *(const fnd_four *)p;
+#endif
     fnd_four v;
 #if defined(__CUDACC__)
     asm("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));

@@ -43,11 +43,14 @@ FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
     x.cols = cols;
     x.tokens = tokens;
     x.codes = (i8 *)at;
+    x.scales = x.sums = (f32 *)at;
+#ifdef FND_X_CODES
     at += FND_X_ALIGN_((u64)padded * ((cols + 31) & ~31u));
     x.scales = (f32 *)at;
     at += FND_X_ALIGN_((u64)padded * 4 * ((cols + 31) / 32));
     x.sums = (f32 *)at;
     at += FND_X_ALIGN_((u64)padded * 8 * ((cols + 31) / 32));
+#endif
     x.rows = (f32 *)at;
     return x;
 }
@@ -61,21 +64,31 @@ FND_INLINE f32 *fnd_x_row(fnd_thread t, fnd_x x, u32 m) {
 #endif
 }
 
-/* Quantise a row: a warp 32 columns at a time, a lane one. */
+/* Quantise a row: 8 lanes have 32 columns, a lane 4 neighbours. */
+FND_INLINE f32 fnd_eight_max(f32 v) {
+    for (i32 step = 4; step; step >>= 1) v = fnd_fmax(v, __shfl_xor_sync(0xffffffffu, v, step));
+    return v;
+}
 FND_INLINE void fnd_x_put_codes_(fnd_thread t, fnd_x x, const f32 *row, u32 m) {
-    u32 at = m % FND_TOKENS;
+    const u32 at = m % FND_TOKENS, groups = x.cols / 32, part = t.lane % 8;
     u64 first = m - at;
     i8 *codes = x.codes + first * x.cols + 4 * at;
-    f32 *scales = x.scales + first * (x.cols / 32) + at, *sums = x.sums + first * (x.cols / 16) + at;
-    for (u32 g = t.warp; g < x.cols / 32; g += FND_WARPS) {
-        f32 v = row[32 * g + t.lane], peak = fnd_lane_max(fnd_fabs(v));
+    f32 *scales = x.scales + first * groups + at, *sums = x.sums + first * 2 * groups + at;
+    for (u32 from = 4 * t.warp; from < groups; from += 4 * FND_WARPS) {
+        u32 g = fnd_min(from + t.lane / 8, groups - 1); /* the last may be done more than once */
+        vec v = fnd_vec_load(row + 32 * g + 4 * part);
+        f32 peak = fnd_eight_max(fnd_fmax(fnd_fmax(fnd_fabs(v.x), fnd_fabs(v.y)), fnd_fmax(fnd_fabs(v.z), fnd_fabs(v.w))));
         f32 scale = peak / 127.0f, inverse = peak > 0.0f ? 127.0f / peak : 0.0f;
-        f32 q = fnd_round(v * inverse), all = fnd_lane_sum(q), half = fnd_lane_sum(t.lane < 16 ? q : 0.0f);
-        codes[((u64)(8 * g + t.lane / 4) * FND_TOKENS) * 4 + t.lane % 4] = (i8)(i32)q;
-        if (t.lane == 0) {
+        i32 q0 = (i32)fnd_round(v.x * inverse), q1 = (i32)fnd_round(v.y * inverse), q2 = (i32)fnd_round(v.z * inverse), q3 = (i32)fnd_round(v.w * inverse);
+        i32 half = q0 + q1 + q2 + q3;
+        half += __shfl_xor_sync(0xffffffffu, half, 1);
+        half += __shfl_xor_sync(0xffffffffu, half, 2);
+        i32 all = half + __shfl_xor_sync(0xffffffffu, half, 4);
+        *(u32 *)(codes + (u64)(8 * g + part) * FND_TOKENS * 4) = (u32)(q0 & 255) | (u32)(q1 & 255) << 8 | (u32)(q2 & 255) << 16 | (u32)q3 << 24;
+        if (part == 0) {
             scales[(u64)g * FND_TOKENS] = scale;
-            sums[(u64)(2 * g) * FND_TOKENS] = scale * half;
-            sums[(u64)(2 * g + 1) * FND_TOKENS] = scale * all;
+            sums[(u64)(2 * g) * FND_TOKENS] = scale * (f32)half;
+            sums[(u64)(2 * g + 1) * FND_TOKENS] = scale * (f32)all;
         }
     }
 }
@@ -168,14 +181,55 @@ FND_INLINE fnd_rows fnd_rows_of(fnd_run run, u32 row) {
     for (u32 i = 0; i < (s).count; i++)      \
         for (fnd_at at = fnd_at_of(t, r, s, i); at.count; at.count = 0)
 
-/* Sums of all lanes for every row; row k's to lane k. */
+#ifdef FND_STREAM
+/* The same with a weight stream (dialect/stream.cuda.h): a group's rows are neighbours and come in pieces of
+ * `step` rows, which its warps have in turn; every tile needs a piece of each of `dots` matrices, whose rows
+ * have `row_bytes` together. */
+FND_INLINE fnd_share fnd_streamed_share(fnd_thread &t, u32 total, u32 cols, u32 dots, u32 row_bytes) {
+    fnd_share s = fnd_share_of(t.group, t.groups, t.turn, total, cols, row_bytes);
+    s.tile = (t.warp + FND_WARPS - t.tile % FND_WARPS) % FND_WARPS;
+    t.tile += s.tiles;
+    t.piece += s.tiles * dots;
+    t.chunk += (s.tiles + s.tiles_of_chunk - 1) / s.tiles_of_chunk * dots;
+    return s;
+}
+/* Rows of the tile, whose first piece and chunk are the next. */
+FND_INLINE fnd_rows fnd_streamed_rows(fnd_thread &t, fnd_share s, u32 dots) {
+    u32 chunk = s.tile / s.tiles_of_chunk, chunks = (s.tiles + s.tiles_of_chunk - 1) / s.tiles_of_chunk;
+    t.next_piece = t.piece - (s.tiles - s.tile) * dots;
+    t.next_chunk = t.chunk - (chunks - chunk) * dots;
+    t.rows_before = (s.tile - chunk * s.tiles_of_chunk) * s.step;
+    fnd_rows r;
+    r.row = s.row + s.tile * s.step;
+    r.count = fnd_min(s.step, s.end - r.row);
+    return r;
+}
+#define FND_EACH_STREAMED_TILE(r, t, x, total, dots, row_bytes)                                    \
+    for (fnd_share r##_s = fnd_streamed_share(t, total, (x).cols, dots, row_bytes); r##_s.tile < r##_s.tiles; r##_s.tile += FND_WARPS) \
+        for (fnd_rows r = fnd_streamed_rows(t, r##_s, dots); r.count; r.count = 0)
+#endif
+
+/* Sums of all lanes for every row; row k's to lane k. Half of the lanes give away one half of the rows for
+ * the other half of the rest, so each row costs less than a reduction of its own. */
+FND_INLINE f32 fnd_swap_add(u32 lane, u32 bit, f32 low, f32 high) {
+    f32 keep = lane & bit ? high : low, give = lane & bit ? low : high;
+    return keep + __shfl_xor_sync(0xffffffffu, give, (i32)bit);
+}
 FND_INLINE f32 fnd_rows_to_lanes(fnd_thread t, u32 count, const f32 *sums) {
-    f32 mine = 0.0f;
-    FND_UNROLL for (u32 k = 0; k < FND_ROWS; k++) {
-        if (k >= count) break;
-        f32 sum = fnd_lane_sum(sums[k]);
-        if (t.lane == k) mine = sum;
+    f32 even, odd;
+#if FND_TOKENS == 1
+    if (count > 2) {
+        even = fnd_swap_add(t.lane, 2, sums[0], sums[2]);
+        odd = fnd_swap_add(t.lane, 2, sums[1], sums[3]);
+    } else
+#endif
+    { /* in the same order: a row's sum does not depend on its neighbours */
+        even = sums[0] + __shfl_xor_sync(0xffffffffu, sums[0], 2);
+        odd = sums[1] + __shfl_xor_sync(0xffffffffu, sums[1], 2);
     }
+    f32 mine = fnd_swap_add(t.lane, 1, even, odd);
+    for (i32 step = 4; step <= 16; step <<= 1) mine += __shfl_xor_sync(0xffffffffu, mine, step);
+    (void)count;
     return mine;
 }
 
@@ -187,6 +241,8 @@ FND_INLINE f32 fnd_rows_to_lanes(fnd_thread t, u32 count, const f32 *sums) {
         FND_UNROLL for (u32 k = 0; k < FND_ROWS; k++) out[i][k] = 0.0f;                \
     if ((r).count == 1)                                                                \
         dot_rows(t, 1, (r).count, w, s, x, out);                                       \
+    else if (FND_ROWS > 2 && (r).count == 2)                                           \
+        dot_rows(t, 2, (r).count, w, s, x, out);                                       \
     else                                                                               \
         dot_rows(t, FND_ROWS, (r).count, w, s, x, out);                                \
     FND_UNROLL for (u32 i = 0; i < FND_TOKENS; i++) (tile).of[i] = fnd_rows_to_lanes(t, (r).count, out[i]); \

@@ -1,0 +1,90 @@
+/* test_cuda_standin.c - the cuda backend against a driver that stands in for NVIDIA's (cuda_standin/): whole programs
+ * are printed and compiled as for an H100, without spilling; and each way to fail is one clear sentence. */
+#include "backend/cuda/api.h"
+#include "base/file.h"
+#include "base/system.h"
+#include "program.h"
+#include "test.h"
+#include "tiny_model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static char old_path[4096];
+
+/* The program finds the stand-in from here on, which is told `words`. Skips where it cannot be. */
+#define STAND_IN(words) \
+    const fnd_nvrtc_api *nvrtc_; \
+    fnd_error missing_ = { 0 }; \
+    NEED(program_there(), "the program is not built beside the tests"); \
+    NEED(fnd_nvrtc_api_open(&nvrtc_, &missing_) == FND_OK, missing_.text); \
+    NEED(stand_in(words), "the stand-in is not built beside the tests")
+
+static bool stand_in(const char *words) {
+    char folder[2048], path[4096];
+    const char *old = getenv("LD_LIBRARY_PATH");
+    fnd_system_program_path(folder, sizeof folder - 32);
+    char *slash = strrchr(folder, '/');
+    snprintf(slash ? slash + 1 : folder, 32, "cuda_standin");
+    snprintf(path, sizeof path, "%s/libcuda.so.1", folder);
+    if (access(path, R_OK) != 0) return false;
+    snprintf(old_path, sizeof old_path, "%s", old ? old : "");
+    snprintf(path, sizeof path, "%s:%.1900s", folder, old_path);
+    setenv("LD_LIBRARY_PATH", path, 1);
+    setenv("CUDA_STANDIN", words, 1);
+    return true;
+}
+static void stand_out(void) {
+    setenv("LD_LIBRARY_PATH", old_path, 1);
+    unsetenv("CUDA_STANDIN");
+}
+
+static void refused(const char *words, const char *part) {
+    STAND_IN(words);
+    PROGRAM_REFUSED(1, part, "logits", "--backend", "cuda", "--model", tiny_model(), "--prompt", "hello", "--no-cache");
+    stand_out();
+}
+
+TEST(cuda_standin_failures_are_sentences) {
+    refused("no-device", "there is an NVIDIA driver but no GPU that it can use");
+    refused("old", "has compute capability 7.0; 7.5 and up are supported");
+    refused("memory=20000", "out of GPU memory: ");
+    refused("memory=20000", "a smaller context, model or weight format would fit");
+    refused("lost", "the NVIDIA driver says unspecified launch failure (CUDA_ERROR_LAUNCH_FAILED, 719)");
+    refused("bad-image", "the NVIDIA driver says device kernel image is invalid");
+}
+
+TEST(cuda_standin_second_gpu_is_not_there) {
+    STAND_IN("");
+    PROGRAM_REFUSED(1, "there is no GPU 3: this machine has 1, counted from 0", "logits", "--backend", "cuda", "--gpu", "3", "--model", tiny_model(), "--prompt", "hello");
+    stand_out();
+}
+
+TEST(cuda_standin_doctor_names_it) {
+    STAND_IN("");
+    program_result r;
+    program_run(&r, (const char *const[]){ "doctor", NULL });
+    stand_out();
+    CHECK(r.exit_code == 0);
+    CHECK_HAS(r.out, "stand-in for an H100 (132 processors, sm_90a)");
+    program_free(&r);
+}
+
+/* What dialect/stream.cuda.h promises: every matrix of the decode program comes by the stream, one token's alone. */
+TEST(cuda_standin_decode_has_a_weight_stream) {
+    STAND_IN("");
+    program_result r;
+    program_run(&r, (const char *const[]){ "emit", "--program", "decode", "--backend", "cuda", "--model", tiny_model(), NULL });
+    CHECK_MSG(r.exit_code == 0, "%s", r.err);
+    CHECK_HAS(r.out, "#define FND_STREAM 1");
+    CHECK_HAS(r.out, "FND_BRINGS(decode)");
+    CHECK_HAS(r.out, "fnd_bring_two(");
+    CHECK(strstr(r.out, "FND_EACH_TILE(") == NULL);
+    program_free(&r);
+    program_run(&r, (const char *const[]){ "emit", "--program", "prefill", "--backend", "cuda", "--model", tiny_model(), NULL });
+    stand_out();
+    CHECK_MSG(r.exit_code == 0, "%s", r.err);
+    CHECK(strstr(r.out, "FND_STREAM") == NULL);
+    program_free(&r);
+}
