@@ -129,6 +129,22 @@ TEST(metal_says_what_is_missing) {
     CHECK_HAS(err.text, "/nonexistent/Metal");
 }
 
+/* Devices of the list: the array is released with the others in it, ours stays; what is alive behind a test is
+ * found. */
+TEST(metal_takes_the_first_device_where_there_is_no_default) {
+    NEED_STANDIN();
+    ones t;
+    set("no_default", 1);
+    if (!ones_open(&t)) return;
+    CHECK_OK(ones_run(&t), &t.err);
+    check_ones(&t, &t.y);
+    foundry *f = NULL;
+    t.err = (fnd_error){ 0 };
+    CHECK(fnd_open(&(fnd_desc){ .backend = "metal", .device = 1 }, &f, &t.err) == FND_ERR_UNSUPPORTED);
+    CHECK_HAS(t.err.text, "there is no GPU 1: Metal has 1 here");
+    ones_close(&t);
+}
+
 TEST(metal_compares_its_table_with_the_system) {
     NEED_STANDIN();
     foundry *f;

@@ -16,15 +16,17 @@ void *_NSConcreteStackBlock[32];
 STANDIN_EXPORT object *MTLCreateSystemDefaultDevice(void);
 STANDIN_EXPORT object *MTLCreateSystemDefaultDevice(void) {
     standin_lock();
-    bool none = standin_set.no_device;
+    bool none = standin_set.no_device || standin_set.no_default;
     standin_unlock();
     return none ? NULL : standin_new(&class_StandinDevice);
 }
 STANDIN_EXPORT object *MTLCopyAllDevices(void);
 STANDIN_EXPORT object *MTLCopyAllDevices(void) {
     array_object *array = (array_object *)(void *)standin_new(&class_NSArray);
-    object *device = MTLCreateSystemDefaultDevice();
-    if (device) array->items[array->count++] = device;
+    standin_lock();
+    bool none = standin_set.no_device;
+    standin_unlock();
+    if (!none) array->items[array->count++] = standin_new(&class_StandinDevice);
     return &array->base;
 }
 

@@ -24,6 +24,7 @@
 /* ---- what can be set, with its usual value: counts are of the calls from now on, 0 = none ---- */
 #define STANDIN_SETTINGS(X)                                                                   \
     X(no_device, 0, "there is no device")                                                     \
+    X(no_default, 0, "there is a device, and it is not the default one")                      \
     X(old_device, 0, "the device has neither of the families that are needed")                \
     X(unified, 1, "processor and GPU have one memory")                                        \
     X(cores, 1, "of the GPU, as the registry tells; 0: it does not")                          \

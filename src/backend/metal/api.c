@@ -44,6 +44,7 @@ static const char *const frameworks[] = {
     "/usr/lib/libSystem.B.dylib",
     "/System/Library/Frameworks/Foundation.framework/Foundation",
     "/System/Library/Frameworks/CoreFoundation.framework/CoreFoundation",
+    "/System/Library/Frameworks/CoreGraphics.framework/CoreGraphics", /* without it a command line tool has no default device */
     "/System/Library/Frameworks/IOKit.framework/IOKit",
     "/System/Library/Frameworks/Metal.framework/Metal",
 };

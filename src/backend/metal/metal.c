@@ -17,15 +17,16 @@ enum { GROUPS_PER_CORE = 4,
 
 static fnd_status find_device(fnd_metal *c, uint32_t index, fnd_error *err) {
     const fnd_metal_api *m = c->m;
-    if (index == 0) {
-        c->device = m->default_device();
-        return c->device ? FND_OK : fnd_fail(err, FND_ERR_UNSUPPORTED, "Metal has no device here: this Mac has no GPU that it supports, or this process may not use it");
-    }
+    if (index == 0) c->device = m->default_device();
+    if (c->device) return FND_OK;
+    /* A process without a window server may have devices and no default one. */
     fnd_id devices = m->all_devices();
     uint64_t count = devices ? fnd_mtl_array_count(m, devices) : 0;
     if (index < count) c->device = fnd_mtl_retain(m, fnd_mtl_array_at(m, devices, index));
     if (devices) fnd_mtl_release(m, devices);
-    return c->device ? FND_OK : fnd_fail(err, FND_ERR_UNSUPPORTED, "there is no GPU %u: Metal has %llu here, counted from 0", index, (unsigned long long)count);
+    if (c->device) return FND_OK;
+    if (index == 0) return fnd_fail(err, FND_ERR_UNSUPPORTED, "Metal has no device here: this Mac has no GPU that it supports, or this process may not use it");
+    return fnd_fail(err, FND_ERR_UNSUPPORTED, "there is no GPU %u: Metal has %llu here, counted from 0", index, (unsigned long long)count);
 }
 
 /* Metal does not say how many cores a GPU has; the registry of devices does. */
