@@ -296,16 +296,20 @@ TEST(metal_refuses_groups_with_too_much_memory) {
     }
 }
 
-/* Two scripts in the place of Apple's tools: the text is the "library", which the stand-in takes. */
+/* A script in the place of Apple's tools: the text is the "library", which the stand-in takes, unless there is
+ * a file "refused". It fails when it is called in any other way than this. */
 static const char fake_xcrun[] =
     "#!/bin/sh\n"
-    "case \"$*\" in *--version) echo 'metal version 1 (stand-in)'; exit 0;; esac\n"
-    "echo $3 >> \"${0%/*}/calls\"\n"
-    "out=; last=; for a in \"$@\"; do [ \"$last\" = -o ] && out=$a; last=$a; done\n"
-    "case $3 in\n"
-    "metal) cat > \"$out\"; if grep -q wrong_word \"$out\"; then echo 'linear:1:1: error: a wrong word'; exit 1; fi;;\n"
-    "metallib) { printf MTLB; cat \"$4\"; } > \"$out\";;\n"
-    "esac\n";
+    "here=${0%/*}\n"
+    "case \"$#:$*\" in\n"
+    "'4:-sdk macosx metal --version' | '4:-sdk macosx metallib --version') echo 'metal version 1 (stand-in)'; exit 0;;\n"
+    "'12:-sdk macosx metal -x metal -std=metal3.0 -mmacosx-version-min=13.0 -fno-fast-math -c - -o '*.air)\n"
+    "    out=${12}; cat > \"$out\"; if grep -q wrong_word \"$out\"; then echo 'linear:1:1: error: a wrong word'; exit 1; fi;;\n"
+    "'6:-sdk macosx metallib '*'.air -o '*.metallib)\n"
+    "    { if [ -e \"$here/refused\" ]; then printf NEWER; else printf MTLB; fi; cat \"$4\"; } > \"$6\";;\n"
+    "*) echo \"these are not the arguments of the tools: $*\"; exit 1;;\n"
+    "esac\n"
+    "echo $3 >> \"$here/calls\"\n";
 
 typedef struct fake_tools {
     char dir[FND_PROCESS_PATH_BYTES], script[FND_PROCESS_PATH_BYTES + 16], calls[FND_PROCESS_PATH_BYTES + 16], *path;
@@ -373,6 +377,41 @@ TEST(metal_compiles_with_the_command_line_tools_where_they_are) {
         CHECK_HAS(t.err.text, "linear:1:1: error: a wrong word");
         ones_close(&t);
     }
+    fake_tools_remove(&tools);
+}
+
+/* A library that Metal does not take, as of tools that are newer than the system: the text is compiled instead,
+ * and kept, and the tools are not asked again. */
+TEST(metal_compiles_from_source_where_a_library_is_refused) {
+    NEED_STANDIN();
+    fake_tools tools;
+    char cache[FND_PROCESS_PATH_BYTES], refused[FND_PROCESS_PATH_BYTES + 16], called[64] = "";
+    fnd_error err = { 0 };
+    fake_tools_add(&tools);
+    CHECK_OK(fnd_process_temp_dir(cache, &err), &err);
+    snprintf(refused, sizeof refused, "%s/refused", tools.dir);
+    FILE *file = fopen(refused, "w");
+    REQUIRE(file);
+    fclose(file);
+    for (int time = 0; time < 2; time++) {
+        ones t;
+        fnd_kernel *other;
+        if (!ones_open_cached(&t, cache)) break;
+        CHECK_OK(ones_run(&t), &t.err);
+        check_ones(&t, &t.y);
+        CHECK_OK(fnd_kernel_get(t.f, "linear_residual", &other, &t.err), &t.err);
+        const fnd_binding b[] = { fnd_bind_in("x", &t.x.t), fnd_bind_in("w", &t.w.t), fnd_bind_in("residual", &t.y.t), fnd_bind_out("y", &t.z.t) };
+        CHECK_OK(fnd_run(t.f, other, b, 4, &t.err), &t.err);
+        CHECK_OK(fnd_wait(t.f, &t.err), &t.err);
+        ones_close(&t);
+        file = fopen(tools.calls, "r");
+        size_t got = file ? fread(called, 1, sizeof called - 1, file) : 0;
+        called[got] = '\0';
+        if (file) fclose(file);
+        CHECK_STR(called, time ? "" : "metal\nmetallib\n"); /* for the first text of the first time */
+        (void)unlink(tools.calls);
+    }
+    fnd_process_remove_dir(cache);
     fake_tools_remove(&tools);
 }
 

@@ -1,4 +1,5 @@
-/* build.c - text to pipeline: by the system's compiler, or from a library of the command line tools.
+/* build.c - text to pipeline: by the system's compiler, or from a library of the command line tools. Where
+ * Metal does not take their library (tools that are newer than the system), the system's compiler does it.
  *
  * What is kept of a kernel is a header, which says for how many warps it was compiled, and the text or the
  * library. A text for more warps than the pipeline's registers allow is compiled anew for half as many: a group
@@ -43,7 +44,7 @@ static fnd_status library_of_bytes(const fnd_metal *c, const char *entry, const 
     if (data) m->data_release(data);
     if (*out) return FND_OK;
     fnd_metal_error_text(m, error, says, sizeof says);
-    return fnd_fail(err, FND_ERR_DEVICE, "%s: Metal does not take the library that its own tools made: %s", entry, says);
+    return fnd_fail(err, FND_ERR_DEVICE, "%s: Metal does not take the library that its own tools made: %s; remove the cache of kernels", entry, says);
 }
 
 static fnd_status check_pipeline(const fnd_metal *c, const char *entry, fnd_id pipeline, fnd_error *err) {
@@ -142,13 +143,16 @@ static fnd_status build_for(fnd_metal *c, const fnd_build_desc *desc, uint32_t w
     fnd_text text = { 0 };
     fnd_blob made = { 0 };
     fnd_id library = NULL;
-    header h = { .warps = warps, .is_library = c->xcrun[0] != '\0' };
+    header h = { .warps = warps, .is_library = c->xcrun[0] != '\0' && !atomic_load(&c->library_refused) };
     memcpy(h.magic, magic, sizeof h.magic);
     fnd_text_printf(&text, "#define FND_WARPS %u\n#line 1 \"%s\"\n", warps, desc->entry);
     fnd_text_str(&text, desc->text);
     fnd_status status = fnd_text_check(&text, err);
     if (status == FND_OK && h.is_library) status = fnd_metal_compile_offline(c, desc, fnd_text_get(&text), &made, err);
-    if (status == FND_OK && h.is_library) status = library_of_bytes(c, desc->entry, made.data, made.bytes, &library, err);
+    if (status == FND_OK && h.is_library && library_of_bytes(c, desc->entry, made.data, made.bytes, &library, NULL) != FND_OK) {
+        atomic_store(&c->library_refused, true); /* the next text need not try */
+        h.is_library = 0;
+    }
     if (status == FND_OK && !h.is_library) status = library_of_text(c, desc->entry, fnd_text_get(&text), &library, err);
     if (status == FND_OK) status = pipeline_of(c, desc->entry, library, warps, pipeline, most, err);
     if (status == FND_OK) status = h.is_library ? pack(&h, made.data, made.bytes, out, err) : pack(&h, fnd_text_get(&text), text.bytes, out, err);

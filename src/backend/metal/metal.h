@@ -7,6 +7,7 @@
 #include "base/process.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum {
     FND_METAL_LANES = 32,
@@ -58,6 +59,7 @@ typedef struct fnd_metal {
     uint32_t             max_warps;
     char                 xcrun[FND_PROCESS_PATH_BYTES]; /* "": no offline compiler */
     uint32_t             compiler_seconds;
+    atomic_bool          library_refused; /* Metal does not take what the offline compiler makes */
 
     /* memory.c */
     fnd_metal_block    **blocks;          /* by address */

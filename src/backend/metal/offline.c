@@ -48,7 +48,7 @@ fnd_status fnd_metal_compile_offline(const fnd_metal *c, const fnd_build_desc *d
     FND_TRY(fnd_process_temp_dir(dir, err));
     snprintf(air, sizeof air, "%s/text.air", dir);
     snprintf(library, sizeof library, "%s/text.metallib", dir);
-    const char *const compile[] = { c->xcrun, "-sdk", "macosx", "metal", "-x", "metal", "-std=metal3.0", "-fno-fast-math", "-c", "-", "-o", air, NULL };
+    const char *const compile[] = { c->xcrun, "-sdk", "macosx", "metal", "-x", "metal", "-std=metal3.0", "-mmacosx-version-min=13.0", "-fno-fast-math", "-c", "-", "-o", air, NULL };
     const char *const pack[] = { c->xcrun, "-sdk", "macosx", "metallib", air, "-o", library, NULL };
     char *data = NULL;
     fnd_status status = run(c, desc, compile, text, err);
