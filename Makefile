@@ -257,7 +257,7 @@ macos: setup
 ## bench: this machine's speed with the demo's model, prefill and decode, cpu and, where there is one, metal or cuda
 bench: setup
 	+@set -e; model=$$(scripts/fetch-model.sh smollm2-135m); $(BUILD) -s $(ROOT)/foundry; \
-	for backend in cpu $$($(ROOT)/foundry doctor | sed -n 's/^backend \(cuda\|metal\) *works.*/\1/p'); do \
+	for backend in cpu $$($(ROOT)/foundry doctor | sed -nE 's/^backend (cuda|metal) +works.*/\1/p'); do \
 	    set -x; $(ROOT)/foundry bench --model "$$model" --backend $$backend $(BENCH_ARGS); { set +x; } 2>/dev/null; \
 	done
 

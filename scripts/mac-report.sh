@@ -4,9 +4,10 @@
 #
 #   scripts/mac-report.sh [FILE]     FILE: foundry-mac-report.txt when none is named
 #
-# It builds, runs doctor (which also compares Foundry's table of Metal calls with the system's), the tests,
-# the check of all kernel texts, the golden tests of a small model, and benchmarks on every backend that works here. That takes half an hour or so, fetches a model of
-# 98 MB, and goes on when a part fails. The file names the Mac's model and versions; names of folders under
+# It installs what is missing, builds, runs doctor (which also compares Foundry's table of Metal calls with the
+# system's), the tests, doctor again, the check of all kernel texts, the golden tests of a small model, and
+# benchmarks on every backend that works here. That takes half an hour or so, fetches a model of 98 MB, and goes
+# on when a part fails. The file names the Mac's model and versions; names of folders under
 # your home are shortened. Send it, as an attachment of a new issue titled "Mac report", to the issue
 # tracker of the project where you got these sources. SMALL=1 leaves out models and benchmarks.
 set -u
@@ -60,10 +61,12 @@ put "commit $(git rev-parse HEAD 2>/dev/null || echo 'unknown: no clone')$(git d
 
 part "the machine" 60 sh -c 'uname -mrs; sw_vers; sysctl -n hw.model machdep.cpu.brand_string hw.memsize hw.ncpu; sysctl hw.perflevel0.logicalcpu hw.perflevel1.logicalcpu hw.optional.arm; system_profiler SPDisplaysDataType; true'
 part "compilers" 60 sh -c 'cc --version; xcode-select -p; xcrun -f metal; true'
+part "setup" 1800 make setup
 part "build" 1800 make everything
 part "doctor" 120 build/foundry doctor
 part "tests" 3600 make test
 part "tests on Metal" 3600 make test-metal
+part "doctor behind the tests" 120 build/foundry doctor
 part "kernels, checked for Metal" 1800 make kernels only=metal
 if [ -z "${SMALL:-}" ]; then
     part "golden tests" 1800 make test-models MODEL=smollm2-135m

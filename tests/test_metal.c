@@ -156,6 +156,13 @@ TEST(metal_compares_its_table_with_the_system) {
     set("wrong_encoding", 1);
     CHECK(fnd_device_check(f, says, sizeof says, &err) == FND_ERR_DEVICE);
     CHECK_HAS(err.text, "setBuffer:offset:atIndex: of StandinCompute has the types v@:@II here, and v@:@QQ in Foundry's table");
+    CHECK_HAS(err.text, "1 of ");
+    set("wrong_encoding", 2); /* all are told */
+    err = (fnd_error){ 0 };
+    CHECK(fnd_device_check(f, says, sizeof says, &err) == FND_ERR_DEVICE);
+    CHECK_HAS(err.text, "2 of ");
+    CHECK_HAS(err.text, "setBuffer:offset:atIndex: of StandinCompute has the types v@:@II here, and v@:@QQ in Foundry's table");
+    CHECK_HAS(err.text, "commit of StandinCommands has the types B@: here, and v@: in Foundry's table");
     reset();
     CHECK_OK(fnd_close(f, &err), &err);
 }

@@ -193,6 +193,7 @@ STANDIN_EXPORT const method *class_getInstanceMethod(object *c, selector s) { re
 STANDIN_EXPORT const char *method_getTypeEncoding(const method *m);
 STANDIN_EXPORT const char *method_getTypeEncoding(const method *m) {
     if (m && standin_set.wrong_encoding && strcmp(m->name, "setBuffer:offset:atIndex:") == 0) return "v32@0:8@16I24I28";
+    if (m && standin_set.wrong_encoding > 1 && strcmp(m->name, "commit") == 0) return "B16@0:8";
     return m ? m->encoding : NULL;
 }
 

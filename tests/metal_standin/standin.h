@@ -39,7 +39,7 @@
     X(fail_commands, 0, "the n-th command buffer from now on fails")                          \
     X(fail_code, 8, "with this MTLCommandBufferError")                                        \
     X(checks, 1, "texts are run with all checks of the simulator; 0: as fast as they can be")  \
-    X(wrong_encoding, 0, "one method has other types than Apple's")                           \
+    X(wrong_encoding, 0, "this many methods, up to two, have other types than Apple's")                           \
     X(slow_ms, 0, "every command buffer takes this long at least")                            \
     X(told_us, 0, "the GPU's times say that it took this long; 0: what it took")
 

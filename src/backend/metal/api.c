@@ -3,6 +3,7 @@
 #include "base/base.h"
 #include "base/dynlib.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -233,34 +234,41 @@ static fnd_id class_to_ask(const fnd_metal_api *m, const sample *s) {
     return strstr(s->owner, "CLASS") ? s->object : m->class_of(s->object);
 }
 
-static fnd_status compare_row(const fnd_metal_api *m, const samples *s, size_t index, fnd_error *err) {
+/* A sentence about the row when it is not the same. */
+static bool compare_row(const fnd_metal_api *m, const samples *s, size_t index, fnd_text *said) {
     const row *r = &rows[index];
     char has[128];
     size_t i = 0;
     while (i < s->count && strcmp(s->list[i].owner, r->owner) != 0) i++;
-    if (i == s->count || !s->list[i].object) return fnd_fail(err, FND_ERR_DEVICE, "no object could be made whose %s could be asked for (%s)", r->selector, r->owner);
-    fnd_id of = class_to_ask(m, &s->list[i]);
-    void *method = m->method_of(of, m->selectors[index]);
-    if (!method) return fnd_fail(err, FND_ERR_DEVICE, "%s has no %s here", m->class_name(of), r->selector);
-    const char *encoding = m->encoding_of(method);
+    fnd_id object = i < s->count ? s->list[i].object : NULL, of = object ? class_to_ask(m, &s->list[i]) : NULL;
+    void *method = of ? m->method_of(of, m->selectors[index]) : NULL;
+    const char *encoding = method ? m->encoding_of(method) : NULL;
     fnd_metal_plain_encoding(encoding ? encoding : "", has, sizeof has);
-    if (strcmp(has, r->encoding) == 0) return FND_OK;
-    return fnd_fail(err, FND_ERR_DEVICE, "%s of %s has the types %s here, and %s in Foundry's table", r->selector, m->class_name(of), has, r->encoding);
+    if (method && strcmp(has, r->encoding) == 0) return true;
+    if (said->bytes) fnd_text_str(said, "; ");
+    if (!object)
+        fnd_text_printf(said, "no object could be made whose %s could be asked for (%s)", r->selector, r->owner);
+    else if (!method)
+        fnd_text_printf(said, "%s has no %s here", m->class_name(of), r->selector);
+    else
+        fnd_text_printf(said, "%s of %s has the types %s here, and %s in Foundry's table", r->selector, m->class_name(of), has, r->encoding);
+    return false;
 }
 
 fnd_status fnd_metal_api_compare(const fnd_metal_api *m, fnd_id device, uint32_t *compared, fnd_error *err) {
     samples s = { .count = 0 };
-    fnd_status status = FND_OK;
+    fnd_text said = { 0 };
     void *pool = m->push_pool();
     *compared = 0;
     make_samples(m, device, &s);
-    for (size_t i = 0; i < FND_MTL_METHODS && status == FND_OK; i++) {
-        status = compare_row(m, &s, i, err);
-        *compared += status == FND_OK;
-    }
+    for (size_t i = 0; i < FND_MTL_METHODS; i++) *compared += compare_row(m, &s, i, &said);
     for (size_t i = 0; i < s.count; i++) {
         if (s.list[i].owned && s.list[i].object) fnd_mtl_release(m, s.list[i].object);
     }
     m->pop_pool(pool);
+    fnd_status status = FND_OK;
+    uint32_t others = FND_MTL_METHODS - *compared;
+    if (others) status = fnd_fail(err, FND_ERR_DEVICE, "%u of %d methods differ: %s", others, FND_MTL_METHODS, fnd_text_get(&said));
+    fnd_text_free(&said);
     return status;
 }

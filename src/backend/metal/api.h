@@ -209,7 +209,8 @@ FND_METAL_STRUCT_METHODS(FND_METAL_STRUCT_CALL_)
 FND_USE_RESULT fnd_status fnd_metal_api_open(const char *library, const fnd_metal_api **out, fnd_error *err);
 
 /* Compare every row with what the running system says of its own methods, with objects made for it on
- * `device`: *compared rows are the same, or the first that is not is FND_ERR_DEVICE. */
+ * `device`: *compared rows are the same. When others are not: FND_ERR_DEVICE with all of them, as far as the
+ * error's text has room; how many they are stands before them. */
 FND_USE_RESULT fnd_status fnd_metal_api_compare(const fnd_metal_api *m, fnd_id device, uint32_t *compared, fnd_error *err);
 /* The encoding without offsets and qualifiers, BOOL as B: at most `bytes` - 1 characters. */
 void fnd_metal_plain_encoding(const char *encoding, char *out, size_t bytes);
