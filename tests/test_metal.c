@@ -111,7 +111,7 @@ TEST(metal_says_what_is_missing) {
     } cases[] = {
         { "no_device", "Metal has no device here", 0 },
         { "no_device", "no GPU 2: Metal has 0 here", 2 },
-        { "old_device", "is too old: sums over SIMD groups are needed", 0 },
+        { "old_device", "is not of the family Apple7: kernels need its matrices of SIMD groups", 0 },
     };
     NEED_STANDIN();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -37,7 +37,7 @@ uint64_t mtl_device_registry_id(object *self, selector s) { return (void)self, (
 bool mtl_device_family(object *self, selector s, int64_t family) {
     (void)self, (void)s;
     if (family != 2002 && !(family >= 1001 && family <= 1010) && family != 5001) standin_violation("supportsFamily: %lld is no MTLGPUFamily", (long long)family);
-    return !standin_set.old_device && ((family >= 1001 && family <= 1007) || family == 2002 || family == 5001);
+    return family == 2002 || family == 5001 || (!standin_set.old_device && family >= 1001 && family <= 1007);
 }
 bool mtl_device_unified(object *self, selector s) { return (void)self, (void)s, standin_set.unified != 0; }
 uint64_t mtl_device_max_buffer(object *self, selector s) { return (void)self, (void)s, (uint64_t)standin_set.max_buffer; }

@@ -25,7 +25,7 @@
 #define STANDIN_SETTINGS(X)                                                                   \
     X(no_device, 0, "there is no device")                                                     \
     X(no_default, 0, "there is a device, and it is not the default one")                      \
-    X(old_device, 0, "the device has neither of the families that are needed")                \
+    X(old_device, 0, "the GPU of an Intel Mac: of the family Mac2, and of none of Apple's")   \
     X(unified, 1, "processor and GPU have one memory")                                        \
     X(cores, 1, "of the GPU, as the registry tells; 0: it does not")                          \
     X(max_threads, 64, "of a threadgroup, by the device")                                     \

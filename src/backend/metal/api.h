@@ -43,7 +43,6 @@ enum {
     FND_MTL_STORAGE_SHARED = 0 << 4,        /* MTLResourceStorageModeShared */
     FND_MTL_STORAGE_PRIVATE = 2 << 4,       /* MTLResourceStorageModePrivate */
     FND_MTL_FAMILY_APPLE7 = 1007,           /* MTLGPUFamilyApple7: M1, A14 */
-    FND_MTL_FAMILY_MAC2 = 2002,             /* MTLGPUFamilyMac2 */
     FND_MTL_LANGUAGE_3_0 = 3 << 16,         /* MTLLanguageVersion3_0 */
     FND_MTL_DISPATCH_CONCURRENT = 1,        /* MTLDispatchTypeConcurrent */
     FND_MTL_BARRIER_BUFFERS = 1,            /* MTLBarrierScopeBuffers */

@@ -48,8 +48,8 @@ static fnd_status ask(fnd_metal *c, fnd_error *err) {
     fnd_id name = fnd_mtl_device_name(m, c->device);
     const char *text = name ? fnd_mtl_string_text(m, name) : NULL;
     snprintf(c->name, sizeof c->name, "%.79s", text ? text : "a GPU without a name");
-    if (!fnd_mtl_device_family(m, c->device, FND_MTL_FAMILY_APPLE7) && !fnd_mtl_device_family(m, c->device, FND_MTL_FAMILY_MAC2)) {
-        return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s is too old: sums over SIMD groups are needed, which Apple's GPUs have since the M1", c->name);
+    if (!fnd_mtl_device_family(m, c->device, FND_MTL_FAMILY_APPLE7)) {
+        return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s is not of the family Apple7: kernels need its matrices of SIMD groups, which Apple's own GPUs have since the M1, and the GPUs of Intel Macs do not", c->name);
     }
     c->unified = fnd_mtl_device_unified(m, c->device);
     c->max_buffer = fnd_mtl_device_max_buffer(m, c->device);
