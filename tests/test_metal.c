@@ -308,6 +308,7 @@ TEST(metal_refuses_groups_with_too_much_memory) {
 static const char fake_xcrun[] =
     "#!/bin/sh\n"
     "here=${0%/*}\n"
+    "[ -e \"$here/none\" ] && { echo dialog >> \"$here/calls\"; exit 1; }\n"
     "case \"$#:$*\" in\n"
     "'4:-sdk macosx metal --version' | '4:-sdk macosx metallib --version') echo 'metal version 1 (stand-in)'; exit 0;;\n"
     "'12:-sdk macosx metal -x metal -std=metal3.0 -mmacosx-version-min=13.0 -fno-fast-math -c - -o '*.air)\n"
@@ -318,9 +319,26 @@ static const char fake_xcrun[] =
     "esac\n"
     "echo $3 >> \"$here/calls\"\n";
 
+/* Says where the tools are, unless there is a file "none": then xcrun would open a dialog. */
+static const char fake_xcode_select[] =
+    "#!/bin/sh\n"
+    "[ \"$*\" = -p ] || exit 1\n"
+    "[ -e \"${0%/*}/none\" ] && { echo 'xcode-select: error: unable to get active developer directory'; exit 2; }\n"
+    "echo /Applications/Xcode.app/Contents/Developer\n";
+
 typedef struct fake_tools {
     char dir[FND_PROCESS_PATH_BYTES], script[FND_PROCESS_PATH_BYTES + 16], calls[FND_PROCESS_PATH_BYTES + 16], *path;
 } fake_tools;
+
+static void fake_tools_file(const fake_tools *t, const char *name, const char *text, mode_t mode) {
+    char path[FND_PROCESS_PATH_BYTES + 16];
+    snprintf(path, sizeof path, "%s/%s", t->dir, name);
+    FILE *file = fopen(path, "w");
+    REQUIRE(file);
+    fputs(text, file);
+    fclose(file);
+    chmod(path, mode);
+}
 
 static void fake_tools_add(fake_tools *t) {
     char path[4096];
@@ -329,11 +347,9 @@ static void fake_tools_add(fake_tools *t) {
     snprintf(t->script, sizeof t->script, "%s/xcrun", t->dir);
     snprintf(t->calls, sizeof t->calls, "%s/calls", t->dir);
     t->path = strdup(getenv("PATH"));
-    FILE *file = fopen(t->script, "w");
-    REQUIRE(file && t->path);
-    fputs(fake_xcrun, file);
-    fclose(file);
-    chmod(t->script, 0755);
+    REQUIRE(t->path);
+    fake_tools_file(t, "xcrun", fake_xcrun, 0755);
+    fake_tools_file(t, "xcode-select", fake_xcode_select, 0755);
     snprintf(path, sizeof path, "%s:%s", t->dir, t->path);
     setenv("PATH", path, 1);
 }
@@ -387,19 +403,34 @@ TEST(metal_compiles_with_the_command_line_tools_where_they_are) {
     fake_tools_remove(&tools);
 }
 
+TEST(metal_leaves_xcrun_alone_where_no_tools_are_chosen) {
+    NEED_STANDIN();
+    fake_tools tools;
+    fnd_context_info info;
+    ones t;
+    fake_tools_add(&tools);
+    fake_tools_file(&tools, "none", "", 0644);
+    if (ones_open(&t)) {
+        CHECK_OK(fnd_info(t.f, &info, &t.err), &t.err);
+        CHECK_HAS(info.target, "Apple stand-in source");
+        CHECK_OK(ones_run(&t), &t.err);
+        check_ones(&t, &t.y);
+        CHECK_MSG(access(tools.calls, F_OK) != 0, "xcrun was called, and would have opened a dialog");
+        ones_close(&t);
+    }
+    fake_tools_remove(&tools);
+}
+
 /* A library that Metal does not take, as of tools that are newer than the system: the text is compiled instead,
  * and kept, and the tools are not asked again. */
 TEST(metal_compiles_from_source_where_a_library_is_refused) {
     NEED_STANDIN();
     fake_tools tools;
-    char cache[FND_PROCESS_PATH_BYTES], refused[FND_PROCESS_PATH_BYTES + 16], called[64] = "";
+    char cache[FND_PROCESS_PATH_BYTES], called[64] = "";
     fnd_error err = { 0 };
     fake_tools_add(&tools);
     CHECK_OK(fnd_process_temp_dir(cache, &err), &err);
-    snprintf(refused, sizeof refused, "%s/refused", tools.dir);
-    FILE *file = fopen(refused, "w");
-    REQUIRE(file);
-    fclose(file);
+    fake_tools_file(&tools, "refused", "", 0644);
     for (int time = 0; time < 2; time++) {
         ones t;
         fnd_kernel *other;
@@ -411,7 +442,7 @@ TEST(metal_compiles_from_source_where_a_library_is_refused) {
         CHECK_OK(fnd_run(t.f, other, b, 4, &t.err), &t.err);
         CHECK_OK(fnd_wait(t.f, &t.err), &t.err);
         ones_close(&t);
-        file = fopen(tools.calls, "r");
+        FILE *file = fopen(tools.calls, "r");
         size_t got = file ? fread(called, 1, sizeof called - 1, file) : 0;
         called[got] = '\0';
         if (file) fclose(file);

@@ -10,13 +10,23 @@ enum { ANSWER_SECONDS = 20,
        MAX_LIBRARY_BYTES = 64 << 20,
        SHOWN_BYTES = 800 };
 
+/* Where no developer tools are chosen, xcrun opens a dialog that offers to install them; this question does not. */
+static bool tools_are_chosen(void) {
+    char path[FND_PROCESS_PATH_BYTES];
+    fnd_error ignored = { 0 };
+    int exit_code = 0;
+    if (!fnd_process_find("xcode-select", path)) return false;
+    const char *const argv[] = { path, "-p", NULL };
+    return fnd_process_run(argv, NULL, ANSWER_SECONDS, NULL, &exit_code, &ignored) == FND_OK && exit_code == 0;
+}
+
 void fnd_metal_find_tools(fnd_metal *c, char *version, size_t bytes) {
     static const char *const tools[] = { "metal", "metallib" };
     fnd_text said = { 0 };
     fnd_error ignored = { 0 };
     int exit_code = 0;
     snprintf(version, bytes, "source");
-    if (!fnd_process_find("xcrun", c->xcrun)) return;
+    if (!tools_are_chosen() || !fnd_process_find("xcrun", c->xcrun)) return;
     for (size_t i = 0; i < FND_COUNT(tools) && c->xcrun[0]; i++) {
         const char *const argv[] = { c->xcrun, "-sdk", "macosx", tools[i], "--version", NULL };
         fnd_text_clear(&said);
