@@ -25,7 +25,7 @@ enum { SHOWN_BYTES = 900,
 static fnd_status library_of_text(const fnd_metal *c, const char *entry, const char *text, fnd_id *out, fnd_error *err) {
     const fnd_metal_api *m = c->m;
     fnd_id options = fnd_mtl_new_object(m, m->options_class), error = NULL, source = fnd_metal_string(m, text);
-    fnd_mtl_options_fast_math(m, options, false); /* the texts need IEEE arithmetic */
+    fnd_mtl_options_fast_math(m, options, false); /* shown for IEEE arithmetic, without contraction */
     fnd_mtl_options_language(m, options, FND_MTL_LANGUAGE_3_0);
     *out = fnd_mtl_device_library(m, c->device, source, options, &error);
     fnd_mtl_release(m, options);

@@ -1,7 +1,8 @@
 /* dialect/metal.h - the dialect in the Metal shading language (3.0 and later).
  *
  * Nothing of namespace metal is brought in: some of its names (metal::bias) are names of stages too.
- * The text needs IEEE arithmetic: the host compiles it with fast math off.
+ * The host compiles the text with fast math off: results are shown for IEEE arithmetic without contraction, and
+ * whether Apple's compiler contracts a product and a sum all the same is not known.
  *
  * The host launches `name` with `groups` threadgroups of FND_WARPS * 32 threads. Buffers are numbered
  * in the order of the lists: each tensor, then the values (the argument struct from behind its
