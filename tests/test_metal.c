@@ -167,22 +167,6 @@ TEST(metal_compares_its_table_with_the_system) {
     CHECK_OK(fnd_close(f, &err), &err);
 }
 
-TEST(metal_reads_encodings) {
-    static const char *const cases[][2] = {
-        { "v40@0:8r^v16Q24Q32", "v@:^vQQ" },
-        { "Vv16@0:8", "v@:" },
-        { "@24@0:8@\"NSString\"16", "@@:@" },
-        { "v24@0:8@?<v@?@\"<MTLCommandBuffer>\">16", "v@:@?" },
-        { "c24@0:8q16", "B@:q" },
-        { "v64@0:8{?=QQQ}16{?=QQQ}40", "v@:{?=QQQ}{?=QQQ}" },
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char plain[64];
-        fnd_metal_plain_encoding(cases[i][0], plain, sizeof plain);
-        CHECK_STR(plain, cases[i][1]);
-    }
-}
-
 TEST(metal_takes_as_many_groups_and_threads_as_there_are) {
     NEED_STANDIN();
     foundry *f;

@@ -38,6 +38,8 @@ typedef struct fnd_completion_block {
     void *context;
 } fnd_completion_block;
 
+typedef struct fnd_any_block fnd_any_block; /* a block of which only NULL is given */
+
 /* The values that are used, by their names in Apple's headers. */
 enum {
     FND_MTL_STORAGE_SHARED = 0 << 4,        /* MTLResourceStorageModeShared */
@@ -76,7 +78,7 @@ enum {
     X(device_queue, DEVICE, "newCommandQueue", fnd_id, "@@:", A0())                                           \
     X(device_buffer, DEVICE, "newBufferWithLength:options:", fnd_id, "@@:QQ", A2(uint64_t, uint64_t))         \
     X(device_buffer_from, DEVICE, "newBufferWithBytes:length:options:", fnd_id, "@@:^vQQ", A3(const void *, uint64_t, uint64_t)) \
-    X(device_buffer_over, DEVICE, "newBufferWithBytesNoCopy:length:options:deallocator:", fnd_id, "@@:^vQQ@?", A4(void *, uint64_t, uint64_t, void *)) \
+    X(device_buffer_over, DEVICE, "newBufferWithBytesNoCopy:length:options:deallocator:", fnd_id, "@@:^vQQ@?", A4(void *, uint64_t, uint64_t, fnd_any_block *)) \
     X(device_library, DEVICE, "newLibraryWithSource:options:error:", fnd_id, "@@:@@^@", A3(fnd_id, fnd_id, fnd_id *)) \
     X(device_library_data, DEVICE, "newLibraryWithData:error:", fnd_id, "@@:@^@", A2(fnd_id, fnd_id *))       \
     X(device_pipeline, DEVICE, "newComputePipelineStateWithDescriptor:options:reflection:error:", fnd_id, "@@:@Q^@^@", A4(fnd_id, uint64_t, fnd_id *, fnd_id *)) \
