@@ -100,7 +100,7 @@ TEST(cli_completion_in_bash) {
     static const struct {
         const char *typed, *wants;
     } cases[] = {
-        { "t", "tokenize template" },
+        { "t", "tokenize template tune" },
         { "help ch", "chat" },
         { "--threads 2 pro", "profile" },
         { "--threads=2 pro", "profile" },

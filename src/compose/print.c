@@ -443,7 +443,7 @@ static uint32_t print_head_loop(const fnd_variant *v, uint32_t i, fnd_text *out)
     }
     fnd_text_str(out, ") {\n        FND_EACH_SPAN(s, r, x) {\n");
     if (v->streamed) print_warming(v, i, out);
-    if (second && !v->streamed && same_policy(v, &steps[i], &steps[second])) {
+    if (second && !v->streamed && !v->file_rows && same_policy(v, &steps[i], &steps[second])) {
         fnd_text_printf(out, "            FND_DOT_2(%s, a.%s, %s_tile, a.%s, %s_tile);\n", step_policy(v, &steps[i]), weight->name, head, main_weight(v, &steps[second])->name, steps[second].head);
     } else {
         print_tile(v, &steps[i], head, out);
