@@ -187,6 +187,17 @@ static void to_codes(double *x, size_t cols, ties *t, size_t index, bool half_sc
     }
 }
 
+/* Codes, and codes of what those leave. A value between two codes is as near with either. */
+static void to_two_codes(double *x, size_t cols) {
+    for (size_t first = 0; first < cols; first += 32) {
+        double rest[32], scale[2] = { 0 };
+        for (size_t k = 0; k < 32; k++) scale[0] = fmax(scale[0], fabs(x[first + k]) / 127.0);
+        for (size_t k = 0; k < 32; k++) rest[k] = scale[0] > 0.0 ? x[first + k] - scale[0] * nearbyint(x[first + k] / scale[0]) : 0.0;
+        for (size_t k = 0; k < 32; k++) scale[1] = fmax(scale[1], fabs(rest[k]) / 127.0);
+        for (size_t k = 0; k < 32; k++) x[first + k] -= scale[1] > 0.0 ? rest[k] - scale[1] * nearbyint(rest[k] / scale[1]) : 0.0;
+    }
+}
+
 typedef struct pass {
     const toy_model *m;
     bool codes;
@@ -282,10 +293,7 @@ static void run_layer(pass *p, uint32_t i, size_t position) {
     }
     keep(p, k, kv_dim);
     keep(p, v, kv_dim);
-    if (d->kv == FND_Q8_0 && p->codes) {
-        to_codes(p->q, q_dim, &p->ties, p->seen_count, false);
-        p->seen_count += q_dim;
-    }
+    if (d->kv == FND_Q8_0 && p->codes) to_two_codes(p->q, q_dim);
     for (size_t head = 0; head < d->heads; head++) {
         size_t at = head / (d->heads / d->kv_heads) * head_dim;
         attend(p->q + head * head_dim, p->keys[i] + at, p->values[i] + at, position + 1, head_dim, kv_dim, p->a + head * head_dim);

@@ -42,16 +42,12 @@ void spread_ref(double *x, size_t count) {
     }
 }
 
-/* To codes; behind the values, how much each may be off because it lies between two. */
-static void to_codes(double *q, size_t dim) {
+/* Behind the values, how much each is off at most as two codes of 8 bits: a code, and one of what that leaves. */
+static void two_codes(double *q, size_t dim) {
     for (size_t from = 0; from < dim; from += 32) {
         double most = 0;
         for (size_t i = from; i < from + 32; i++) most = fmax(most, fabs(q[i]));
-        for (size_t i = from; i < from + 32 && most > 0; i++) {
-            double code = q[i] * 127 / most;
-            q[dim + i] = fabs(code - floor(code) - 0.5) < 1e-3 ? most / 127 : 0;
-            q[i] = nearbyint(code) * most / 127;
-        }
+        for (size_t i = from; i < from + 32; i++) q[dim + i] = 0.5 * most / 127 / 254 * 1.001;
     }
 }
 
@@ -64,7 +60,7 @@ void attention_ref(const attention_ref_desc *d, double *y, double *weight) {
             for (size_t i = 0; i < d->head_dim; i++) q[i] = (double)d->q[at + i];
             rope_ref(&d->rope, q, (long)(d->pos + m));
             if (d->spread) spread_ref(q, d->head_dim);
-            if (d->codes) to_codes(q, d->head_dim);
+            if (d->codes) two_codes(q, d->head_dim);
             one_head(d, q, h / (d->heads / d->kv_heads), d->pos + m, y + at, weight + at, d->slack ? d->slack + at : NULL);
         }
     }

@@ -13,8 +13,8 @@ typedef struct attention_ref_desc {
     double scale;
     rope_ref_params rope;
     bool spread;                  /* keys are spread over 32 dimensions (spread_ref); queries become so */
-    bool codes;                   /* rotated queries become codes of 8 bits, with a scale per 32 */
-    double *slack;                /* [tokens, heads, head_dim], may be NULL: what queries between two codes may change */
+    bool codes;                   /* rotated queries become two codes of 8 bits each, with scales per 32 */
+    double *slack;                /* [tokens, heads, head_dim], may be NULL: what that may change */
 } attention_ref_desc;
 
 /* `count` values, each 32 of them times the Walsh-Hadamard matrix of order 32 over sqrt(32). */

@@ -4,8 +4,9 @@
  * that a key is read and widened once per block of rows; weights; then values, in tiles of as many
  * rows x 2 vectors of dimensions. Online softmax: older sums shrink when they are next loaded.
  *
- * Against keys of 8-bit codes queries are spread as those are (spread.h) and become codes too, with a scale per 32, and scores are dot products
- * of codes; the scales of values go into the weights, once per 32 dimensions. */
+ * Against keys of 8-bit codes queries are spread as those are (spread.h) and become codes too, with a scale per 32;
+ * what those leave becomes codes again, so that queries count with 16 bits. Scores are dot products of codes; the
+ * scales of values go into the weights, once per 32 dimensions. */
 #ifndef ATTENTION_TILE_H
 #define ATTENTION_TILE_H
 #include "attention/args.h"
@@ -31,9 +32,9 @@ typedef struct attention_tile {
     f32 *out;        /* [rows, head_dim], sums of values */
     f32 *p;          /* [rows, 128], scores and weights */
     f32 *scaled;     /* [rows, 128], weights times scales of values */
-    i8  codes[ATTENTION_VALUES];            /* [rows, head_dim], queries for keys of codes, */
-    f32 code_scale[ATTENTION_VALUES / 32];  /* [rows, head_dim / 32] */
-    i32 code_start[ATTENTION_VALUES / 32];  /* where sums of products begin */
+    i8  codes[2][ATTENTION_VALUES];           /* [rows, head_dim], queries for keys of codes, and what those leave; */
+    f32 code_scale[2][ATTENTION_VALUES / 32]; /* [rows, head_dim / 32] */
+    i32 code_start[2][ATTENTION_VALUES / 32]; /* where sums of products begin */
     f32 most[ATTENTION_ROWS], shrink[ATTENTION_ROWS];
     vec sum[ATTENTION_ROWS]; /* of weights, by lane */
 } attention_tile;
@@ -71,14 +72,21 @@ FND_INLINE void attention_score_block(const f32 *q, u32 dim, fnd_const_act k, u6
     }
 }
 
-/* Queries to codes. Keys are read as code + 128 (fnd_dot4_wide): what that adds is taken off first. */
+/* Queries to codes, twice, so that of both sides only the keys are rounded. Keys are read as code + 128
+ * (fnd_dot4_wide): what that adds is taken off first. */
 FND_INLINE void attention_make_codes(attention_tile *a) {
     u32 parts = a->rows * a->head.head_dim / 32;
     for (u32 i = 0; i < parts; i++) {
-        f32 total[2];
-        attention_spread(a->q + 32 * i);
-        a->code_scale[i] = fnd_codes_make(a->q + 32 * i, a->codes + 32 * i, total);
-        a->code_start[i] = -(i32)FND_WIDE_ZERO * (i32)(total[0] + total[1]);
+        f32 total[2], rest[32];
+        f32 *q = a->q + 32 * i;
+        attention_spread(q);
+        for (u32 side = 0; side < 2; side++) {
+            i8 *codes = a->codes[side] + 32 * i;
+            f32 scale = fnd_codes_make(side ? rest : q, codes, total);
+            a->code_scale[side][i] = scale;
+            a->code_start[side][i] = -(i32)FND_WIDE_ZERO * (i32)(total[0] + total[1]);
+            for (u32 k = 0; k < 32; k++) rest[k] = q[k] - scale * (f32)codes[k];
+        }
     }
 }
 
@@ -88,16 +96,17 @@ FND_INLINE void attention_score_codes(const attention_tile *a, u32 r, const u8 *
     vec s[2 * ATTENTION_BLOCK];
     FND_UNROLL
     for (u32 i = 0; i < 2 * rows; i++) s[i] = fnd_vec_splat(0.0f);
-    for (u32 part = 0; part < parts; part++) {
+    for (u32 step = 0; step < 2 * parts; step++) {
+        u32 part = step / 2, side = step % 2;
         vec_i32 sum[2 * ATTENTION_BLOCK];
         FND_UNROLL
-        for (u32 i = 0; i < 2 * rows; i++) sum[i] = (vec_i32){ 0 } + a->code_start[(r + i / 2) * parts + part];
+        for (u32 i = 0; i < 2 * rows; i++) sum[i] = (vec_i32){ 0 } + a->code_start[side][(r + i / 2) * parts + part];
         FND_UNROLL
         for (u32 j = 0; j < 8; j++) {
             vec_u8x4 x = fnd_codes_load_(k0 + part * 512 + j * 64) ^ 128, y = fnd_codes_load_(k1 + part * 512 + j * 64) ^ 128;
             FND_UNROLL
             for (u32 i = 0; i < rows; i++) {
-                const i8 *q = a->codes + (r + i) * dim + part * 32;
+                const i8 *q = a->codes[side] + (r + i) * dim + part * 32;
                 sum[2 * i] = fnd_dot4_wide(sum[2 * i], x, q, j);
                 sum[2 * i + 1] = fnd_dot4_wide(sum[2 * i + 1], y, q, j);
             }
@@ -105,7 +114,7 @@ FND_INLINE void attention_score_codes(const attention_tile *a, u32 r, const u8 *
         vec scale_x = fnd_vec_load_f16((const u16 *)(scale0 + part * 32)), scale_y = fnd_vec_load_f16((const u16 *)(scale1 + part * 32));
         FND_UNROLL
         for (u32 i = 0; i < rows; i++) {
-            f32 scale = a->code_scale[(r + i) * parts + part];
+            f32 scale = a->code_scale[side][(r + i) * parts + part];
             s[2 * i] += fnd_vec_of(sum[2 * i]) * (scale_x * scale);
             s[2 * i + 1] += fnd_vec_of(sum[2 * i + 1]) * (scale_y * scale);
         }
