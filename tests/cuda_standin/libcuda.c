@@ -27,15 +27,22 @@ static size_t limit(void) {
     return memory ? strtoull(memory + strlen("memory="), NULL, 10) : (size_t)1 << 40;
 }
 
-#define CALL(name, ...) int name(__VA_ARGS__); int name(__VA_ARGS__)
+#define CALL(name, ...) \
+    int name(__VA_ARGS__); \
+    int name(__VA_ARGS__)
 
-CALL(cuInit, unsigned flags) { return flags ? INVALID : word("no-device") ? FND_CU_NO_DEVICE : OK; }
+CALL(cuInit, unsigned flags) { return flags ? INVALID : word("no-device") ? FND_CU_NO_DEVICE
+                                                                          : OK; }
 CALL(cuGetErrorName, int error, const char **name) {
-    *name = error == FND_CU_OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY" : error == LOST ? "CUDA_ERROR_LAUNCH_FAILED" : error == BAD_IMAGE ? "CUDA_ERROR_INVALID_IMAGE" : "CUDA_ERROR_UNKNOWN";
+    *name = error == FND_CU_OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY" : error == LOST    ? "CUDA_ERROR_LAUNCH_FAILED"
+                                                                     : error == BAD_IMAGE ? "CUDA_ERROR_INVALID_IMAGE"
+                                                                                          : "CUDA_ERROR_UNKNOWN";
     return OK;
 }
 CALL(cuGetErrorString, int error, const char **text) {
-    *text = error == FND_CU_OUT_OF_MEMORY ? "out of memory" : error == LOST ? "unspecified launch failure" : error == BAD_IMAGE ? "device kernel image is invalid" : "unknown error";
+    *text = error == FND_CU_OUT_OF_MEMORY ? "out of memory" : error == LOST    ? "unspecified launch failure"
+                                                          : error == BAD_IMAGE ? "device kernel image is invalid"
+                                                                               : "unknown error";
     return OK;
 }
 CALL(cuDeviceGetCount, int *count) { return *count = 1, OK; }
@@ -44,11 +51,16 @@ CALL(cuDeviceGetName, char *name, int bytes, int device) { return (void)device, 
 CALL(cuDeviceGetAttribute, int *value, int attribute, int device) {
     (void)device;
     switch (attribute) {
-    case FND_CU_MULTIPROCESSOR_COUNT: return *value = 132, OK;
-    case FND_CU_MAX_SHARED_PER_BLOCK: return *value = 232448, OK;
-    case FND_CU_CAPABILITY_MAJOR: return *value = word("old") ? 7 : 9, OK;
-    case FND_CU_CAPABILITY_MINOR: return *value = 0, OK;
-    default: return *value = 1, OK;
+    case FND_CU_MULTIPROCESSOR_COUNT:
+        return *value = 132, OK;
+    case FND_CU_MAX_SHARED_PER_BLOCK:
+        return *value = 232448, OK;
+    case FND_CU_CAPABILITY_MAJOR:
+        return *value = word("old") ? 7 : 9, OK;
+    case FND_CU_CAPABILITY_MINOR:
+        return *value = 0, OK;
+    default:
+        return *value = 1, OK;
     }
 }
 CALL(cuDevicePrimaryCtxRetain, fnd_cu_context *context, int device) { return (void)device, *context = (fnd_cu_context)&taken, OK; }
