@@ -415,19 +415,6 @@ static uint32_t joined_main(const fnd_variant *v, uint32_t i) {
     return 0;
 }
 
-/* F32 values of the tile's rows that epilogues of the head read: asked for before the dot product. */
-static void print_warming(const fnd_variant *v, uint32_t i, fnd_text *out) {
-    const fnd_step *steps = v->kernel->steps;
-    for (bool more = true; more; i++) {
-        more = !ends_head(&steps[i]);
-        for (uint32_t k = 0; k < steps[i].stage->arg_count && steps[i].stage->kind != FND_KIND_MAIN; k++) {
-            const fnd_arg *arg = &v->kernel->args[steps[i].arg[k]];
-            bool is_f32 = strcmp(arg->type, "f32") == 0 || (fnd_arg_is_act(arg) && v->formats[steps[i].arg[k]] == FND_F32);
-            if (arg->kind == FND_ARG_IN && is_f32) fnd_text_printf(out, "            fnd_stream_warm(a.%s, r.row, r.count, t.lane);\n", arg->name);
-        }
-    }
-}
-
 /* One loop over tiles: a head, or two that are joined. */
 static uint32_t print_head_loop(const fnd_variant *v, uint32_t i, fnd_text *out) {
     const fnd_step *steps = v->kernel->steps;
@@ -442,7 +429,6 @@ static uint32_t print_head_loop(const fnd_variant *v, uint32_t i, fnd_text *out)
         if (second) print_pitch(v, &steps[second], " + ", out);
     }
     fnd_text_str(out, ") {\n        FND_EACH_SPAN(s, r, x) {\n");
-    if (v->streamed) print_warming(v, i, out);
     if (second && !v->streamed && !v->file_rows && same_policy(v, &steps[i], &steps[second])) {
         fnd_text_printf(out, "            FND_DOT_2(%s, a.%s, %s_tile, a.%s, %s_tile);\n", step_policy(v, &steps[i]), weight->name, head, main_weight(v, &steps[second])->name, steps[second].head);
     } else {

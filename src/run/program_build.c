@@ -182,7 +182,7 @@ static bool one_token(const fnd_variant *v) {
 }
 
 /* Every matrix of the program in turn can come by a stream: one token, rows in the device's layout, and room
- * for four pieces beside the activations. */
+ * for three pieces beside the activations. */
 static bool can_stream(const fnd_program *p, uint64_t *scratch_bytes) {
     uint64_t piece = 0, matrices = 0;
     *scratch_bytes = 0;

@@ -4,7 +4,6 @@
 #include "base/memory.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { SHOWN_BYTES = 800,
        MAX_WARPS = 32 };
@@ -25,19 +24,6 @@ static fnd_status complain(const char *log, const char *entry, fnd_error *err) {
     return fnd_fail(err, FND_ERR_COMPILE, "%s did not compile: %.*s", entry, (int)fnd_min_size(strlen(first), SHOWN_BYTES), first);
 }
 
-/* The largest number before (or behind) a phrase of the assembler's report: "40 bytes spill stores",
- * "Used 128 registers". */
-static uint32_t largest_before(const char *log, const char *phrase) {
-    uint32_t most = 0;
-    for (const char *at = log; at && (at = strstr(at, phrase)) != NULL; at += strlen(phrase)) {
-        const char *digit = at;
-        while (digit > log && digit[-1] >= '0' && digit[-1] <= '9') digit--;
-        uint32_t value = (uint32_t)strtoul(digit, NULL, 10);
-        most = value > most ? value : most;
-    }
-    return most;
-}
-
 static fnd_status take_cubin(const fnd_nvrtc_api *n, fnd_nvrtc_program program, const char *entry, fnd_blob *out, fnd_error *err) {
     size_t bytes = 0;
     if (n->cubin_bytes(program, &bytes) != 0 || bytes == 0) return fnd_fail(err, FND_ERR_COMPILE, "%s: NVRTC made no machine code", entry);
@@ -50,29 +36,23 @@ static fnd_status take_cubin(const fnd_nvrtc_api *n, fnd_nvrtc_program program, 
     return fnd_fail(err, FND_ERR_COMPILE, "%s: NVRTC did not give its machine code", entry);
 }
 
-fnd_status fnd_cuda_compile(const fnd_cuda *c, const fnd_build_desc *desc, fnd_blob *out, fnd_cuda_usage *usage, fnd_error *err) {
+fnd_status fnd_cuda_build(void *self, const fnd_build_desc *desc, fnd_blob *out, fnd_error *err) {
+    const fnd_cuda *c = self;
     const fnd_nvrtc_api *n = c->nvrtc;
     char arch[48], warps[32], groups[32];
     fnd_nvrtc_program program = NULL;
     *out = (fnd_blob){ 0 };
-    *usage = (fnd_cuda_usage){ 0 };
     if (!n) return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s cannot be compiled: there is no NVRTC here", desc->entry);
     if (desc->warps < 1 || desc->warps > MAX_WARPS) return fnd_fail(err, FND_ERR_USAGE, "%s: %u warps in a group; 1 to %d are possible", desc->entry, desc->warps, MAX_WARPS);
     snprintf(arch, sizeof arch, "--gpu-architecture=%s", c->arch);
     snprintf(warps, sizeof warps, "-DFND_WARPS=%u", desc->warps);
     snprintf(groups, sizeof groups, "-DFND_GROUPS=%u", c->groups);
-    const char *const options[] = { arch, "--std=c++17", "-diag-suppress=177,550", "--fmad=true", "--ptxas-options=-v", warps, groups };
+    const char *const options[] = { arch, "--std=c++17", "-diag-suppress=177", "--fmad=true", warps, groups };
     if (n->create(&program, desc->text, desc->entry, 0, NULL, NULL) != 0) return fnd_fail(err, FND_ERR_COMPILE, "%s: NVRTC does not take the text", desc->entry);
     bool compiled = n->compile(program, (int)FND_COUNT(options), options) == 0;
     char *log = log_of(n, program);
     fnd_status status = compiled ? take_cubin(n, program, desc->entry, out, err) : complain(log, desc->entry, err);
-    *usage = (fnd_cuda_usage){ largest_before(log, " registers"), largest_before(log, " bytes spill stores") };
     fnd_free_memory(log);
     n->destroy(&program);
     return status;
-}
-
-fnd_status fnd_cuda_build(void *self, const fnd_build_desc *desc, fnd_blob *out, fnd_error *err) {
-    fnd_cuda_usage ignored;
-    return fnd_cuda_compile(self, desc, out, &ignored, err);
 }

@@ -68,12 +68,6 @@ FND_USE_RESULT fnd_status fnd_cuda_staging_open(fnd_cuda *c, fnd_error *err);
 void fnd_cuda_staging_close(fnd_cuda *c);
 
 /* build.c */
-
-/* What the compiler says that the code takes: of the worst of its functions. */
-typedef struct fnd_cuda_usage {
-    uint32_t registers, spill_bytes; /* of a thread */
-} fnd_cuda_usage;
-FND_USE_RESULT fnd_status fnd_cuda_compile(const fnd_cuda *c, const fnd_build_desc *desc, fnd_blob *out, fnd_cuda_usage *usage, fnd_error *err);
 fnd_status fnd_cuda_build(void *self, const fnd_build_desc *desc, fnd_blob *out, fnd_error *err);
 
 /* launch.c */

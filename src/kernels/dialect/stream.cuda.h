@@ -83,13 +83,6 @@ FND_INLINE void fnd_stream_free(u32 n, u32 lane) {
     if (lane == 0) asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(fnd_shared_address(&fnd_stream.empty[n % FND_STREAM_SLOTS])) : "memory");
 }
 
-/* What an epilogue will ask for, on its way to where it is near: 4 bytes of every row of a tile. */
-FND_INLINE void fnd_stream_warm(const void *p, u32 row, u32 count, u32 lane) {
-    const f32 *at = (const f32 *)p + row + (lane < count ? lane : count - 1);
-    u32 unused;
-    asm volatile("ld.global.u32 %0, [%1];" : "=r"(unused) : "l"(at));
-}
-
 /* ---- shares: rows of a matrix, one behind the other, for every group ---- */
 
 typedef struct fnd_share {
