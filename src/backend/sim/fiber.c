@@ -164,8 +164,7 @@ void fnd_fiber_start(fnd_fiber *fiber, const fnd_fiber_stacks *stacks, size_t in
     fiber->at = frame;
 }
 
-/* A sanitizer that counts calls and returns would see it called on one fiber and left on another. */
-__attribute__((no_sanitize("thread"))) void fnd_fiber_switch(fnd_fiber *from, const fnd_fiber *to) { fnd_fiber_switch_(&from->at, to->at); }
+FND_SWITCHES void fnd_fiber_switch(fnd_fiber *from, const fnd_fiber *to) { fnd_fiber_switch_(&from->at, to->at); }
 
 #else
 
@@ -190,7 +189,7 @@ void fnd_fiber_start(fnd_fiber *fiber, const fnd_fiber_stacks *stacks, size_t in
     fiber->at = context;
 }
 
-void fnd_fiber_switch(fnd_fiber *from, const fnd_fiber *to) {
+FND_SWITCHES void fnd_fiber_switch(fnd_fiber *from, const fnd_fiber *to) {
     ucontext_t here;
     from->at = &here;
     swapcontext(&here, to->at);

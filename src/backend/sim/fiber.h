@@ -15,6 +15,15 @@ typedef struct fnd_fiber {
     void *at; /* its stack pointer while it does not run */
 } fnd_fiber;
 
+/* For functions that are left for another fiber in their middle. The thread sanitizer keeps a stack of
+ * calls for each system thread: what never returns would fill it, and overrun it after 65,536 calls.
+ * clang's no_sanitize("thread") leaves that counting in. */
+#if defined(__clang__) && __has_attribute(disable_sanitizer_instrumentation)
+#define FND_SWITCHES __attribute__((disable_sanitizer_instrumentation, noinline))
+#else
+#define FND_SWITCHES __attribute__((no_sanitize("thread"), noinline))
+#endif
+
 /* Address space for many stacks; a page is used only once it is touched. */
 typedef struct fnd_fiber_stacks {
     uint8_t *base;

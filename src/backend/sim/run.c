@@ -7,10 +7,6 @@
 /* Texts call without saying for which launch: it is the one that this system thread executes. */
 static _Thread_local fnd_sim_run *current;
 
-/* Functions that are left for another fiber in their middle: a sanitizer that keeps a stack of calls
- * would lose count. */
-#define SWITCHES __attribute__((no_sanitize("thread"), noinline))
-
 /* ---- scheduling ------------------------------------------------------------------------------ */
 static void enqueue(fnd_sim_run *run, uint32_t thread) {
     run->queue[(run->queue_first + run->queue_count++) % FND_SIM_MAX_THREADS] = thread;
@@ -29,14 +25,14 @@ static const fnd_fiber *take_next(fnd_sim_run *run) {
 }
 
 /* Leave the running thread: for the next one, or when nobody can go on or all are given up, for good. */
-SWITCHES static void leave(fnd_sim_run *run) {
+FND_SWITCHES static void leave(fnd_sim_run *run) {
     fnd_fiber *from = &run->fibers[run->running].fiber;
     fnd_fiber_switch(from, run->queue_count && !run->check.failure.fault ? take_next(run) : &run->main);
 }
 
 /* The running thread has failed: it goes no further, and neither does anyone else. (Never resumed;
  * but a compiler that knew would have sanitizers wipe a stack they take for the system's.) */
-SWITCHES static void abandon(fnd_sim_run *run, fnd_sim_fault fault) {
+FND_SWITCHES static void abandon(fnd_sim_run *run, fnd_sim_fault fault) {
     fnd_sim_failure *f = &run->check.failure;
     f->fault = fault;
     f->group = run->check.group;
@@ -45,7 +41,7 @@ SWITCHES static void abandon(fnd_sim_run *run, fnd_sim_fault fault) {
     while (f->fault);
 }
 
-SWITCHES static void fiber_main(void *argument) {
+FND_SWITCHES static void fiber_main(void *argument) {
     fnd_sim_fiber *fiber = argument;
     fnd_sim_run *run = fiber->run;
     run->entry(run->args, &run->threads[fiber - run->fibers]);
@@ -133,7 +129,7 @@ static void begin_group_memory(fnd_sim_run *run) {
     if (run->scratch_bytes) memset(run->scratch, 0xFF, run->scratch_bytes);
 }
 
-SWITCHES bool fnd_sim_run_group(fnd_sim_run *run, uint32_t group) {
+FND_SWITCHES bool fnd_sim_run_group(fnd_sim_run *run, uint32_t group) {
     current = run;
     fnd_sim_check *c = &run->check;
     fnd_sim_begin_group(c, group);
@@ -156,7 +152,7 @@ static fnd_sim_fiber *arrive(fnd_sim_run *run, fnd_sim_meeting meeting, const ch
 }
 
 /* All of first .. first + count - 1 have arrived: the others may go on too, if they are at one place. */
-SWITCHES static void release(fnd_sim_run *run, uint32_t first, uint32_t count) {
+FND_SWITCHES static void release(fnd_sim_run *run, uint32_t first, uint32_t count) {
     const fnd_sim_fiber *me = &run->fibers[run->running];
     for (uint32_t i = first; i < first + count; i++) {
         if (same_meeting(&run->fibers[i], me)) continue;
@@ -169,7 +165,7 @@ SWITCHES static void release(fnd_sim_run *run, uint32_t first, uint32_t count) {
     }
 }
 
-SWITCHES static void group_barrier(const char *file, uint32_t line) {
+FND_SWITCHES static void group_barrier(const char *file, uint32_t line) {
     fnd_sim_run *run = current;
     (void)arrive(run, FND_SIM_BARRIER, file, line);
     if (++run->at_barrier < run->thread_count) {
@@ -219,7 +215,7 @@ static void combine(fnd_sim_fiber *lanes) {
     for (uint32_t i = 0; i < FND_SIM_LANES; i++) lanes[i].value = v[0];
 }
 
-SWITCHES static float meet_lanes(fnd_sim_meeting meeting, float v, uint32_t lane, const char *file, uint32_t line) {
+FND_SWITCHES static float meet_lanes(fnd_sim_meeting meeting, float v, uint32_t lane, const char *file, uint32_t line) {
     fnd_sim_run *run = current;
     fnd_sim_fiber *me = arrive(run, meeting, file, line);
     uint32_t warp = run->running / FND_SIM_LANES;
@@ -242,7 +238,7 @@ SWITCHES static float meet_lanes(fnd_sim_meeting meeting, float v, uint32_t lane
 static float lane_sum(float v, const char *file, uint32_t line) { return meet_lanes(FND_SIM_LANE_SUM, v, 0, file, line); }
 static float lane_max(float v, const char *file, uint32_t line) { return meet_lanes(FND_SIM_LANE_MAX, v, 0, file, line); }
 
-SWITCHES static void add_product(float *sum, const float *a, const float *b, const char *file, uint32_t line) {
+FND_SWITCHES static void add_product(float *sum, const float *a, const float *b, const char *file, uint32_t line) {
     fnd_sim_fiber *me = &current->fibers[current->running];
     memcpy(me->sum, sum, sizeof me->sum);
     memcpy(me->a, a, sizeof me->a);
@@ -251,7 +247,7 @@ SWITCHES static void add_product(float *sum, const float *a, const float *b, con
     memcpy(sum, me->sum, sizeof me->sum);
 }
 
-SWITCHES static float lane_get(float v, uint32_t lane, const char *file, uint32_t line) {
+FND_SWITCHES static float lane_get(float v, uint32_t lane, const char *file, uint32_t line) {
     if (lane >= FND_SIM_LANES) {
         fnd_sim_failure *f = &current->check.failure;
         f->number = lane;
@@ -263,7 +259,7 @@ SWITCHES static float lane_get(float v, uint32_t lane, const char *file, uint32_
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
-SWITCHES static void *group_array(uint32_t slot, uint32_t bytes, const char *name) {
+FND_SWITCHES static void *group_array(uint32_t slot, uint32_t bytes, const char *name) {
     fnd_sim_run *run = current;
     fnd_sim_check *c = &run->check;
     for (uint32_t i = 0; i < run->array_count; i++) {
@@ -293,11 +289,11 @@ SWITCHES static void *group_array(uint32_t slot, uint32_t bytes, const char *nam
     return block;
 }
 
-SWITCHES static void access_memory(const void *at, unsigned long long bytes, uint32_t how) {
+FND_SWITCHES static void access_memory(const void *at, unsigned long long bytes, uint32_t how) {
     if (!fnd_sim_check_access(&current->check, (uint64_t)(uintptr_t)at, bytes, how)) abandon(current, current->check.failure.fault);
 }
 
-SWITCHES static void bad_index(const char *file, uint32_t line, unsigned long long index, const char *type) {
+FND_SWITCHES static void bad_index(const char *file, uint32_t line, unsigned long long index, const char *type) {
     fnd_sim_failure *f = &current->check.failure;
     f->file = file;
     f->line = line;
@@ -306,7 +302,7 @@ SWITCHES static void bad_index(const char *file, uint32_t line, unsigned long lo
     abandon(current, FND_SIM_BAD_INDEX);
 }
 
-SWITCHES static void bad_division(const char *file, uint32_t line) {
+FND_SWITCHES static void bad_division(const char *file, uint32_t line) {
     current->check.failure.file = file;
     current->check.failure.line = line;
     abandon(current, FND_SIM_BAD_DIVISION);
