@@ -108,9 +108,9 @@ $(ROOT)/libmetal_standin.so: $(STANDIN_OBJ) $(ROOT)/libfoundry.a tests/metal_sta
 	$(CC) $(ALL_CFLAGS) -shared -Wl,--version-script=tests/metal_standin/exports.map $(STANDIN_OBJ) $(ROOT)/libfoundry.a $(LDLIBS) -o $@
 # And for NVIDIA's driver, found in its folder by the name that the driver has.
 CUDA_STANDIN := $(if $(filter Linux,$(SYSTEM)),$(ROOT)/cuda_standin/libcuda.so.1)
-$(ROOT)/cuda_standin/libcuda.so.1: tests/cuda_standin/libcuda.c src/backend/cuda/api.h
+$(ROOT)/cuda_standin/libcuda.so.1: tests/cuda_standin/libcuda.c tests/cuda_standin/cubin.c tests/cuda_standin/cubin.h src/backend/cuda/api.h
 	@mkdir -p $(@D)
-	@echo "  cc $<"; $(CC) -std=gnu11 -O1 -fPIC -shared -Isrc -Iinclude $(WARNINGS) $< -o $@
+	@echo "  cc $<"; $(CC) -std=gnu11 -O1 -fPIC -shared -Isrc -Iinclude $(WARNINGS) $(filter %.c,$^) -o $@
 # The tests open devices through a function of their own: see tests/test_isa.c.
 $(TEST_OBJ): ALL_CFLAGS += -Dfnd_open=fnd_test_open
 $(ROOT)/tests: $(TEST_OBJ) $(ROOT)/libfoundry.a | $(STANDIN) $(CUDA_STANDIN) $(EXAMPLES) $(ROOT)/foundry $(ROOT)/libfoundry.so
@@ -218,7 +218,7 @@ snapshots: setup
 	+@$(BUILD) $(ROOT)/tests
 	@FOUNDRY_WRITE_SNAPSHOTS=1 $(ROOT)/tests compose_snapshots
 KERNELS_CHECK_OBJ := $(patsubst %.c,$(ROOT)/obj/%.o,$(wildcard tests/kernels_check/*.c))
-$(ROOT)/kernels_check: $(KERNELS_CHECK_OBJ) $(ROOT)/obj/tests/random_list.o $(ROOT)/obj/src/backend/cuda/api.o $(filter $(ROOT)/obj/src/base/% $(ROOT)/obj/src/tensor/% $(ROOT)/obj/src/compose/% %/sources.o,$(LIB_OBJ))
+$(ROOT)/kernels_check: $(KERNELS_CHECK_OBJ) $(ROOT)/obj/tests/random_list.o $(ROOT)/obj/src/backend/cuda/api.o $(ROOT)/obj/src/backend/cuda/usage.o $(filter $(ROOT)/obj/src/base/% $(ROOT)/obj/src/tensor/% $(ROOT)/obj/src/compose/% %/sources.o,$(LIB_OBJ))
 	$(CC) $(ALL_CFLAGS) $^ $(LDLIBS) -o $@
 
 ## reference: write docs/kernel-reference.md anew, the arguments of all kernels and stages

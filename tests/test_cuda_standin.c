@@ -2,6 +2,7 @@
  * are printed and compiled as for an H100, without spilling; and each way to fail is one clear sentence. */
 #include "backend/cuda/api.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/system.h"
 #include "program.h"
 #include "test.h"
@@ -87,4 +88,29 @@ TEST(cuda_standin_decode_has_a_weight_stream) {
     CHECK_MSG(r.exit_code == 0, "%s", r.err);
     CHECK(strstr(r.out, "FND_STREAM") == NULL);
     program_free(&r);
+}
+
+/* The second table of `profile`, and its lines: what each compiled kernel takes; from the cache as when compiled. */
+TEST(cuda_standin_profile_says_what_kernels_take) {
+    STAND_IN("");
+    program_result r[2];
+    const char *lines = program_temp("cuda-usage.jsonl");
+    for (int i = 0; i < 2; i++) {
+        program_run(&r[i], (const char *const[]){ "profile", "--backend", "cuda", "--model", tiny_model(), "--prompt-tokens", "2", "--tokens", "1", "--lines", lines, NULL });
+    }
+    stand_out();
+    CHECK_MSG(r[0].exit_code == 0 && r[1].exit_code == 0, "%s", r[0].err);
+    const char *first = strstr(r[0].out, "spill stores"), *again = strstr(r[1].out, "spill stores");
+    REQUIRE(first && again);
+    CHECK_STR(first, again);
+    CHECK_HAS(first, "attention_decode_kernel");
+    CHECK_HAS(r[1].out, "compilations 0");
+    char *text;
+    size_t bytes;
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_file_read(lines, 1 << 20, &text, &bytes, &err), &err);
+    const char *code = strstr(text, "{\"type\":\"code\",\"kernel\":\"attention_decode_kernel\",\"max_threads\":512,\"registers\":");
+    CHECK(code && atoi(strstr(code, "registers") + strlen("registers\":")) > 20);
+    fnd_free_memory(text);
+    for (int i = 0; i < 2; i++) program_free(&r[i]);
 }

@@ -71,6 +71,20 @@ double fnd_profile_of_roof(const fnd_profile_row *row, const fnd_profile_totals 
  * is its own (self_ns), so that all rows together are 100. */
 FND_USE_RESULT fnd_status fnd_profile_print(foundry *f, FILE *to, fnd_error *err);
 
+/* ---- compiled code ---------------------------------------------------------------------------- */
+
+/* What a compiled kernel takes of the device: of each thread; shared memory of each group, without what a
+ * launch adds. Known on `cuda`. */
+typedef struct fnd_profile_code {
+    char     kernel[FND_PROFILE_KERNEL_BYTES]; /* its entry point */
+    uint32_t max_threads, registers, local_bytes, shared_bytes;
+    uint32_t spill_store_bytes, spill_load_bytes; /* registers that were put into memory, and fetched back */
+} fnd_profile_code;
+
+/* Copy up to `capacity` of the kernels compiled or loaded so far, those that spill first, and return how many
+ * there are: 0 where the backend does not know. codes may be NULL with capacity 0. */
+size_t fnd_profile_codes(foundry *f, fnd_profile_code *codes, size_t capacity);
+
 /* ---- scopes --------------------------------------------------------------------------------- */
 
 /* A level of the path of this thread. `open` is false when the profiler was off at its beginning. */

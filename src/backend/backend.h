@@ -65,6 +65,12 @@ typedef struct fnd_build_desc {
     fnd_process_stop *stop;   /* ends it from another thread: FND_ERR_CANCELLED. NULL: nobody does */
 } fnd_build_desc;
 
+/* What loaded code takes, of each thread; shared memory of each group, without what a launch adds. */
+typedef struct fnd_code_usage {
+    uint32_t max_threads, registers, local_bytes, shared_bytes;
+    uint32_t spill_store_bytes, spill_load_bytes; /* registers that were put into memory, and fetched back */
+} fnd_code_usage;
+
 /* One tensor argument of a launch, for backends that check accesses. */
 typedef struct fnd_launch_buffer {
     const char *name;
@@ -122,6 +128,8 @@ typedef struct fnd_backend {
     fnd_status (*build)(void *self, const fnd_build_desc *desc, fnd_blob *out, fnd_error *err);
     fnd_status (*load)(void *self, const char *entry, const void *blob, size_t bytes, void **code, fnd_error *err);
     void (*unload)(void *self, void *code);
+    /* What this code takes; false: it is not known. May be NULL. */
+    bool (*usage)(void *self, const void *code, fnd_code_usage *out);
 
     /* Kernels compiled into the library, or NULL: code for the hash of a flattened text, given back with
      * unload; and what a weight of a format (by name), in tiles or in rows as in the file, carries for kernels of

@@ -10,6 +10,7 @@
 struct fnd_pipeline {
     fnd_hash128 key; /* of the text before flattening */
     void *code;
+    char entry[FND_PROFILE_KERNEL_BYTES];
     fnd_pipeline *next;
 };
 
@@ -98,6 +99,7 @@ fnd_status fnd_pipeline_get(foundry *f, const fnd_pipeline_desc *desc, void **co
     if (!p) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for kernel %s", desc->entry);
     pthread_mutex_lock(&c->lock);
     *p = (fnd_pipeline){ .key = key, .code = *code, .next = c->pipelines };
+    snprintf(p->entry, sizeof p->entry, "%s", desc->entry);
     c->pipelines = p;
     pthread_mutex_unlock(&c->lock);
     return FND_OK;
@@ -122,4 +124,33 @@ void fnd_pipelines_free(foundry *f, fnd_composer *c) {
     }
     fnd_cache_close(f->cache);
     f->cache = NULL;
+}
+
+/* ---- what code takes ---- */
+
+static int by_spills(const void *a, const void *b) {
+    const fnd_profile_code *x = a, *y = b;
+    if (x->spill_store_bytes != y->spill_store_bytes) return x->spill_store_bytes < y->spill_store_bytes ? 1 : -1;
+    if (x->registers != y->registers) return x->registers < y->registers ? 1 : -1;
+    return strcmp(x->kernel, y->kernel);
+}
+
+size_t fnd_profile_codes(foundry *f, fnd_profile_code *codes, size_t capacity) {
+    fnd_composer *c;
+    size_t count = 0;
+    if (fnd_context_check(f, NULL) != FND_OK || !f->backend->usage || fnd_composer_get(f, &c, NULL) != FND_OK) return 0;
+    pthread_mutex_lock(&c->lock);
+    for (const fnd_pipeline *p = c->pipelines; p; p = p->next) {
+        fnd_code_usage u;
+        if (!p->code || !f->backend->usage(f->device, p->code, &u)) continue;
+        if (count < capacity) {
+            fnd_profile_code *row = &codes[count];
+            *row = (fnd_profile_code){ .max_threads = u.max_threads, .registers = u.registers, .local_bytes = u.local_bytes, .shared_bytes = u.shared_bytes, .spill_store_bytes = u.spill_store_bytes, .spill_load_bytes = u.spill_load_bytes };
+            snprintf(row->kernel, sizeof row->kernel, "%s", p->entry);
+        }
+        count++;
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (count && capacity) qsort(codes, fnd_min_size(count, capacity), sizeof *codes, by_spills);
+    return count;
 }

@@ -135,7 +135,24 @@ static void write_summary(FILE *to, const fnd_profile_totals *t, const foundry *
     fputc('}', to);
 }
 
-fnd_status fnd_profile_files_close(fnd_profile_files *files, const fnd_profile_totals *totals, const foundry *f, fnd_error *err) {
+/* What the compiled kernels take, a line each: in the lines only, as the trace has room for times alone. */
+static fnd_status add_codes(FILE *to, foundry *f, fnd_error *err) {
+    size_t count = fnd_profile_codes(f, NULL, 0);
+    fnd_profile_code *codes = fnd_alloc_zeroed(count + 1, sizeof *codes);
+    if (!codes) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the figures of %zu kernels", count);
+    count = fnd_min_size(count, fnd_profile_codes(f, codes, count));
+    for (size_t i = 0; i < count; i++) {
+        fputs("{\"type\":\"code\",\"kernel\":", to);
+        write_string(to, codes[i].kernel);
+        fprintf(to, ",\"max_threads\":%u,\"registers\":%u,\"spill_store_bytes\":%u,\"spill_load_bytes\":%u,\"local_bytes\":%u,\"shared_bytes\":%u}\n", codes[i].max_threads, codes[i].registers,
+                codes[i].spill_store_bytes, codes[i].spill_load_bytes, codes[i].local_bytes, codes[i].shared_bytes);
+    }
+    fnd_free_memory(codes);
+    return FND_OK;
+}
+
+fnd_status fnd_profile_files_close(fnd_profile_files *files, const fnd_profile_totals *totals, foundry *f, fnd_error *err) {
+    fnd_status codes = files->lines.file ? add_codes(files->lines.file, f, err) : FND_OK;
     if (files->lines.file) {
         fputs("{\"type\":\"summary\",", files->lines.file);
         write_summary(files->lines.file, totals, f);
@@ -148,5 +165,6 @@ fnd_status fnd_profile_files_close(fnd_profile_files *files, const fnd_profile_t
     }
     fnd_status lines = close_file(&files->lines, err), trace = close_file(&files->trace, err);
     fnd_free_memory(files);
-    return lines != FND_OK ? lines : trace;
+    return codes != FND_OK ? codes : lines != FND_OK ? lines
+                                                     : trace;
 }

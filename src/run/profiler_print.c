@@ -56,6 +56,22 @@ static void print_totals(FILE *to, const fnd_profile_totals *t, uint32_t ring_re
     if (t->lost) fprintf(to, "%llu records lost, %llu kept: the ring of %u was full\n", (unsigned long long)t->lost, (unsigned long long)t->records, ring_records);
 }
 
+/* What the compiled kernels take of the device, where it is known. */
+static fnd_status print_codes(foundry *f, FILE *to, fnd_error *err) {
+    size_t count = fnd_profile_codes(f, NULL, 0);
+    if (!count) return FND_OK;
+    fnd_profile_code *codes = fnd_alloc_zeroed(count, sizeof *codes);
+    if (!codes) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the figures of %zu kernels", count);
+    count = fnd_min_size(count, fnd_profile_codes(f, codes, count));
+    fprintf(to, "\n%-*s %9s %9s %12s %11s %8s %8s\n", NAME_WIDTH, "compiled (bytes; of a thread, but shared)", "threads", "registers", "spill stores", "spill loads", "local", "shared");
+    for (size_t i = 0; i < count; i++) {
+        const fnd_profile_code *c = &codes[i];
+        fprintf(to, "%-*s %9u %9u %12u %11u %8u %8u\n", NAME_WIDTH, c->kernel, c->max_threads, c->registers, c->spill_store_bytes, c->spill_load_bytes, c->local_bytes, c->shared_bytes);
+    }
+    fnd_free_memory(codes);
+    return FND_OK;
+}
+
 fnd_status fnd_profile_print(foundry *f, FILE *to, fnd_error *err) {
     FND_TRY(fnd_context_check(f, err));
     fnd_profile_totals totals;
@@ -75,5 +91,6 @@ fnd_status fnd_profile_print(foundry *f, FILE *to, fnd_error *err) {
         fprintf(to, "%s%s %llu", i ? ", " : "counters: ", fnd_counter_name((fnd_counter)i), (unsigned long long)fnd_counter_get(f, (fnd_counter)i));
     }
     fputc('\n', to);
+    FND_TRY(print_codes(f, to, err));
     return ferror(to) ? fnd_fail(err, FND_ERR_FILE, "the profile could not be written") : FND_OK;
 }

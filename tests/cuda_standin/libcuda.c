@@ -5,6 +5,7 @@
  * CUDA_STANDIN holds words: "no-device", "old" (capability 7.0), "memory=N" (bytes that can be had), "lost"
  * (every wait fails), "bad-image" (no code loads). */
 #include "backend/cuda/api.h"
+#include "cubin.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 enum { OK = 0,
        INVALID = 1,
        BAD_IMAGE = 200,
+       NOT_FOUND = 500,
        LOST = 719,
        PAGE = 2 << 20 };
 
@@ -134,10 +136,35 @@ CALL(cuEventDestroy_v2, fnd_cu_event event) { return (void)event, OK; }
 CALL(cuEventRecord, fnd_cu_event event, fnd_cu_stream stream) { return (void)event, (void)stream, OK; }
 CALL(cuEventSynchronize, fnd_cu_event event) { return (void)event, word("lost") ? LOST : OK; }
 CALL(cuEventElapsedTime, float *milliseconds, fnd_cu_event start, fnd_cu_event end) { return (void)start, (void)end, *milliseconds = 0, OK; }
-CALL(cuModuleLoadData, fnd_cu_module *module, const void *image) { return (void)image, *module = (fnd_cu_module)&taken, word("bad-image") ? BAD_IMAGE : OK; }
-CALL(cuModuleUnload, fnd_cu_module module) { return (void)module, OK; }
-CALL(cuModuleGetFunction, fnd_cu_function *function, fnd_cu_module module, const char *name) { return (void)module, (void)name, *function = (fnd_cu_function)&taken, OK; }
-CALL(cuFuncGetAttribute, int *value, int attribute, fnd_cu_function function) { return (void)attribute, (void)function, *value = 0, OK; }
+/* A module is a copy of what the one function in it takes, with the image until it is asked for. */
+typedef struct code {
+    const void *image;
+    cubin_facts facts;
+} code;
+CALL(cuModuleLoadData, fnd_cu_module *module, const void *image) {
+    code *c = calloc(1, sizeof *c);
+    *module = (fnd_cu_module)(void *)c;
+    if (!c || word("bad-image")) {
+        free(c);
+        return *module = NULL, c ? BAD_IMAGE : FND_CU_OUT_OF_MEMORY;
+    }
+    c->image = image;
+    return OK;
+}
+CALL(cuModuleUnload, fnd_cu_module module) { return free(module), OK; }
+CALL(cuModuleGetFunction, fnd_cu_function *function, fnd_cu_module module, const char *name) {
+    code *c = (code *)(void *)module;
+    *function = (fnd_cu_function)(void *)c;
+    return cubin_read(c->image, name, &c->facts) ? OK : NOT_FOUND;
+}
+CALL(cuFuncGetAttribute, int *value, int attribute, fnd_cu_function function) {
+    const cubin_facts *f = &((const code *)(const void *)function)->facts;
+    *value = attribute == FND_CU_FUNCTION_REGISTERS     ? f->registers
+             : attribute == FND_CU_FUNCTION_LOCAL_BYTES ? f->local_bytes
+             : attribute == FND_CU_FUNCTION_MAX_THREADS ? f->max_threads
+                                                        : f->shared_bytes;
+    return OK;
+}
 CALL(cuFuncSetAttribute, fnd_cu_function function, int attribute, int value) { return (void)function, (void)attribute, (void)value, OK; }
 CALL(cuLaunchKernel, fnd_cu_function f, unsigned x, unsigned y, unsigned z, unsigned bx, unsigned by, unsigned bz, unsigned shared, fnd_cu_stream s, void **params, void **extra) {
     (void)f, (void)y, (void)z, (void)by, (void)bz, (void)shared, (void)s, (void)params, (void)extra;

@@ -24,12 +24,16 @@ static fnd_status complain(const char *log, const char *entry, fnd_error *err) {
     return fnd_fail(err, FND_ERR_COMPILE, "%s did not compile: %.*s", entry, (int)fnd_min_size(strlen(first), SHOWN_BYTES), first);
 }
 
-static fnd_status take_cubin(const fnd_nvrtc_api *n, fnd_nvrtc_program program, const char *entry, fnd_blob *out, fnd_error *err) {
+/* The machine code, and behind it what the log says that it takes. */
+static fnd_status take_cubin(const fnd_nvrtc_api *n, fnd_nvrtc_program program, const char *entry, const char *log, fnd_blob *out, fnd_error *err) {
     size_t bytes = 0;
+    fnd_cuda_usage usage;
     if (n->cubin_bytes(program, &bytes) != 0 || bytes == 0) return fnd_fail(err, FND_ERR_COMPILE, "%s: NVRTC made no machine code", entry);
-    out->data = fnd_alloc_zeroed(bytes, 1);
+    bool told = fnd_cuda_usage_all(log, &usage);
+    out->bytes = bytes + (told ? FND_CUDA_USAGE_MARK_BYTES : 0);
+    out->data = out->bytes < bytes ? NULL : fnd_alloc_zeroed(out->bytes, 1);
     if (!out->data) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the machine code of %s", entry);
-    out->bytes = bytes;
+    if (told) fnd_cuda_usage_mark(&usage, (uint8_t *)out->data + bytes);
     if (n->cubin(program, out->data) == 0) return FND_OK;
     fnd_free_memory(out->data);
     *out = (fnd_blob){ 0 };
@@ -47,11 +51,11 @@ fnd_status fnd_cuda_build(void *self, const fnd_build_desc *desc, fnd_blob *out,
     snprintf(arch, sizeof arch, "--gpu-architecture=%s", c->arch);
     snprintf(warps, sizeof warps, "-DFND_WARPS=%u", desc->warps);
     snprintf(groups, sizeof groups, "-DFND_GROUPS=%u", c->groups);
-    const char *const options[] = { arch, "--std=c++17", "-diag-suppress=177", "--fmad=true", warps, groups };
+    const char *const options[] = { arch, "--std=c++17", "-diag-suppress=177", "--fmad=true", warps, groups, FND_CUDA_USAGE_OPTION };
     if (n->create(&program, desc->text, desc->entry, 0, NULL, NULL) != 0) return fnd_fail(err, FND_ERR_COMPILE, "%s: NVRTC does not take the text", desc->entry);
     bool compiled = n->compile(program, (int)FND_COUNT(options), options) == 0;
     char *log = log_of(n, program);
-    fnd_status status = compiled ? take_cubin(n, program, desc->entry, out, err) : complain(log, desc->entry, err);
+    fnd_status status = compiled ? take_cubin(n, program, desc->entry, log, out, err) : complain(log, desc->entry, err);
     fnd_free_memory(log);
     n->destroy(&program);
     return status;

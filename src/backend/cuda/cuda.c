@@ -171,6 +171,7 @@ const fnd_backend fnd_backend_cuda = {
     .download = fnd_cuda_download,
     .build = fnd_cuda_build,
     .load = fnd_cuda_load,
+    .usage = fnd_cuda_usage_of,
     .unload = fnd_cuda_unload,
     .launch = fnd_cuda_launch,
     .wait = fnd_cuda_wait,

@@ -4,6 +4,7 @@
 
 #include "backend/backend.h"
 #include "backend/cuda/api.h"
+#include "backend/cuda/usage.h"
 
 #include <stdatomic.h>
 
@@ -49,6 +50,8 @@ typedef struct fnd_cuda_code {
     fnd_cu_module   module;
     fnd_cu_function function;
     int             registers, local_bytes, shared_bytes, max_threads;
+    fnd_cuda_usage  usage; /* as the compiler told it, */
+    bool            told;  /* where it did */
     size_t          dynamic_bytes; /* of fast memory that was asked for so far */
 } fnd_cuda_code;
 
@@ -73,6 +76,7 @@ fnd_status fnd_cuda_build(void *self, const fnd_build_desc *desc, fnd_blob *out,
 /* launch.c */
 fnd_status fnd_cuda_load(void *self, const char *entry, const void *blob, size_t bytes, void **code, fnd_error *err);
 void fnd_cuda_unload(void *self, void *code);
+bool fnd_cuda_usage_of(void *self, const void *code, fnd_code_usage *out);
 fnd_status fnd_cuda_launch(void *self, const fnd_launch *launch, fnd_error *err);
 fnd_status fnd_cuda_wait(void *self, fnd_error *err);
 

@@ -29,6 +29,7 @@ fnd_status fnd_cuda_load(void *self, const char *entry, const void *blob, size_t
     if (!code) return fnd_fail(err, FND_ERR_MEMORY, "out of memory while loading code");
     fnd_status status = fnd_cuda_check(c->cu, c->cu->module_load(&code->module, blob), entry, err);
     if (status == FND_OK) status = look_at(c, code, entry, err);
+    code->told = fnd_cuda_usage_read(blob, bytes, &code->usage);
     if (status != FND_OK) {
         fnd_cuda_unload(c, code);
         return status;
@@ -47,6 +48,22 @@ void fnd_cuda_unload(void *self, void *loaded) {
         c->cu->module_unload(code->module);
     }
     fnd_free_memory(code);
+}
+
+/* The driver's figures; spills are the compiler's, who alone tells them from other memory of threads. */
+bool fnd_cuda_usage_of(void *self, const void *loaded, fnd_code_usage *out) {
+    const fnd_cuda_code *code = loaded;
+    (void)self;
+    if (!code) return false;
+    *out = (fnd_code_usage){
+        .max_threads = (uint32_t)code->max_threads,
+        .registers = (uint32_t)code->registers,
+        .local_bytes = (uint32_t)code->local_bytes,
+        .shared_bytes = (uint32_t)code->shared_bytes,
+        .spill_store_bytes = code->told ? code->usage.spill_store_bytes : (uint32_t)code->local_bytes,
+        .spill_load_bytes = code->told ? code->usage.spill_load_bytes : (uint32_t)code->local_bytes,
+    };
+    return true;
 }
 
 /* ---- launches ---- */
