@@ -176,7 +176,7 @@ TEST(batch_can_be_ended) {
     close_batch(&b, batch);
 }
 
-/* What prompts have in common is computed once for each sequence, and a prompt goes where most of it is. */
+/* A prompt goes where most of it is. */
 TEST(batch_reuses_what_prompts_have_in_common) {
     session_bench b;
     fnd_batch *batch;
@@ -191,9 +191,90 @@ TEST(batch_reuses_what_prompts_have_in_common) {
         requests[i] = (fnd_batch_request){ ids[i], PROMPT, &desc };
     }
     CHECK_OK(fnd_batch_generate(batch, &(fnd_batch_job){ .requests = requests, .count = 6, .done = keep, .progress = watch, .ctx = &a }, &b.err), &b.err);
-    CHECK_MSG(a.stats.reused >= 4 * 50, "%llu tokens were reused", (unsigned long long)a.stats.reused);
+    CHECK_MSG(a.stats.reused == 4 * 50, "%llu tokens were reused", (unsigned long long)a.stats.reused);
     CHECK(a.stats.prompt_tokens == 6 * PROMPT && a.of[5].prompt_reused >= 50);
     free_answers(&a);
+    close_batch(&b, batch);
+}
+
+/* The logits behind the prompt have the very bits that they have alone: the first probability of each answer. */
+static void same_bits_as_alone(session_bench *b, const answers *a, const fnd_batch_request *requests, size_t count, fnd_format kv_type) {
+    for (size_t i = 0; i < count; i++) {
+        fnd_session *alone;
+        fnd_generated want;
+        CHECK_OK(fnd_session_open(b->m, &(fnd_session_desc){ .context = 128, .batch = 16, .kv_type = kv_type }, &alone, &b->err), &b->err);
+        CHECK_OK(fnd_session_prompt(alone, requests[i].ids, requests[i].count, &b->err), &b->err);
+        CHECK_OK(fnd_generate(alone, requests[i].desc, &want, &b->err), &b->err);
+        same_answer(&a->of[i], &want, i);
+        CHECK_MSG(memcmp(a->of[i].logprobs, want.logprobs, 3 * sizeof *want.logprobs) == 0, "request %zu: %a instead of %a", i, (double)a->of[i].logprobs->logprob, (double)want.logprobs->logprob);
+        fnd_generated_free(&want);
+        fnd_session_close(alone);
+    }
+}
+
+enum { ALIKE = 8,
+       COMMON = 37 }; /* in the middle of a block of 16 */
+
+/* Prompts that begin with the same COMMON tokens; 3 is 2 but for its last token, 5 is 4, 6 is a beginning of 4. */
+static void make_alike(uint32_t ids[ALIKE][PROMPT], const fnd_generate_desc *desc, fnd_batch_request *requests) {
+    for (uint32_t i = 0; i < ALIKE; i++) {
+        uint32_t like = i == 3 || i == 5 ? i - 1 : i == 6 ? 4
+                                                          : i;
+        make_ids(ids[i], PROMPT, 1);
+        make_ids(ids[i] + COMMON, PROMPT - COMMON, like + 3);
+        requests[i] = (fnd_batch_request){ ids[i], i == 6 ? 60 : PROMPT, desc };
+    }
+    ids[3][PROMPT - 1] ^= 1;
+}
+
+/* What prompts begin with alike is computed once for all sequences, not for each, and to the same bits. */
+TEST(batch_computes_a_common_beginning_once) {
+    static const fnd_format kv_types[] = { FND_F16, FND_Q8_0 };
+    for (size_t n = 0; n < FND_COUNT(kv_types); n++) {
+        session_bench b;
+        fnd_batch *batch;
+        uint32_t ids[ALIKE][PROMPT];
+        fnd_generate_desc desc = { .max_tokens = 4, .logprobs = 2 };
+        fnd_batch_request requests[ALIKE];
+        answers a = { .count = 0 };
+        uint64_t computed = 0, want = PROMPT + 4 * (PROMPT - COMMON) + 1 + 0 + 1;
+        if (!session_bench_open(&b, NULL)) return;
+        CHECK_OK(fnd_batch_open(b.m, &(fnd_batch_desc){ .sequences = ALIKE, .session = { .context = 128, .batch = 16, .kv_type = kv_types[n] } }, &batch, &b.err), &b.err);
+        make_alike(ids, &desc, requests);
+        CHECK_OK(fnd_batch_generate(batch, &(fnd_batch_job){ .requests = requests, .count = ALIKE, .done = keep, .progress = watch, .ctx = &a }, &b.err), &b.err);
+        CHECK_MSG(a.stats.prompt_tokens == 7 * PROMPT + 60 && a.stats.prompt_tokens - a.stats.reused == want, "%llu of %llu tokens were reused", (unsigned long long)a.stats.reused, (unsigned long long)a.stats.prompt_tokens);
+        for (uint32_t i = 0; i < ALIKE; i++) {
+            fnd_session_stats s;
+            fnd_session_get_stats(fnd_batch_session(batch, i), &s);
+            computed += s.computed;
+        }
+        CHECK_MSG(computed == want + ALIKE * 3, "%llu tokens were computed", (unsigned long long)computed);
+        same_bits_as_alone(&b, &a, requests, ALIKE, kv_types[n]);
+        free_answers(&a);
+        close_batch(&b, batch);
+    }
+}
+
+/* A prompt that goes on where an answer was: what decoding left behind is not what reading leaves, so it is read. */
+TEST(batch_reads_what_was_decoded_before) {
+    session_bench b;
+    fnd_batch *batch;
+    uint32_t ids[PROMPT];
+    fnd_generate_desc desc = { .max_tokens = 12, .logprobs = 2 };
+    answers a = { .count = 0 }, again = { .count = 0 };
+    if (!open_batch(&b, 2, 128, &batch)) return;
+    make_ids(ids, 30, 4);
+    fnd_batch_request one = { ids, 30, &desc };
+    CHECK_OK(fnd_batch_generate(batch, &(fnd_batch_job){ .requests = &one, .count = 1, .done = keep, .ctx = &a }, &b.err), &b.err);
+    size_t answered = a.of[0].ids.count;
+    CHECK(answered > 4);
+    memcpy(ids + 30, a.of[0].ids.data, answered * sizeof *ids);
+    one.count = 30 + answered;
+    CHECK_OK(fnd_batch_generate(batch, &(fnd_batch_job){ .requests = &one, .count = 1, .done = keep, .ctx = &again }, &b.err), &b.err);
+    CHECK_MSG(again.of[0].prompt_reused == 30, "%u tokens were reused", again.of[0].prompt_reused);
+    same_bits_as_alone(&b, &again, &one, 1, FND_F16);
+    free_answers(&a);
+    free_answers(&again);
     close_batch(&b, batch);
 }
 

@@ -65,7 +65,8 @@ typedef fnd_status fnd_batch_done_fn(void *ctx, size_t index, fnd_generated *res
 typedef struct fnd_batch_stats {
     size_t   requests, done, failed; /* of how many; done holds failed ones */
     uint64_t steps, tokens;          /* tokens chosen so far, in so many steps */
-    uint64_t prompt_tokens, reused;  /* of prompts that were evaluated; of these not computed, as they were there */
+    uint64_t prompt_tokens, reused;  /* of prompts that were evaluated; of these not computed: they were there, or were
+                                      * copied from another sequence */
 } fnd_batch_stats;
 typedef void fnd_batch_progress_fn(void *ctx, const fnd_batch_stats *stats);
 
@@ -79,8 +80,10 @@ typedef struct fnd_batch_job {
 } fnd_batch_job;
 
 /* Answer all requests, as many at a time as there are sequences: when one ends, its sequence takes the next
- * prompt, of the free sequences the one that holds the longest beginning of it already. Cancelled:
- * FND_ERR_CANCELLED, when those that were being answered are done as FND_ENDING_CANCELLED. */
+ * prompt, of the free sequences the one that has read the longest beginning of it already. Where another has read
+ * more, busy or not, its keys and values are copied: what prompts begin with alike is computed once for all
+ * sequences, and changes no bit of any answer. Cancelled: FND_ERR_CANCELLED, when those that were being answered
+ * are done as FND_ENDING_CANCELLED. */
 FND_USE_RESULT fnd_status fnd_batch_generate(fnd_batch *b, const fnd_batch_job *job, fnd_error *err);
 
 #ifdef __cplusplus

@@ -60,7 +60,7 @@ static place *find_place(work *w, const fnd_batch_request *r) {
     uint32_t most = 0;
     for (uint32_t i = 0; i < w->b->count; i++) {
         if (w->places[i].busy) continue;
-        uint32_t common = fnd_session_common(w->b->sessions[i], r->ids, r->count);
+        uint32_t common = fnd_session_common_read(w->b->sessions[i], r->ids, r->count);
         if (best && common <= most) continue;
         best = &w->places[i];
         most = common;
@@ -68,12 +68,24 @@ static place *find_place(work *w, const fnd_batch_request *r) {
     return best;
 }
 
+/* Of all sessions, whatever they do, the one that has read most of the prompt. */
+static const fnd_session *find_source(const work *w, const fnd_batch_request *r) {
+    const fnd_session *best = NULL;
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < w->b->count; i++) {
+        uint32_t common = fnd_session_common_read(w->b->sessions[i], r->ids, r->count);
+        if (common <= most) continue;
+        best = w->b->sessions[i];
+        most = common;
+    }
+    return best;
+}
+
 static fnd_status begin(work *w, place *p, const fnd_batch_request *r, fnd_error *failure) {
     fnd_session *s = w->b->sessions[p - w->places];
-    uint64_t start = fnd_now_ns(), reused = s->reused;
-    FND_TRY(fnd_session_prompt(s, r->ids, r->count, failure));
+    uint64_t start = fnd_now_ns();
+    FND_TRY(fnd_session_prompt_from(s, find_source(w, r), r->ids, r->count, &p->prompt_reused, failure));
     p->prompt_seconds = 1e-9 * (double)(fnd_now_ns() - start);
-    p->prompt_reused = (uint32_t)(s->reused - reused);
     w->stats.prompt_tokens += r->count;
     w->stats.reused += p->prompt_reused;
     fnd_status status = fnd_answer_begin(&p->answer, s, r->desc, failure);

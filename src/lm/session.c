@@ -203,6 +203,7 @@ static fnd_status eval_chunk(fnd_session *s, const uint32_t *ids, uint32_t count
     FND_TRY(fnd_program_set(s->prefill, "pos", s->position, err));
     FND_TRY(fnd_program_set(s->prefill, "tokens", count, err));
     FND_TRY(fnd_program_run(s->prefill, err));
+    if (s->read == s->position) s->read += count;
     add_tokens(s, ids, count);
     return FND_OK;
 }
@@ -241,13 +242,23 @@ static fnd_status run_head(fnd_session *s, uint32_t first, uint32_t count, fnd_e
 /* Between batches. */
 static fnd_status pause(const fnd_session *s, size_t done, size_t total, fnd_error *err) { return fnd_session_pause(s, "reading the prompt", done, total, err); }
 
-fnd_status fnd_session_eval(fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err) {
+static fnd_status begin_eval(fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err) {
     FND_TRY(fnd_session_check_ids(s, ids, count, err));
     FND_TRY(fnd_session_grow(s, s->position + (uint32_t)count, err));
     s->has_logits = false;
     s->batch_row = FND_OWN_ROW;
-    if (count == 1) return eval_one(s, ids[0], err);
+    return FND_OK;
+}
+
+fnd_status fnd_session_eval(fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err) {
+    if (count != 1) return fnd_session_read(s, ids, count, err);
+    FND_TRY(begin_eval(s, ids, 1, err));
+    return eval_one(s, ids[0], err);
+}
+
+fnd_status fnd_session_read(fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err) {
     uint32_t n = 0;
+    FND_TRY(begin_eval(s, ids, count, err));
     for (size_t done = 0; done < count; done += n) {
         FND_TRY(pause(s, done, count, err));
         n = (uint32_t)fnd_min_size(s->batch_size, count - done);
@@ -273,10 +284,7 @@ static fnd_status give_each(fnd_session *s, uint32_t rows, size_t index, float *
 }
 
 fnd_status fnd_session_eval_each(fnd_session *s, const uint32_t *ids, size_t count, fnd_logits_fn *each, void *ctx, fnd_error *err) {
-    FND_TRY(fnd_session_check_ids(s, ids, count, err));
-    FND_TRY(fnd_session_grow(s, s->position + (uint32_t)count, err));
-    s->has_logits = false;
-    s->batch_row = FND_OWN_ROW;
+    FND_TRY(begin_eval(s, ids, count, err));
     float *logits = fnd_alloc_zeroed(s->m->info.vocab, sizeof *logits);
     if (!logits) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the logits of %u tokens", s->m->info.vocab);
     fnd_status status = FND_OK;

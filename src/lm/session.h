@@ -41,6 +41,8 @@ struct fnd_session {
     uint32_t         batch_row;         /* where its logits are: that row of the batch's, or FND_OWN_ROW: row 0 of `logits` */
     float           *mark;              /* [vocab]: the logits at mark_position; NULL until it is needed */
     uint32_t         mark_position;     /* 0: there is no mark */
+    uint32_t         read;              /* positions from the start that were evaluated as a prompt is: what decoding leaves
+                                         * behind may differ from that in the last bits */
     uint32_t         kept, dropped;     /* positions dropped so far, all from `kept` on */
     uint64_t         computed, reused;  /* tokens */
 };
@@ -68,11 +70,19 @@ void fnd_session_stepped(fnd_session *s, uint32_t id, uint32_t row);
 FND_USE_RESULT fnd_status fnd_session_find_logits(const fnd_session *s, fnd_const_view *out, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_session_own_logits(fnd_session *s, fnd_error *err);
 
+/* Tokens behind the present position as a prompt is read, however few; the logits of the last; session.c. */
+FND_USE_RESULT fnd_status fnd_session_read(fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err);
+
 /* A token was evaluated at the present position, and row `row` of `logits` is what came of it; session.c. */
 FND_USE_RESULT fnd_status fnd_session_take_row(fnd_session *s, uint32_t id, uint32_t row, fnd_error *err);
 
-/* How many of these tokens it holds already, from the start; session_edit.c. */
+/* session_edit.c. How many of these tokens it holds already, from the start; of those, how many just as a session of
+ * its own would that has read them as a prompt. */
 uint32_t fnd_session_common(const fnd_session *s, const uint32_t *ids, size_t count);
+uint32_t fnd_session_common_read(const fnd_session *s, const uint32_t *ids, size_t count);
+/* fnd_session_prompt, with the very same bits as by a session that holds nothing: only what was read is kept, and more
+ * of it copied from `other` where that has more (NULL: from none). *reused: tokens that were kept or copied. */
+FND_USE_RESULT fnd_status fnd_session_prompt_from(fnd_session *s, const fnd_session *other, const uint32_t *ids, size_t count, uint32_t *reused, fnd_error *err);
 
 /* programs.c: the model's forward pass as programs. */
 FND_USE_RESULT fnd_status fnd_session_make_programs(fnd_session *s, fnd_error *err);
