@@ -24,6 +24,7 @@ enum {
     TPL_STEP_LIMIT = 20000000,
     TPL_NAMES_LIMIT = 1000,           /* parameters of a macro, blocks of a template */
     TPL_RANGE_LIMIT = 100000,         /* items of range(), as in Jinja's sandbox */
+    TPL_TIME_LIMIT = 1 << 20,         /* bytes of what strftime_now() gives */
     TPL_OUTPUT_LIMIT = 64 << 20,      /* bytes of any string */
     TPL_MEMORY_LIMIT = 256 << 20
 };

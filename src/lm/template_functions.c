@@ -2,6 +2,7 @@
 #include "base/base.h"
 #include "lm/template_tree.h"
 
+#include <stdio.h>
 #include <time.h>
 
 /* ---- arguments ---- */
@@ -133,21 +134,52 @@ static TPL_FUNCTION(call_raise) {
     return fnd_tpl_fail(r, FND_ERR_FORMAT, "raise_exception() refuses these messages: %s", fnd_span_quote((fnd_span){ text.str->data, text.str->bytes }, shown, sizeof shown));
 }
 
+/* The format of Python's datetime as C's: it has microseconds (%f), and no time zone (%z, %:z, %Z). Behind it comes a
+ * space, so that no text is empty. */
+static fnd_status time_format(tpl_run *r, const tpl_str *s, long microseconds, tpl_builder *out) {
+    char fraction[32];
+    snprintf(fraction, sizeof fraction, "%06ld", microseconds);
+    for (size_t i = 0; i < s->bytes; i++) {
+        const char *p = s->data + i;
+        size_t left = s->bytes - i;
+        if (*p == '\0') return fnd_tpl_fail(r, FND_ERR_FORMAT, "the format of strftime_now() has a zero byte");
+        if (left >= 2 && p[0] == '%' && (p[1] == 'z' || p[1] == 'Z')) {
+            i++;
+        } else if (left >= 3 && memcmp(p, "%:z", 3) == 0) {
+            i += 2;
+        } else if (left >= 2 && p[0] == '%' && p[1] == 'f') {
+            fnd_tpl_add_text(r, out, fraction);
+            i++;
+        } else {
+            size_t bytes = left >= 2 && p[0] == '%' ? 2 : 1;
+            fnd_tpl_add(r, out, p, bytes, NULL, TPL_FROM_TEMPLATE);
+            i += bytes - 1;
+        }
+    }
+    fnd_tpl_add(r, out, " ", 2, NULL, TPL_FROM_TEMPLATE); /* with the NUL */
+    return r->failed ? fnd_tpl_no_memory(r) : FND_OK;
+}
+
 static TPL_FUNCTION(call_strftime_now) {
     static const char *const names[] = { "format", NULL };
     tpl_value v;
-    char format[128], text[512];
+    tpl_builder format = { 0 };
+    struct timespec now;
     struct tm parts;
-    time_t now = time(NULL);
     (void)self;
     FND_TRY(fnd_tpl_bind(r, "strftime_now()", args, names, 1, &v));
     FND_TRY(fnd_tpl_need_str(r, "strftime_now()", &v));
-    if (v.str->bytes >= sizeof format || !localtime_r(&now, &parts)) return fnd_tpl_fail(r, FND_ERR_LIMIT, "the format of strftime_now() is longer than the %zu bytes allowed", sizeof format - 1);
-    memcpy(format, v.str->data, v.str->bytes);
-    format[v.str->bytes] = '\0';
-    tpl_builder b = { 0 };
-    fnd_tpl_add(r, &b, text, strftime(text, sizeof text, format, &parts), NULL, fnd_tpl_mark_of(*v.str));
-    return fnd_tpl_built(r, &b, false, out);
+    FND_TRY(fnd_tpl_step(r, v.str->bytes));
+    if (timespec_get(&now, TIME_UTC) != TIME_UTC || !localtime_r(&now.tv_sec, &parts)) return fnd_tpl_fail(r, FND_ERR_UNSUPPORTED, "the clock, which strftime_now() reads, cannot be read here");
+    FND_TRY(time_format(r, v.str, now.tv_nsec / 1000, &format));
+    /* strftime() does not say how much room it needs. */
+    for (size_t room = 2 * format.bytes + 64; room <= TPL_TIME_LIMIT; room *= 2) {
+        char *text = fnd_arena_alloc(r->arena, room, 1);
+        if (!text) return fnd_tpl_no_memory(r);
+        size_t bytes = strftime(text, room, format.data, &parts);
+        if (bytes) return fnd_tpl_new_str(r, (tpl_str){ .data = text, .bytes = bytes - 1, .mark = fnd_tpl_mark_of(*v.str) }, out);
+    }
+    return fnd_tpl_fail(r, FND_ERR_LIMIT, "the text of strftime_now() is longer than the %d bytes allowed", TPL_TIME_LIMIT);
 }
 
 static TPL_FUNCTION(use_cycler) {
@@ -181,7 +213,7 @@ static TPL_FUNCTION(call_joiner) {
     FND_TRY(fnd_tpl_new_str(r, fnd_tpl_const_str(", "), &state[0]));
     FND_TRY(fnd_tpl_bind(r, "joiner()", args, names, 0, state));
     FND_TRY(fnd_tpl_copy_list(r, state, 2, TPL_LIST, &list));
-    return fnd_tpl_new_callable(r, "joiner", use_joiner, &list, out);
+    return fnd_tpl_new_callable(r, "a joiner", use_joiner, &list, out);
 }
 
 static TPL_FUNCTION(call_lipsum) {

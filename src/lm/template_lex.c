@@ -211,7 +211,7 @@ static fnd_status lex_string(lexer *l) {
             continue;
         }
         size_t n = unescape(l->text + i + 1, end - i - 1, out, &used);
-        if (n == 0) return fail(l, i, "this escape in a string is malformed");
+        if (n == 0) return fail(l, i, l->text[i + 1] == 'N' ? "\\N{...} in a string is not supported; \\u and four digits are" : "this escape in a string is malformed");
         i += 1 + (n == (size_t)-1 ? 0 : n);
     }
     l->at = end + 1;

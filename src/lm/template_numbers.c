@@ -8,38 +8,56 @@
 #include <stdio.h>
 #include <strings.h>
 
-enum { DIGITS = 400 };
+/* Python reads no more decimal digits than these as an integer, and neither as any base that is no power of two. */
+enum { INT_DIGITS = 4300 };
 
-/* Without white space around and without the _ between digits that Python allows; false: this is no
- * number, or a longer one than any that fits. */
-static bool plain_digits(tpl_str s, char out[DIGITS]) {
+/* Without the _ between digits that Python allows; `out` may be NULL. Returns the number of bytes, without the
+ * NUL; 0: this is no number. */
+static size_t plain_digits(tpl_str s, char *out) {
     size_t n = 0;
-    s = fnd_tpl_strip(s, NULL, true, true);
+    char last = '\0';
     for (size_t i = 0; i < s.bytes;) {
         tpl_str one = fnd_tpl_char_at(s, i);
         uint32_t code = fnd_tpl_code(one);
         char c = fnd_unicode_is_decimal(code) ? (char)('0' + fnd_unicode_decimal_value(code)) : *one.data;
         i += one.bytes;
         if (c == '_') {
-            bool between = n > 0 && i < s.bytes && memchr("0123456789abcdefxobABCDEFXOB", out[n - 1], 28) && memchr("0123456789abcdefABCDEF", s.data[i], 22);
-            if (!between) return false;
+            bool between = n > 0 && i < s.bytes && memchr("0123456789abcdefxobABCDEFXOB", last, 28) && (memchr("0123456789abcdefABCDEF", s.data[i], 22) || fnd_unicode_is_decimal(fnd_tpl_code(fnd_tpl_char_at(s, i))));
+            if (!between) return 0;
             continue;
         }
-        if (n + 1 >= DIGITS || c == '\0' || (unsigned char)c >= 0x80) return false;
-        out[n++] = c;
+        if (c == '\0' || (unsigned char)c >= 0x80) return 0;
+        if (out) out[n] = c;
+        last = c;
+        n++;
     }
-    out[n] = '\0';
-    return n > 0;
+    if (out) out[n] = '\0';
+    return n;
+}
+
+/* The same of a text with white space around, in memory of the rendering; NULL: this is no number. */
+static fnd_status copy_digits(tpl_run *r, tpl_str text, const char **out) {
+    tpl_str s = fnd_tpl_strip(text, NULL, true, true);
+    *out = NULL;
+    FND_TRY(fnd_tpl_step(r, text.bytes / 64));
+    size_t bytes = plain_digits(s, NULL);
+    if (!bytes) return FND_OK;
+    char *digits = fnd_arena_alloc(r->arena, bytes + 1, 1);
+    if (!digits) return fnd_tpl_no_memory(r);
+    plain_digits(s, digits);
+    *out = digits;
+    return FND_OK;
 }
 
 typedef enum number_kind { NO_NUMBER,
                            NUMBER,
                            TOO_LARGE } number_kind;
 
-/* int(text, base) */
-static number_kind read_int(tpl_str s, int64_t base, int64_t *out) {
-    char digits[DIGITS], *end, *p = digits;
-    if (!plain_digits(s, digits) || base < 0 || base == 1 || base > 36) return NO_NUMBER;
+/* int(text, base) of a text without white space and _ */
+static number_kind read_int(const char *digits, int64_t base, int64_t *out) {
+    const char *p = digits;
+    char *end;
+    if (base < 0 || base == 1 || base > 36) return NO_NUMBER;
     bool negative = *p == '-';
     if (*p == '-' || *p == '+') p++;
     int prefix = p[0] != '0' ? 0 : (p[1] | 0x20) == 'x' ? 16
@@ -56,16 +74,15 @@ static number_kind read_int(tpl_str s, int64_t base, int64_t *out) {
     if (*p == '\0' || *p == '-' || *p == '+' || *p == ' ' || (base == 16 && (p[1] | 0x20) == 'x')) return NO_NUMBER;
     errno = 0;
     unsigned long long n = strtoull(p, &end, (int)base);
-    if (*end) return NO_NUMBER;
+    if (*end || ((base & (base - 1)) != 0 && end - p > INT_DIGITS)) return NO_NUMBER;
     if (errno || n > (unsigned long long)INT64_MAX + negative) return TOO_LARGE;
     *out = negative ? (int64_t)(0 - n) : (int64_t)n;
     return NUMBER;
 }
 
-/* float(text) */
-static bool read_float(tpl_str s, double *out) {
-    char digits[DIGITS], *end;
-    if (!plain_digits(s, digits)) return false;
+/* float(text) of such a text */
+static bool read_float(const char *digits, double *out) {
+    char *end;
     const char *p = digits + (*digits == '-' || *digits == '+');
     bool word = strcasecmp(p, "inf") == 0 || strcasecmp(p, "infinity") == 0 || strcasecmp(p, "nan") == 0;
     if (!word && (strspn(p, "0123456789.eE+-") != strlen(p) || *p == '+' || *p == '-')) return false;
@@ -81,7 +98,9 @@ static TPL_FUNCTION(filter_int) {
     FND_TRY(fnd_tpl_bind(r, "the filter \"int\"", args, names, 0, a));
     FND_TRY(fnd_tpl_need_int(r, "the filter \"int\"", &a[1], &base));
     if (self->kind == TPL_UNDEFINED) return fnd_tpl_undefined_used(r, self);
-    number_kind kind = self->kind == TPL_STR ? read_int(*self->str, base, &n) : NO_NUMBER;
+    const char *digits = NULL;
+    if (self->kind == TPL_STR) FND_TRY(copy_digits(r, *self->str, &digits));
+    number_kind kind = digits ? read_int(digits, base, &n) : NO_NUMBER;
     if (self->kind == TPL_INT || self->kind == TPL_BOOL) {
         kind = NUMBER;
         n = fnd_tpl_as_integer(self);
@@ -90,7 +109,7 @@ static TPL_FUNCTION(filter_int) {
         x = self->number;
         if (isinf(x)) return fnd_tpl_fail(r, FND_ERR_FORMAT, "infinity is no integer");
     }
-    if (kind == NO_NUMBER && self->kind == TPL_STR && !read_float(*self->str, &x)) x = NAN;
+    if (kind == NO_NUMBER && digits && !read_float(digits, &x)) x = NAN;
     if (kind == NO_NUMBER && isfinite(x)) {
         kind = fabs(x) < 9.2233720368547e18 ? NUMBER : TOO_LARGE;
         if (kind == NUMBER) n = (int64_t)x;
@@ -109,7 +128,9 @@ static TPL_FUNCTION(filter_float) {
     if (self->kind == TPL_UNDEFINED) return fnd_tpl_undefined_used(r, self);
     bool number = fnd_tpl_is_number(self);
     if (number) x = fnd_tpl_as_double(self);
-    if (self->kind == TPL_STR) number = read_float(*self->str, &x);
+    const char *digits = NULL;
+    if (self->kind == TPL_STR) FND_TRY(copy_digits(r, *self->str, &digits));
+    if (digits) number = read_float(digits, &x);
     *out = number ? fnd_tpl_float(x) : fallback;
     if (number) out->mark = self->kind == TPL_STR ? fnd_tpl_mark_of(*self->str) : self->mark;
     return FND_OK;

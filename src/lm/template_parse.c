@@ -240,6 +240,17 @@ static fnd_status parse_autoescape(tpl_parser *p, tpl_node **out) {
 
 /* ---- macro, call, generation, block ---- */
 
+/* As fnd_tpl_take_name, but true, None and their kind are values and name nothing else. */
+static fnd_status take_new_name(tpl_parser *p, const char *what, tpl_str *out) {
+    static const char *const values[] = { "true", "True", "false", "False", "none", "None" };
+    const tpl_token *t = p->at;
+    FND_TRY(fnd_tpl_take_name(p, what, out));
+    for (size_t i = 0; i < FND_COUNT(values); i++) {
+        if (fnd_tpl_str_is(out, values[i])) return fnd_tpl_parse_fail(p, FND_ERR_FORMAT, t->line, t->column, "%s cannot be %s, which is a value", what, values[i]);
+    }
+    return FND_OK;
+}
+
 /* named: the parameters, with their defaults (a, may be NULL). */
 static fnd_status parse_parameters(tpl_parser *p, tpl_node *n) {
     FND_TRY(fnd_tpl_expect_op(p, "("));
@@ -248,7 +259,7 @@ static fnd_status parse_parameters(tpl_parser *p, tpl_node *n) {
         if (n->named.count) FND_TRY(fnd_tpl_expect_op(p, ","));
         if (n->named.count == TPL_NAMES_LIMIT) return fnd_tpl_parse_fail(p, FND_ERR_LIMIT, p->at->line, p->at->column, "a macro has more than %d parameters", TPL_NAMES_LIMIT);
         FND_TRY(fnd_tpl_new_node(p, N_NAME, p->at, &parameter));
-        FND_TRY(fnd_tpl_take_name(p, "the name of a parameter", &parameter->name));
+        FND_TRY(take_new_name(p, "the name of a parameter", &parameter->name));
         for (size_t i = 0; i < n->named.count; i++) {
             const tpl_str *other = &n->named.items[i]->name;
             if (other->bytes == parameter->name.bytes && memcmp(other->data, parameter->name.data, other->bytes) == 0) return TPL_PARSE_FAIL(p, "two parameters have one name");
@@ -287,7 +298,7 @@ static fnd_status parse_called_body(tpl_parser *p, const char *const *ends, tpl_
 static fnd_status parse_macro(tpl_parser *p, tpl_node **out) {
     static const char *const ends[] = { "endmacro", NULL };
     FND_TRY(fnd_tpl_new_node(p, N_MACRO, p->at++, out));
-    FND_TRY(fnd_tpl_take_name(p, "the name of the macro", &(*out)->name));
+    FND_TRY(take_new_name(p, "the name of the macro", &(*out)->name));
     FND_TRY(parse_parameters(p, *out));
     return parse_called_body(p, ends, *out);
 }

@@ -138,14 +138,16 @@ static fnd_status loop_attribute(tpl_run *r, const tpl_value *v, tpl_str name, t
 }
 
 static fnd_status macro_attribute(tpl_run *r, const tpl_callable *c, tpl_str name, tpl_value *out, bool *found) {
-    static const char *const names[] = { "name", "arguments", "catch_kwargs", "catch_varargs", "caller", NULL };
+    static const char *const names[] = { "name", "arguments", "catch_kwargs", "catch_varargs", "caller", "explicit_caller", NULL };
     static const unsigned flags[] = { 0, 0, TPL_USES_KWARGS, TPL_USES_VARARGS, TPL_USES_CALLER };
+    bool takes_caller = false;
     size_t which = index_of(names, &name);
     *found = names[which] && (which == 0 || c->macro->kind != N_NAMED_BLOCK);
     if (!*found) return FND_OK;
     if (which == 0 && c->macro->kind == N_CALL_BLOCK) *out = fnd_tpl_none();
     if (which == 0 && c->macro->kind != N_CALL_BLOCK) return fnd_tpl_new_str(r, c->macro->name, out);
-    if (which >= 2) *out = fnd_tpl_bool(c->macro->flags & flags[which]);
+    for (size_t i = 0; i < c->macro->named.count; i++) takes_caller |= fnd_tpl_str_is(&c->macro->named.items[i]->name, "caller");
+    if (which >= 2) *out = fnd_tpl_bool(which < FND_COUNT(flags) ? c->macro->flags & flags[which] : takes_caller);
     if (which != 1) return FND_OK;
     FND_TRY(fnd_tpl_new_list(r, c->macro->named.count, TPL_TUPLE, out));
     for (size_t i = 0; i < c->macro->named.count; i++) FND_TRY(fnd_tpl_new_str(r, c->macro->named.items[i]->name, &out->list->items[i]));
@@ -214,6 +216,52 @@ static bool changes_object(const tpl_value *v, const tpl_str *name) {
     return v->kind == TPL_LIST && of_lists[index_of(of_lists, name)] != NULL;
 }
 
+/* What Python finds and we do not have; NULL: nothing. */
+static const char *const *lacking(const tpl_value *v) {
+    static const char *const of_dicts[] = { "fromkeys", NULL };
+    static const char *const of_markup[] = { "escape", "striptags", "unescape", NULL };
+    static const char *const of_integers[] = { "as_integer_ratio", "bit_count", "from_bytes", "is_integer", "to_bytes", NULL };
+    static const char *const of_floats[] = { "as_integer_ratio", "from_number", "fromhex", "hex", NULL };
+    static const char *const of_views[] = { "isdisjoint", "mapping", NULL };
+    static const char *const of_iterators[] = { "close", "gi_running", "gi_suspended", "gi_yieldfrom", "send", "throw", NULL };
+    static const char *const of_joiners[] = { "sep", "used", NULL };
+    static const char *const of_cyclers[] = { "items", "pos", NULL };
+    static const char *const of_cycler[] = { "current", "next", "reset", NULL };
+    static const char *const of_dict[] = { "clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values", NULL };
+    static const struct {
+        const char *name; /* of a callable */
+        const char *const *attributes;
+    } callables[] = { { "a joiner", of_joiners }, { "a cycler", of_cyclers }, { "cycler", of_cycler }, { "dict", of_dict } };
+    switch (v->kind) {
+    case TPL_DICT:
+        return of_dicts;
+    case TPL_STR:
+        return v->str->markup ? of_markup : NULL;
+    case TPL_INT:
+    case TPL_BOOL:
+        return of_integers;
+    case TPL_FLOAT:
+        return of_floats;
+    case TPL_VIEW:
+        return of_views;
+    case TPL_ITERATOR:
+        return of_iterators;
+    case TPL_CALLABLE:
+        for (size_t i = 0; i < FND_COUNT(callables); i++) {
+            if (strcmp(v->callable->name, callables[i].name) == 0) return callables[i].attributes;
+        }
+        return NULL;
+    default:
+        return NULL;
+    }
+}
+
+static fnd_status check_lacking(tpl_run *r, const tpl_value *v, const tpl_str *name) {
+    const char *const *names = lacking(v);
+    const char *found = names ? names[index_of(names, name)] : NULL;
+    return found ? fnd_tpl_fail(r, FND_ERR_UNSUPPORTED, "'%s' of %s is not supported", found, fnd_tpl_kind_name(v)) : FND_OK;
+}
+
 /* What Python's getattr() finds: methods and the like. */
 static fnd_status python_attribute(tpl_run *r, const tpl_value *v, tpl_str name, tpl_value *out, bool *found) {
     *found = changes_object(v, &name);
@@ -222,7 +270,7 @@ static fnd_status python_attribute(tpl_run *r, const tpl_value *v, tpl_str name,
     if (*found) return FND_OK;
     tpl_function *function = fnd_tpl_find_method(v, name.data, name.bytes);
     *found = function != NULL;
-    return function ? fnd_tpl_new_callable(r, "method", function, v, out) : FND_OK;
+    return function ? fnd_tpl_new_callable(r, "method", function, v, out) : check_lacking(r, v, &name);
 }
 
 /* x.name: an attribute, else the item of that name. */
