@@ -84,7 +84,7 @@ void gguf_add_byte_tokenizer(gguf_writer *w, const char *pre) {
     for (size_t i = 0; i < FND_COUNT(merged); i++) tokens[258 + i] = span(merged[i]);
     for (int i = 0; i < GGUF_BYTE_TOKENS; i++) types[i] = i == 256 || i == 257 ? 3 : 1;
     gguf_add_str(w, "tokenizer.ggml.model", "gpt2");
-    gguf_add_str(w, "tokenizer.ggml.pre", pre);
+    if (pre) gguf_add_str(w, "tokenizer.ggml.pre", pre);
     gguf_add_spans(w, "tokenizer.ggml.tokens", tokens, GGUF_BYTE_TOKENS);
     gguf_add_i32s(w, "tokenizer.ggml.token_type", types, GGUF_BYTE_TOKENS);
     gguf_add_strs(w, "tokenizer.ggml.merges", merges, FND_COUNT(merges));

@@ -42,7 +42,7 @@ void gguf_add_tensor(gguf_writer *w, const char *name, fnd_format format, uint32
 void gguf_add_tensor_raw(gguf_writer *w, const char *name, uint32_t ggml_type, uint32_t dim_count, const uint64_t *dims, uint64_t offset, const void *data, size_t bytes);
 
 /* A tokenizer of 256 byte tokens, the control tokens <|end|> (256, eos) and <|start|> (257, bos), and
- * a few merges ("h e" "he l" ...): byte-level BPE with the pre-tokenizer `pre`. */
+ * a few merges ("h e" "he l" ...): byte-level BPE with the pre-tokenizer `pre` (NULL: the file names none). */
 enum { GGUF_BYTE_TOKENS = 270 };
 void gguf_add_byte_tokenizer(gguf_writer *w, const char *pre);
 

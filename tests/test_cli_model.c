@@ -281,7 +281,7 @@ TEST(cli_logits) {
 /* BOS is put before what run --raw, logits and perplexity are given exactly when the file says so. */
 TEST(cli_bos_as_the_file_says) {
     NEED(program_there(), not_built);
-    tiny_model_save_with_bos(program_temp("tiny-bos.gguf"), 512);
+    tiny_model_save_as(program_temp("tiny-bos.gguf"), &(tiny_model_desc){ .context = 512, .has_bos = true });
     fnd_error err = { 0 };
     CHECK_OK(fnd_file_write(program_temp("xyz.txt"), "xyz", 3, &err), &err);
     for (int bos = 0; bos < 2; bos++) {
@@ -364,6 +364,62 @@ TEST(cli_inspect) {
     program_free(&r);
     RUN(&r, "inspect", tiny_model());
     CHECK_HAS(r.out, "bytes per token");
+    program_free(&r);
+}
+
+static void check_tokenizer(const char *path, const char *pre, bool assumed, bool bos, bool bos_assumed) {
+    program_result r;
+    RUN(&r, "inspect", path, "--json");
+    CHECK_MSG(r.exit_code == 0 && !r.err[0], "%d: %s", r.exit_code, r.err);
+    json_t *all = parsed(&r), *t = json_object_get(all, "tokenizer");
+    CHECK(json_is_null(json_object_get(t, "why_not")) && json_is_null(json_object_get(t, "padding")));
+    CHECK_STR(json_string_value(json_object_get(t, "model")), "gpt2");
+    CHECK_STR(json_string_value(json_object_get(t, "pre")), pre);
+    CHECK(number(t, "tokens") == TINY_MODEL_VOCAB && number(t, "bos") == 257 && number(t, "eos") == 256);
+    CHECK(json_boolean_value(json_object_get(t, "pre_assumed")) == assumed);
+    CHECK(json_boolean_value(json_object_get(t, "add_bos")) == bos && json_boolean_value(json_object_get(t, "add_bos_assumed")) == bos_assumed);
+    json_decref(all);
+    program_free(&r);
+    RUN(&r, "inspect", path);
+    CHECK_MSG((strstr(r.out, "assumed: the file has no tokenizer.ggml.pre)") != NULL) == assumed, "%s", r.out);
+    CHECK_MSG((strstr(r.out, "assumed: the file has no tokenizer.ggml.add_bos_token)") != NULL) == bos_assumed, "%s", r.out);
+    CHECK_HAS(r.out, bos ? "257 \"<|start|>\", put before a text" : "257 \"<|start|>\", not put before a text");
+    program_free(&r);
+}
+
+/* A file that names no pre-tokenizer is read with the default, which is told once, whatever is done with it. */
+TEST(cli_tells_an_assumed_tokenizer) {
+    NEED(program_there(), not_built);
+    static const char note[] = "does not name its pre-tokenizer (tokenizer.ggml.pre): \"default\" is assumed";
+    const char *path = program_temp("tiny-no-pre.gguf"), *with_bos = program_temp("tiny-bos-no-pre.gguf");
+    program_result r;
+    tiny_model_save_as(path, &(tiny_model_desc){ .context = 512, .lacks_pre = true });
+    tiny_model_save_as(with_bos, &(tiny_model_desc){ .context = 512, .lacks_pre = true, .has_bos = true });
+    check_tokenizer(tiny_model(), "qwen2", false, false, true);
+    check_tokenizer(path, "default", true, false, true);
+    check_tokenizer(with_bos, "default", true, true, false);
+    const char *const commands[][8] = {
+        { "tokenize", "--model", path, "--text", "hi", NULL },
+        { "run", "--model", path, "--prompt", "hi", "--max-tokens", "1", NULL },
+        { "chat", "--model", path, "--quiet", NULL },
+        { "logits", "--model", path, "--prompt", "hi", NULL },
+        { "template", "--model", path, "--messages", "-", NULL },
+    };
+    for (size_t i = 0; i < FND_COUNT(commands); i++) {
+        program_run_desc(&r, &(program_desc){ .words = commands[i], .input = i == 4 ? "[]" : "" });
+        CHECK_MSG(r.exit_code == 0, "%s: %s", commands[i][0], r.err);
+        const char *first = strstr(r.err, note);
+        CHECK_MSG(first && !strstr(first + 1, note), "%s: %s", commands[i][0], r.err);
+        CHECK_HAS(r.err, ", and that no BOS is put before a text;");
+        program_free(&r);
+    }
+    RUN(&r, "tokenize", "--model", with_bos, "--text", "1234", "--json");
+    CHECK_STR(r.out, "{\"ids\": [257, 49, 50, 51, 52]}\n");
+    CHECK_HAS(r.err, note);
+    CHECK(!strstr(r.err, "no BOS"));
+    program_free(&r);
+    RUN(&r, "tokenize", "--model", tiny_model(), "--text", "hi");
+    CHECK_STR(r.err, "");
     program_free(&r);
 }
 

@@ -523,6 +523,24 @@ TEST(tokenizer_refuses_missing_and_mistyped_keys) {
     gguf_free(&w);
 }
 
+/* Without a pre-tokenizer's name, or with an empty one, it is the default, and known to be assumed. */
+TEST(tokenizer_assumes_the_default) {
+    static const char *const names[] = { NULL, "", "default", "gpt-2" };
+    for (size_t i = 0; i < FND_COUNT(names); i++) {
+        gguf_writer w = { 0 };
+        gguf_add_byte_tokenizer(&w, names[i]);
+        fnd_error err;
+        fnd_tokenizer *t = open_tokenizer(&w, &err);
+        gguf_free(&w);
+        CHECK_MSG(t != NULL, "%s", err.text);
+        if (!t) continue;
+        const fnd_tokenizer_info *info = fnd_tokenizer_get_info(t);
+        CHECK_STR(info->pre, i < 3 ? "default" : names[i]);
+        CHECK(info->pre_assumed == (i < 2) && info->add_bos_assumed && !info->add_bos);
+        fnd_tokenizer_close(t);
+    }
+}
+
 /* Counts and lengths far beyond the file. */
 TEST(tokenizer_refuses_huge_lengths) {
     static const char *const keys[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.scores", "tokenizer.ggml.token_type" };

@@ -73,7 +73,7 @@ static void add_layer(gguf_writer *w, int layer) {
     }
 }
 
-static void save(const char *path, uint32_t context, bool bos) {
+void tiny_model_save_as(const char *path, const tiny_model_desc *desc) {
     gguf_writer w = { 0 };
     gguf_add_str(&w, "general.architecture", "llama");
     gguf_add_str(&w, "general.name", "tiny \"model\"");
@@ -82,11 +82,11 @@ static void save(const char *path, uint32_t context, bool bos) {
     gguf_add_u32(&w, "llama.feed_forward_length", HIDDEN);
     gguf_add_u32(&w, "llama.attention.head_count", HEADS);
     gguf_add_u32(&w, "llama.attention.head_count_kv", KV_HEADS);
-    gguf_add_u32(&w, "llama.context_length", context);
+    gguf_add_u32(&w, "llama.context_length", desc->context);
     gguf_add_f32(&w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
-    gguf_add_byte_tokenizer(&w, "qwen2");
-    if (bos) gguf_add_bool(&w, "tokenizer.ggml.add_bos_token", true);
-    gguf_add_str(&w, "tokenizer.chat_template", template);
+    gguf_add_byte_tokenizer(&w, desc->lacks_pre ? NULL : "qwen2");
+    if (desc->has_bos) gguf_add_bool(&w, "tokenizer.ggml.add_bos_token", true);
+    if (!desc->lacks_template) gguf_add_str(&w, "tokenizer.chat_template", desc->chat_template ? desc->chat_template : template);
     /* The logit of <|end|> is 0, and of 269 others one is larger. */
     add_weights(&w, "token_embd.weight", DIM, TINY_MODEL_VOCAB, 256);
     for (int i = 0; i < LAYERS; i++) add_layer(&w, i);
@@ -95,8 +95,7 @@ static void save(const char *path, uint32_t context, bool bos) {
     gguf_free(&w);
 }
 
-void tiny_model_save(const char *path, uint32_t context) { save(path, context, false); }
-void tiny_model_save_with_bos(const char *path, uint32_t context) { save(path, context, true); }
+void tiny_model_save(const char *path, uint32_t context) { tiny_model_save_as(path, &(tiny_model_desc){ .context = context }); }
 
 const char *tiny_model(void) {
     static bool saved;

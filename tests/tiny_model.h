@@ -4,6 +4,7 @@
 #ifndef TESTS_TINY_MODEL_H
 #define TESTS_TINY_MODEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { TINY_MODEL_VOCAB = 270 };
@@ -11,7 +12,14 @@ enum { TINY_MODEL_VOCAB = 270 };
 /* Path of one with a context of 512 among the tests' temporary files (program.h). */
 const char *tiny_model(void);
 void tiny_model_save(const char *path, uint32_t context);
-/* The same, and the file says that BOS (257) is put before texts. */
-void tiny_model_save_with_bos(const char *path, uint32_t context);
+
+typedef struct tiny_model_desc {
+    uint32_t    context;
+    const char *chat_template; /* NULL: that of tiny_model() */
+    bool        has_bos;       /* the file says that BOS (257) is put before texts */
+    bool        lacks_pre;     /* the file names no pre-tokenizer */
+    bool        lacks_template;
+} tiny_model_desc;
+void tiny_model_save_as(const char *path, const tiny_model_desc *desc);
 
 #endif

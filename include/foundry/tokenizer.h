@@ -30,7 +30,9 @@ typedef struct fnd_ids {
 FND_USE_RESULT fnd_status fnd_ids_add(fnd_ids *ids, uint32_t id, fnd_error *err);
 void fnd_ids_free(fnd_ids *ids);
 
-/* Needs no tensors in the file. Unknown models and pre-tokenizers are refused by name. */
+/* Needs no tensors in the file. Unknown models and pre-tokenizers are refused by name. A file of byte-level BPE that
+ * names no pre-tokenizer (tokenizer.ggml.pre is missing or empty) gets "default", as with llama.cpp, which rarely is
+ * the one its model was trained with: info's pre_assumed is then true, for users to be told. */
 FND_USE_RESULT fnd_status fnd_tokenizer_open(const fnd_gguf *g, fnd_tokenizer **out, fnd_error *err);
 void fnd_tokenizer_close(fnd_tokenizer *t); /* NULL is fine */
 
@@ -39,6 +41,8 @@ typedef struct fnd_tokenizer_info {
     uint32_t token_count;
     int32_t  bos, eos, eot, unknown, padding;
     bool     add_bos, add_eos; /* what the file says should be put round a text */
+    bool     add_bos_assumed;  /* the file does not say it (tokenizer.ggml.add_bos_token): as others of its kind */
+    bool     pre_assumed;      /* the file names no pre-tokenizer: `pre` is "default" */
     char     model[32];        /* "gpt2": byte-level BPE; "llama": SentencePiece */
     char     pre[32];          /* the pre-tokenizer, "qwen2"; empty with SentencePiece, which has none */
 } fnd_tokenizer_info;

@@ -58,9 +58,11 @@ static const char *bytes_text(fnd_format format, uint64_t bytes, const char *unk
 typedef struct inspected {
     fnd_gguf *g;
     fnd_model_info info;
-    bool has_info;     /* the architecture is known, and what the file says of it makes sense */
-    bool has_bytes;    /* so are all formats */
-    fnd_error why_not; /* it cannot be run; "": nothing speaks against it */
+    bool has_info;           /* the architecture is known, and what the file says of it makes sense */
+    bool has_bytes;          /* so are all formats */
+    fnd_error why_not;       /* it cannot be run; "": nothing speaks against it */
+    fnd_tokenizer *t;        /* NULL: it cannot be used */
+    fnd_error why_no_tokens; /* and why */
     format_table formats;
 } inspected;
 
@@ -74,18 +76,16 @@ static fnd_status open_file(const char *path, inspected *f, fnd_error *err) {
 
 static fnd_status look(inspected *f, fnd_error *err) {
     fnd_error why = { 0 };
-    fnd_tokenizer *t;
     fnd_status status = fnd_model_read_info(f->g, &f->info, &why);
+    fnd_status opened = fnd_tokenizer_open(f->g, &f->t, &f->why_no_tokens);
     if (status != FND_ERR_UNSUPPORTED && !fnd_gguf_tensor_count(f->g)) {
         fnd_fail(&f->why_not, FND_ERR_UNSUPPORTED, "%s has no tensors, only metadata", fnd_gguf_path(f->g));
         return FND_OK;
     }
     if (status != FND_OK && status != FND_ERR_UNSUPPORTED) return fnd_fail(err, status, "%s", why.text);
     f->has_info = status == FND_OK;
-    if (status == FND_OK && fnd_tokenizer_open(f->g, &t, &why) == FND_OK) {
-        fnd_tokenizer_close(t);
-        if (f->has_bytes) status = fnd_model_check(f->g, &why);
-    }
+    if (status == FND_OK && opened != FND_OK) fnd_fail(&why, opened, "%s", f->why_no_tokens.text);
+    if (status == FND_OK && opened == FND_OK && f->has_bytes) status = fnd_model_check(f->g, &why);
     if (why.status != FND_OK) fnd_fail(&f->why_not, why.status, "%s", why.text); /* keeps what was found before */
     return FND_OK;
 }
@@ -139,6 +139,62 @@ static void json_metadata(const fnd_gguf *g, fnd_text *out) {
         any = true;
     }
     fnd_text_str(out, "},\n");
+}
+
+/* ---- the tokenizer ---- */
+
+static void text_token(const fnd_tokenizer *t, const char *name, int32_t id, const char *more, fnd_text *out) {
+    fnd_text_printf(out, "%-18s", name);
+    if (id >= 0) {
+        fnd_span text = fnd_token_text(t, (uint32_t)id);
+        fnd_text_printf(out, "%d ", id);
+        fnd_cli_json_text(out, text.data, text.bytes);
+        fnd_text_printf(out, "%s\n", more);
+    } else {
+        fnd_text_str(out, "none\n");
+    }
+}
+
+static void text_tokenizer(const inspected *f, fnd_text *out) {
+    char bos[96];
+    if (!f->t) {
+        if (strcmp(f->why_no_tokens.text, f->why_not.text) != 0) fnd_text_printf(out, "tokenizer         cannot be used: %s\n", f->why_no_tokens.text);
+        return;
+    }
+    const fnd_tokenizer_info *info = fnd_tokenizer_get_info(f->t);
+    fnd_text_printf(out, "tokenizer         %s, %u tokens", info->model, info->token_count);
+    if (info->pre[0]) fnd_text_printf(out, ", pre-tokenizer %s%s", info->pre, info->pre_assumed ? " (assumed: the file has no tokenizer.ggml.pre)" : "");
+    fnd_text_str(out, "\n");
+    snprintf(bos, sizeof bos, ", %sput before a text%s", info->add_bos ? "" : "not ", info->add_bos_assumed ? " (assumed: the file has no tokenizer.ggml.add_bos_token)" : "");
+    text_token(f->t, "BOS", info->bos, bos, out);
+    text_token(f->t, "EOS", info->eos, info->add_eos ? ", put behind a text" : "", out);
+}
+
+static void json_tokenizer(const inspected *f, fnd_text *out) {
+    fnd_text_str(out, "  \"tokenizer\": {\"why_not\": ");
+    if (!f->t) {
+        fnd_cli_json_string(out, f->why_no_tokens.text);
+        fnd_text_str(out, "},\n");
+        return;
+    }
+    const fnd_tokenizer_info *info = fnd_tokenizer_get_info(f->t);
+    const struct {
+        const char *name;
+        int32_t id;
+    } ids[] = { { "bos", info->bos }, { "eos", info->eos }, { "eot", info->eot }, { "unknown", info->unknown }, { "padding", info->padding } };
+    fnd_text_str(out, "null, \"model\": ");
+    fnd_cli_json_string(out, info->model);
+    fnd_text_str(out, ", \"pre\": ");
+    if (info->pre[0])
+        fnd_cli_json_string(out, info->pre);
+    else
+        fnd_text_str(out, "null");
+    fnd_text_printf(out, ", \"pre_assumed\": %s, \"tokens\": %u", info->pre_assumed ? "true" : "false", info->token_count);
+    for (size_t i = 0; i < FND_COUNT(ids); i++) {
+        fnd_text_printf(out, ", \"%s\": ", ids[i].name);
+        fnd_text_printf(out, ids[i].id < 0 ? "null" : "%d", ids[i].id);
+    }
+    fnd_text_printf(out, ", \"add_bos\": %s, \"add_bos_assumed\": %s, \"add_eos\": %s},\n", info->add_bos ? "true" : "false", info->add_bos_assumed ? "true" : "false", info->add_eos ? "true" : "false");
 }
 
 /* ---- as text ---- */
@@ -233,6 +289,7 @@ static void print_json(const inspected *f, fnd_text *out) {
     fnd_text_str(out, ",\n");
     if (f->has_info) json_info(&f->info, out);
     if (f->has_info && f->has_bytes) json_bytes(&f->info, out);
+    json_tokenizer(f, out);
     json_metadata(f->g, out);
     json_tensors(f->g, &f->formats, out);
     fnd_text_str(out, "}\n");
@@ -245,6 +302,7 @@ static void print_text(const inspected *f, fnd_text *out) {
         text_info(&f->info, out);
     else
         text_metadata(f->g, out);
+    text_tokenizer(f, out);
     if (f->has_info && f->has_bytes) text_bytes(&f->info, out);
     text_tensors(f->g, &f->formats, out);
 }
@@ -265,13 +323,14 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
             print_text(&f, &out);
         status = fnd_cli_put_text(&out, err);
     }
+    fnd_tokenizer_close(f.t);
     fnd_gguf_close(f.g);
     return status;
 }
 
 const fnd_cli_command fnd_cli_inspect = {
     .name = "inspect",
-    .doc = "hyper-parameters, tensors and formats of a model file",
+    .doc = "hyper-parameters, tokenizer, tensors and formats of a model file",
     .usage = "F [--json]",
     .more = "A file that is whole but cannot be run here (its architecture, a format of its tensors or its\n"
             "tokenizer is not supported) is listed too, with the reason. JSON: why_not is that reason or null.",

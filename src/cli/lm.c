@@ -1,11 +1,13 @@
 /* lm.c - a loaded model and a session. */
 #include "cli/lm.h"
 #include "base/cpuinfo.h"
+#include "cli/text.h"
 
 static fnd_status before_weights(void *ctx, fnd_model *m, fnd_error *err) {
     fnd_cli_lm *lm = ctx;
     lm->m = m;
     lm->t = fnd_model_tokenizer(m);
+    fnd_cli_tokenizer_note(fnd_gguf_path(fnd_model_gguf(m)), lm->t);
     fnd_status status = lm->check ? lm->check(lm, lm->check_ctx, err) : FND_OK;
     lm->m = NULL; /* not yet ours */
     return status;

@@ -63,6 +63,7 @@ static fnd_status open_model(rendering *r, fnd_error *err) {
     fnd_gguf *g;
     FND_TRY(fnd_gguf_open(r->o->model, FND_GGUF_METADATA_ONLY, &g, err));
     fnd_status status = fnd_tokenizer_open(g, &r->tokenizer, err);
+    if (status == FND_OK) fnd_cli_tokenizer_note(r->o->model, r->tokenizer);
     if (status == FND_OK && !r->o->file) {
         status = r->o->tools ? fnd_chat_template_for_tools(g, &r->template, err) : fnd_chat_template_from_gguf(g, &r->template, err);
         status = name_template(r->o->model, status, err);

@@ -63,3 +63,11 @@ fnd_status fnd_cli_check_writable(const char *path, fnd_error *err) {
     if (access(folder, W_OK) != 0) return fnd_fail(err, FND_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
     return FND_OK;
 }
+
+void fnd_cli_tokenizer_note(const char *path, const fnd_tokenizer *t) {
+    char shown[200];
+    const fnd_tokenizer_info *info = fnd_tokenizer_get_info(t);
+    if (!info->pre_assumed) return;
+    fnd_cli_note("%s does not name its pre-tokenizer (tokenizer.ggml.pre): \"%s\" is assumed%s; if the model was trained with another, its answers get worse until the file is converted anew",
+                 fnd_span_quote((fnd_span){ path, strlen(path) }, shown, sizeof shown), info->pre, info->add_bos_assumed ? ", and that no BOS is put before a text" : "");
+}

@@ -20,6 +20,9 @@ FND_USE_RESULT fnd_status fnd_cli_check_writable(const char *path, fnd_error *er
 /* The numbers of --ids, "1,2,3", appended. */
 FND_USE_RESULT fnd_status fnd_cli_parse_ids(const char *text, fnd_ids *ids, fnd_error *err);
 
+/* A note when the file, of this name, does not say how its tokenizer cuts text, and what is assumed. */
+void fnd_cli_tokenizer_note(const char *path, const fnd_tokenizer *t);
+
 /* A note when it is not UTF-8. */
 void fnd_cli_note_utf8(const char *what, const char *text, size_t bytes);
 

@@ -86,6 +86,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     fnd_status status = fnd_tokenizer_open(g, &t, err);
     fnd_gguf_close(g);
     if (status != FND_OK) return status;
+    fnd_cli_tokenizer_note(o->model, t);
     status = o->ids ? detokenize(t, o, err) : tokenize(t, o, err);
     fnd_tokenizer_close(t);
     return status;

@@ -78,6 +78,7 @@ static fnd_status read_ids(fnd_tokenizer *t, const fnd_gguf *g, fnd_error *err) 
     FND_TRY(read_id(t, g, "tokenizer.ggml.unknown_token_id", &info->unknown, err));
     FND_TRY(read_id(t, g, "tokenizer.ggml.padding_token_id", &info->padding, err));
     if (t->bpe.spm) default_ids(t);
+    info->add_bos_assumed = !fnd_gguf_find(g, "tokenizer.ggml.add_bos_token");
     FND_TRY(read_addition(g, "tokenizer.ggml.add_bos_token", "tokenizer.ggml.bos_token_id", info->bos, &info->add_bos, err));
     FND_TRY(read_addition(g, "tokenizer.ggml.add_eos_token", "tokenizer.ggml.eos_token_id", info->eos, &info->add_eos, err));
     t->ends = fnd_alloc_zeroed(info->token_count, 1);
@@ -138,8 +139,10 @@ static fnd_status sort_specials(fnd_tokenizer *t, fnd_error *err) {
 /* ---- the two kinds ---- */
 
 static fnd_status load_bpe(fnd_tokenizer *t, const fnd_gguf *g, fnd_error *err) {
-    fnd_span pre = { "default", 7 };
+    fnd_span pre = { 0 };
     FND_TRY(fnd_gguf_maybe_str(g, "tokenizer.ggml.pre", &pre, err));
+    t->info.pre_assumed = pre.bytes == 0;
+    if (t->info.pre_assumed) pre = (fnd_span){ "default", 7 };
     FND_TRY(fnd_pretokenizer_find(pre, &t->pre, err));
     copy_text(t->info.pre, sizeof t->info.pre, pre);
     t->info.add_bos = t->pre->adds_bos;
