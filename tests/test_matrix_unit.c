@@ -1,5 +1,6 @@
 /* test_matrix_unit.c - products of codes on the processor's matrix unit (AMX): the very bits that its vector
  * units give, for many tokens as for one, so that no answer depends on how its prompt was cut. */
+#include "backend/cpu/baked.h"
 #include "base/cpuinfo.h"
 #include "kernel_bench.h"
 #include "test.h"
@@ -51,8 +52,24 @@ static void check_same(kernel_bench *one, const product *p, kernel_bench *other,
     free(z);
 }
 
-TEST(matrix_unit_gives_the_bits_of_vector_units) {
+static void check_all(kernel_bench *unit, kernel_bench *vectors) {
     static const uint64_t rows[] = { 1, 100, 16, 31, 130, 290 }, tokens[] = { FROM, 65, 49, 64, 50, 300 };
+    for (size_t f = 0; f < FORMATS; f++) {
+        uint64_t block = fnd_format_get(formats[f])->block_weights, seed = 100 * f;
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) { /* from one group to more than a panel has */
+            uint64_t blocks = i < 2 ? 1 : i < 5 ? i
+                                                : (1024 + block) / block;
+            product p = { .format = formats[f], .rows = rows[(i + f) % 5], .cols = blocks * block, .tokens = tokens[i], .seed = ++seed };
+            check_same(unit, &p, vectors, &p);
+        }
+        for (uint64_t n = f + 1; n <= 40; n += FORMATS) { /* 1 to 40, each with one format */
+            product p = { .format = formats[f], .rows = 33, .cols = block, .tokens = n, .seed = ++seed };
+            check_same(unit, &p, vectors, &p);
+        }
+    }
+}
+
+static void compare_units(bool baked) {
     const fnd_cpu_level *level;
     fnd_error why = { 0 };
     kernel_bench unit, vectors;
@@ -60,24 +77,65 @@ TEST(matrix_unit_gives_the_bits_of_vector_units) {
         fnd_test_skip(why.text);
         return;
     }
-    if (!bench_open(&unit, &(bench_device){ "cpu", "amx", false })) return;
-    if (bench_open(&vectors, &(bench_device){ "cpu", "v4_vnni", false })) {
-        for (size_t f = 0; f < FORMATS; f++) {
-            uint64_t block = fnd_format_get(formats[f])->block_weights, seed = 100 * f;
-            for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) { /* from one group to more than a panel has */
-                uint64_t blocks = i < 2 ? 1 : i < 5 ? i
-                                                    : (1024 + block) / block;
-                product p = { .format = formats[f], .rows = rows[(i + f) % 5], .cols = blocks * block, .tokens = tokens[i], .seed = ++seed };
-                check_same(&unit, &p, &vectors, &p);
-            }
-            for (uint64_t n = f + 1; n <= 40; n += FORMATS) { /* 1 to 40, each with one format */
-                product p = { .format = formats[f], .rows = 33, .cols = block, .tokens = n, .seed = ++seed };
-                check_same(&unit, &p, &vectors, &p);
-            }
-        }
+    if (!bench_open(&unit, &(bench_device){ "cpu", "amx", baked })) return;
+    if (bench_open(&vectors, &(bench_device){ "cpu", "v4_vnni", baked })) {
+        check_all(&unit, &vectors);
         bench_close(&vectors);
     }
     bench_close(&unit);
+}
+
+TEST(matrix_unit_gives_the_bits_of_vector_units) { compare_units(false); }
+TEST(matrix_unit_gives_the_bits_of_vector_units_in_the_library) {
+    if (fnd_baked_kernel_count)
+        compare_units(true);
+    else
+        fnd_test_skip("the library was built without kernels");
+}
+
+/* ---- which kernels of the library serve which level ---- */
+
+static const fnd_cpu_level *level_called(const char *name) {
+    size_t count;
+    const fnd_cpu_level *levels = fnd_cpu_levels(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(levels[i].name, name) == 0) return &levels[i];
+    }
+    return NULL;
+}
+
+static const char *level_of(const fnd_baked_kernel *k) { return k ? k->level : "none"; }
+
+/* On any processor of this architecture: nothing runs. */
+TEST(matrix_unit_kernels_are_in_the_library) {
+    const fnd_cpu_level *amx = level_called("amx"), *halves = level_called("amx_bf16"), *vectors = level_called("v4_vnni");
+    size_t own = 0, others = 0;
+    if (!amx || !fnd_baked_kernel_count) {
+        fnd_test_skip(amx ? "the library was built without kernels" : "this architecture has no AMX");
+        return;
+    }
+    REQUIRE(halves && vectors);
+    for (size_t i = 0; i < fnd_baked_kernel_count; i++) {
+        const fnd_baked_kernel *k = &fnd_baked_kernels[i], *found = fnd_baked_kernel_for(amx, k->key, false);
+        if (strcmp(k->level, "amx") == 0) {
+            own++;
+            CHECK(found == k);
+            CHECK_STR(level_of(fnd_baked_kernel_for(vectors, k->key, false)), "v4_vnni");
+            CHECK_STR(level_of(fnd_baked_kernel_for(amx, k->key, true)), "v4_vnni");     /* panels are made of tiles */
+            CHECK_STR(level_of(fnd_baked_kernel_for(halves, k->key, false)), "v4_vnni"); /* needs no 8-bit products */
+        } else if (strcmp(k->level, "v4_vnni") == 0 && strcmp(level_of(found), "amx") != 0) {
+            others++;
+            CHECK(found == k);
+        }
+    }
+    CHECK_MSG(own >= 8 && others >= 40, "%zu and %zu kernels", own, others);
+    fnd_cpu with = { .level = amx }, without = { .level = vectors };
+    for (size_t f = 0; f < FORMATS; f++) {
+        const char *name = fnd_format_get(formats[f])->name;
+        CHECK(fnd_cpu_policy_ops(&with, name, false) && fnd_cpu_policy_ops(&with, name, false) != fnd_cpu_policy_ops(&without, name, false));
+        CHECK(fnd_cpu_policy_ops(&with, name, true) && fnd_cpu_policy_ops(&with, name, true) == fnd_cpu_policy_ops(&without, name, true));
+    }
+    CHECK(fnd_cpu_policy_ops(&with, "f16", false) && fnd_cpu_policy_ops(&with, "f16", false) == fnd_cpu_policy_ops(&without, "f16", false));
 }
 
 /* One token, and a few, of a prompt that the unit takes at once. */

@@ -131,10 +131,10 @@ typedef struct fnd_backend {
     /* What this code takes; false: it is not known. May be NULL. */
     bool (*usage)(void *self, const void *code, fnd_code_usage *out);
 
-    /* Kernels compiled into the library, or NULL: code for the hash of a flattened text, given back with
-     * unload; and what a weight of a format (by name), in tiles or in rows as in the file, carries for kernels of
-     * any format. NULL when there is none. */
-    void *(*baked)(void *self, const uint64_t key[2]);
+    /* Kernels compiled into the library, or NULL: code for the hash of a flattened text, for weights in tiles or in
+     * rows as in the file, given back with unload; and what a weight of a format (by name) carries for kernels
+     * of any format. NULL when there is none. */
+    void *(*baked)(void *self, const uint64_t key[2], bool file_rows);
     const void *(*policy_ops)(void *self, const char *format, bool file_rows);
 
     /* Launches run in order; wait returns when all are done and reports the first failure of any that no

@@ -3,7 +3,8 @@
  * for a library that is compiled for another architecture.
  *
  * For every level of instructions: each shipped kernel for weights of any format, and the functions of
- * each format behind pointers (src/kernels/policy/any). A kernel is found again by the hash of its
+ * each format behind pointers (src/kernels/policy/any). Of a level that adds a matrix unit only what uses that:
+ * matrix kernels for many tokens, and the products of panels. A kernel is found again by the hash of its
  * flattened text, so a library never runs a kernel whose text has changed. */
 #include "backend/cpu/cpu.h"
 #include "base/base.h"
@@ -120,15 +121,19 @@ static fnd_status bake_kernels(baker *b, const fnd_cpu_level *level, uint32_t to
 /* The formats that ship; a policy of any format is not one of them. */
 static bool is_format(const fnd_policy *p) { return p->format < FND_FORMAT_COUNT; }
 
+static bool has_codes(const fnd_policy *p) { return fnd_format_get(p->format)->block_weights > 1; }
+
 static fnd_status bake_policies(baker *b, const fnd_cpu_level *level, uint32_t tokens) {
     fnd_text text = { 0 };
     char part[32];
+    bool panels = level->bakes == FND_CPU_BAKES_PANELS;
     fnd_text_printf(&text, "#define FND_TOKENS %u\n#define FND_X_CODES 1\n#define FND_X_FLOATS 1\n", tokens);
+    if (panels) fnd_text_str(&text, "#define FND_BAKED_PANELS 1\n");
     if (tokens == 1) fnd_text_str(&text, "#define FND_BAKED_ROWS 1\n");
     fnd_text_printf(&text, "#include \"fnd_device.h\"\n#define FND_BAKED(name) FND_CAT(baked_%s_%u_, name)\n", level->name, tokens);
     for (size_t i = 0; i < fnd_catalog_policy_count(b->catalog); i++) {
         const fnd_policy *p = fnd_catalog_policy_at(b->catalog, i);
-        if (is_format(p)) fnd_text_printf(&text, "#include \"%s\"\n#define POLICY %s\n#include \"policy/any/ops.h\"\n#undef POLICY\n", p->file, p->name);
+        if (is_format(p) && (!panels || has_codes(p))) fnd_text_printf(&text, "#include \"%s\"\n#define POLICY %s\n#include \"policy/any/ops.h\"\n#undef POLICY\n", p->file, p->name);
     }
     snprintf(part, sizeof part, "policies_%u", tokens);
     fnd_status status = write_part(b, level, part, &text);
@@ -152,11 +157,24 @@ static void add_policy_rows(baker *b, const fnd_cpu_level *level) {
     }
 }
 
+/* Weights in tiles: all but the products of panels is of the level whose other kernels serve. */
+static void add_panel_rows(baker *b, const char *level, const char *others) {
+    for (size_t i = 0; i < fnd_catalog_policy_count(b->catalog); i++) {
+        const fnd_policy *p = fnd_catalog_policy_at(b->catalog, i);
+        const char *n = p->name;
+        if (!is_format(p) || !has_codes(p)) continue;
+        fnd_text_printf(&b->prototypes, "void baked_%s_%u_%s_panel_dot(void);\n", level, TILE_TOKENS, n);
+        fnd_text_printf(&b->prototypes, "static const ops %s_%s_dot = { baked_%s_1_%s_dot, baked_%s_%u_%s_dot, baked_%s_1_%s_embed, baked_%s_1_%s_repack, baked_%s_%u_%s_panel_dot };\n", level, n, others, n, others, TILE_TOKENS, n, others, n, others, n, level, TILE_TOKENS, n);
+        fnd_text_printf(&b->policies, "    { \"%s\", \"%s\", { &%s_%s_dot, &%s_%s_rows_dot } },\n", level, n, level, n, others, n);
+        b->policy_rows++;
+    }
+}
+
 static fnd_status write_table(baker *b) {
     fnd_text t = { 0 };
     char path[4096];
     fnd_text_str(&t, "/* Generated: the kernels compiled into the library. */\n#include \"backend/cpu/baked.h\"\n");
-    fnd_text_str(&t, "/* The layout of fnd_policy_ops (src/kernels/policy/any/any.h), types left to the kernels. */\ntypedef struct ops { void (*f[4])(void); } ops;\n");
+    fnd_text_str(&t, "/* The layout of fnd_policy_ops (src/kernels/policy/any/any.h), types left to the kernels. */\ntypedef struct ops { void (*f[5])(void); } ops;\n");
     fnd_text_printf(&t, "%s\nconst fnd_baked_kernel fnd_baked_kernels[] = {\n%s};\nconst size_t fnd_baked_kernel_count = %zu;\n", fnd_text_get(&b->prototypes), fnd_text_get(&b->table), b->kernels);
     fnd_text_printf(&t, "const fnd_baked_policy fnd_baked_policies[] = {\n%s};\nconst size_t fnd_baked_policy_count = %zu;\n", fnd_text_get(&b->policies), b->policy_rows);
     snprintf(path, sizeof path, "%s/table.c", b->dir);
@@ -176,7 +194,13 @@ static fnd_status bake(baker *b) {
     FND_TRY(fnd_make_dirs(b->dir, &b->err));
     FND_TRY(fnd_catalog_open(NULL, &b->catalog, &b->err));
     for (size_t i = 0; i < count; i++) {
-        if (levels[i].unbaked) continue;
+        if (levels[i].bakes == FND_CPU_BAKES_NONE) continue;
+        if (levels[i].bakes == FND_CPU_BAKES_PANELS) {
+            FND_TRY(bake_kernels(b, &levels[i], TILE_TOKENS, fnd_cache_format_at(0)));
+            FND_TRY(bake_policies(b, &levels[i], TILE_TOKENS));
+            add_panel_rows(b, levels[i].name, levels[i - 1].name);
+            continue;
+        }
         for (size_t c = 0; fnd_cache_format_at(c); c++) FND_TRY(bake_kernels(b, &levels[i], 1, fnd_cache_format_at(c)));
         FND_TRY(bake_kernels(b, &levels[i], TILE_TOKENS, fnd_cache_format_at(0)));
         FND_TRY(bake_policies(b, &levels[i], 1));

@@ -71,6 +71,13 @@ typedef enum fnd_cpu_arch {
 #endif
 } fnd_cpu_arch;
 
+/* Which kernels of a level the library holds. Of those that it does not, a weaker level's serve, with the same tiles. */
+typedef enum fnd_cpu_bakes {
+    FND_CPU_BAKES_ALL,
+    FND_CPU_BAKES_PANELS, /* those of weights in tiles and many tokens, whose products the matrix unit computes */
+    FND_CPU_BAKES_NONE,
+} fnd_cpu_bakes;
+
 /* A level of instructions that kernels are compiled for: a word of --isa. */
 typedef struct fnd_cpu_level {
     const char *name;     /* "v4_vnni" */
@@ -78,7 +85,7 @@ typedef struct fnd_cpu_level {
     uint64_t needs;       /* bits of fnd_cpu_feature */
     uint32_t vec;         /* floats of a vector, and rows of a weight tile; 0: portable texts only */
     bool on_request;      /* only where --isa names it: many tokens are not computed as single ones are */
-    bool unbaked;         /* the library holds no kernels for it: those of a weaker level serve */
+    fnd_cpu_bakes bakes;
     const char *doc;
 } fnd_cpu_level;
 

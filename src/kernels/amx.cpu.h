@@ -7,7 +7,7 @@
 #define FND_AMX_CPU_H
 #include "codes.cpu.h"
 
-#if defined(__AMX_BF16__) && defined(__AVX512BF16__)
+#if (defined(__AMX_BF16__) || defined(__AMXBF16__)) && defined(__AVX512BF16__) /* gcc's name; older clangs' */
 #define FND_AMX 1
 
 typedef struct fnd_tile_config_ { u8 palette, start_row, zero[14]; u16 col_bytes[16]; u8 rows[16]; } fnd_tile_config_;

@@ -9,7 +9,7 @@
 #define FND_AMX_CODES_CPU_H
 #include "codes.cpu.h"
 
-#if defined(__AMX_INT8__) && defined(__AVX512BW__)
+#if (defined(__AMX_INT8__) || defined(__AMXINT8__)) && defined(__AVX512BW__) /* gcc's name; older clangs' */
 #define FND_AMX_CODES 1
 
 typedef struct fnd_code_tiles_ { u8 palette, start_row, zero[14]; u16 col_bytes[16]; u8 rows[16]; } fnd_code_tiles_;

@@ -37,14 +37,15 @@ bool fnd_baked_find(foundry *f, const fnd_bound *b, fnd_variant *v, void **code)
     if (f->desc.no_baked || !f->backend->baked || !fits(f, b, &cache) || fnd_composer_get(f, &c, &ignored) != FND_OK) return false;
     /* The library has matrix kernels for one token and for a whole tile. */
     fnd_variant_any(&b->kernel->composition, b->numbers->variant.tokens > 1 ? f->info.tile_tokens : 1, cache, v);
+    bool file_rows = b->numbers->variant.file_rows;
     pthread_mutex_lock(&c->lock);
     fnd_baked *known = c->baked;
-    while (known && (known->kernel != b->kernel || known->tokens != v->tokens || known->cache != cache)) known = known->next;
+    while (known && (known->kernel != b->kernel || known->tokens != v->tokens || known->cache != cache || known->file_rows != file_rows)) known = known->next;
     if (!known && (known = fnd_alloc_zeroed(1, sizeof *known))) {
-        *known = (fnd_baked){ .kernel = b->kernel, .tokens = v->tokens, .cache = cache, .next = c->baked };
+        *known = (fnd_baked){ .kernel = b->kernel, .tokens = v->tokens, .cache = cache, .file_rows = file_rows, .next = c->baked };
         if (flatten(c, v, f->info.suffix, &flat) == FND_OK) {
             fnd_hash128 key = fnd_hash_bytes(flat.data, flat.bytes);
-            known->code = f->backend->baked(f->device, (uint64_t[2]){ key.low, key.high });
+            known->code = f->backend->baked(f->device, (uint64_t[2]){ key.low, key.high }, file_rows);
         }
         fnd_text_free(&flat);
         c->baked = known;

@@ -15,6 +15,7 @@ typedef struct fnd_baked {
     const fnd_kernel *kernel;
     uint32_t          tokens;
     fnd_format        cache;
+    bool              file_rows;
     void             *code;
     struct fnd_baked *next;
 } fnd_baked;

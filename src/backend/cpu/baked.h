@@ -21,8 +21,11 @@ extern const size_t           fnd_baked_kernel_count;
 extern const fnd_baked_policy fnd_baked_policies[];
 extern const size_t           fnd_baked_policy_count;
 
+/* The kernel that serves a device of this level, or NULL. */
+const fnd_baked_kernel *fnd_baked_kernel_for(const fnd_cpu_level *level, const uint64_t key[2], bool file_rows);
+
 /* The backend's calls. */
-void       *fnd_cpu_baked(void *self, const uint64_t key[2]);
+void       *fnd_cpu_baked(void *self, const uint64_t key[2], bool file_rows);
 const void *fnd_cpu_policy_ops(void *self, const char *format, bool file_rows);
 
 #endif

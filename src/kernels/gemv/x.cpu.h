@@ -53,9 +53,7 @@ typedef struct fnd_x {
     u32  first, step; /* this worker's tokens */
 #if FND_TOKENS > 1
     struct fnd_x_tiles *tiles;
-#endif
-#ifdef FND_PANELS
-    fnd_panels *panels; /* NULL: the matrix unit is not used */
+    struct fnd_panels  *panels; /* NULL: the matrix unit is not used */
 #endif
 #ifdef FND_PANEL_HALVES
     u16 *halves, *rest;
@@ -112,8 +110,8 @@ FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
     x.tokens = tokens;
     x.first = shared ? t.group : 0;
     x.step = shared ? t.groups : 1;
-#ifdef FND_PANELS
-    x.panels = (fnd_panels *)0;
+#if FND_TOKENS > 1
+    x.panels = (struct fnd_panels *)0;
 #endif
 #ifdef FND_PANEL_HALVES
     if (tokens >= FND_PANELS_FROM) {

@@ -1,7 +1,14 @@
 /* policy/any/ops.h - the functions of one POLICY behind pointers. A template: FND_BAKED(name) gives
- * the global name of a function; FND_BAKED_ROWS adds the functions that do not depend on FND_TOKENS. */
+ * the global name of a function; FND_BAKED_ROWS adds the functions that do not depend on FND_TOKENS;
+ * FND_BAKED_PANELS: the products of panels instead of all those. */
 #include "policy/any/any.h"
 #include "gemv/dot.h"
+#ifdef FND_BAKED_PANELS
+void FND_BAKED(FND_CAT(POLICY, _panel_dot))(fnd_tile *out, fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
+    (void)t;
+    *out = FND_CAT(POLICY, _panel_dot)(w, r, s, x);
+}
+#else
 #include "gemv/dot_rows.h"
 
 void FND_BAKED(FND_CAT(POLICY, _dot))(fnd_tile *out, fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
@@ -19,4 +26,5 @@ void FND_BAKED(FND_CAT(POLICY, _embed))(fnd_thread t, fnd_act y, const u32 *ids,
 void FND_BAKED(FND_CAT(POLICY, _repack))(fnd_thread t, u8 *tiles, fnd_weight w, u32 bytes, u32 rows, u32 dim) {
     FND_CAT(POLICY, _repack)(t, tiles, w, bytes, rows, dim);
 }
+#endif
 #endif
