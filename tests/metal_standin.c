@@ -37,6 +37,14 @@ long standin(const char *request, char *out, size_t bytes) {
     return control ? control(request, out ? out : ignored, out ? bytes : sizeof ignored) : -1;
 }
 
+void standin_set(const char *name, long value) {
+    char request[96];
+    snprintf(request, sizeof request, "set %s %ld", name, value);
+    CHECK_MSG(standin(request, NULL, 0) == 0, "the stand-in has no setting %s", name);
+}
+
+void standin_reset(void) { (void)standin("reset", NULL, 0); }
+
 void fnd_test_metal_leaks(void) {
     char names[600];
     if (!library) return;

@@ -10,6 +10,9 @@ const char *fnd_test_metal_library(void);
 const char *fnd_test_metal_missing(void);
 /* Ask it something; what it can be asked stands in standin.h. -1: there is none. */
 long standin(const char *request, char *out, size_t bytes);
+/* A setting of it, until standin_reset. */
+void standin_set(const char *name, long value);
+void standin_reset(void);
 
 /* A test that used it and left objects of Metal alive has failed. */
 void fnd_test_metal_leaks(void);

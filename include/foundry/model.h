@@ -108,7 +108,9 @@ void fnd_session_close(fnd_session *s);
 fnd_model *fnd_session_model(const fnd_session *s);
 
 /* Evaluate tokens at the present position; the logits are then those behind the last of them. An id
- * that the vocabulary has not, or more tokens than the context holds: refused before anything runs. */
+ * that the vocabulary has not, or more tokens than the context holds: refused before anything runs. The end of
+ * it may be held back, to go to the device together with what follows (fnd_session_sample); fnd_wait, and all
+ * that reads, send it off. */
 FND_USE_RESULT fnd_status fnd_session_eval(fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err);
 /* The same, and every token's logits go to `each` (vocab floats) in turn. */
 typedef fnd_status fnd_logits_fn(void *ctx, size_t index, const float *logits, fnd_error *err);

@@ -113,6 +113,7 @@ void      fnd_scope_end(fnd_scope *scope);
     X(COMPILATIONS,     compilations,       "kernels compiled")                             \
     X(MEMORY_HITS,      memory_hits,        "kernels found in memory")                      \
     X(DISK_HITS,        disk_hits,          "kernels found in the cache on disk")           \
+    X(DISCARDED,        discarded,          "kernels in the cache on disk that were of no use, and compiled anew") \
     X(BAKED_HITS,       baked_hits,         "kernels found in the library itself")          \
     X(ALLOCATIONS,      allocations,        "pieces of device memory asked for")            \
     X(BYTES_HELD,       bytes_held,         "bytes of device memory held now")              \

@@ -38,6 +38,7 @@ typedef struct fnd_device_info {
     uint64_t flash_bytes;     /* of a group's memory for attention of many tokens (kernels/attention/flash.cuda.h); 0: none */
     uint64_t group_bytes;     /* group memory at most */
     bool     host_memory;     /* device pointers are host pointers */
+    bool     counts_ops;      /* launches say how many operations they are: what is too long is cut */
     bool     runs_programs;   /* one function per program, groups meeting at fnd_grid_barrier */
     uint32_t stream_warps;    /* of a group beside one that brings a program's weights (dialect/stream.cuda.h); 0: no such */
     bool     can_build;       /* a compiler is present */
@@ -85,6 +86,7 @@ typedef struct fnd_launch {
     const void *args;         /* argument struct as the text declares it; copied by the call */
     size_t      args_bytes, values_at; /* where the numbers begin, behind the tensors */
     bool        concurrent;   /* needs nothing that the launches since the last one without this do */
+    uint64_t    ops;          /* about; 0: not known, or nobody counts them */
     uint32_t    groups, warps;
     size_t      scratch_bytes;        /* device memory per group */
     size_t      shared_scratch_bytes; /* cpu: seen by all groups */

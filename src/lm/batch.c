@@ -2,6 +2,7 @@
 #include "lm/batch.h"
 #include "base/base.h"
 #include "base/memory.h"
+#include "run/dispatch.h"
 
 enum { DEFAULT_SEQUENCES = 8 };
 
@@ -158,7 +159,7 @@ fnd_status fnd_batch_eval(fnd_batch *b, const fnd_batch_token *tokens, size_t co
     b->rows = 0;
     b->knows_ids = false;
     FND_TRY(write_rows(b, step, tokens, count, err));
-    FND_TRY(fnd_program_run(step->program, err));
+    FND_TRY(fnd_program_run_held(step->program, err));
     b->rows = (uint32_t)count;
     for (uint32_t i = 0; i < count; i++) fnd_session_stepped(b->sessions[tokens[i].sequence], tokens[i].id, i);
     return FND_OK;
@@ -192,7 +193,7 @@ fnd_status fnd_batch_greedy(fnd_batch *b, uint32_t row, uint32_t *id, fnd_error 
     if (!b->knows_ids) {
         if (!b->greedy) FND_TRY(make_greedy(b, err));
         FND_TRY(fnd_program_set(b->greedy, "tokens", b->rows, err));
-        FND_TRY(fnd_program_run(b->greedy, err));
+        FND_TRY(fnd_program_run_held(b->greedy, err));
         FND_TRY(fnd_tensor_read(b->m->f, &b->chosen.t, 0, b->ids, b->rows * sizeof *b->ids, err));
         b->knows_ids = true;
     }

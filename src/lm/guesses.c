@@ -2,6 +2,7 @@
 #include "lm/guesses.h"
 #include "base/base.h"
 #include "base/memory.h"
+#include "run/dispatch.h"
 
 static fnd_status open_guesses(fnd_session *s, fnd_error *err) {
     fnd_guesses *g = s->guesses = fnd_alloc_zeroed(1, sizeof *g);
@@ -46,7 +47,7 @@ static fnd_status run(fnd_session *s, fnd_guesses *g, fnd_error *err) {
     FND_TRY(fnd_program_set(p, "tokens", g->count, err));
     FND_TRY(fnd_program_set(p, "pos", s->position, err));
     FND_TRY(fnd_program_set(p, "keys", keys, err));
-    return fnd_program_run(p, err);
+    return fnd_program_run_held(p, err);
 }
 
 /* Rows guessed wrongly stay in the caches behind the end, where whatever comes is written over them. */

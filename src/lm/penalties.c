@@ -3,6 +3,8 @@
 #include "base/base.h"
 #include "base/memory.h"
 #include "lm/session.h"
+#include "run/dispatch.h"
+#include "tensor/storage.h"
 
 enum { WINDOW = 64,
        LEAST_ROOM = 128 };
@@ -113,6 +115,13 @@ static uint32_t bits_of(float value) {
     return bits;
 }
 
+/* The lists for the next token are written while its pass is under way, and shall not wait for that. */
+fnd_status fnd_sampler_adjusted(fnd_session *s, fnd_error *err) {
+    const fnd_dedicated *const lists[] = { &s->sampler.ids, &s->sampler.counts, &s->sampler.bias };
+    for (size_t i = 0; i < FND_COUNT(lists); i++) FND_TRY(fnd_storage_free_for_host(s->m->f, &lists[i]->t, err));
+    return FND_OK;
+}
+
 fnd_status fnd_sampler_adjust(fnd_session *s, const fnd_sampling *c, fnd_tensor *logits, fnd_error *err) {
     fnd_sampler *p = &s->sampler;
     foundry *f = s->m->f;
@@ -126,5 +135,5 @@ fnd_status fnd_sampler_adjust(fnd_session *s, const fnd_sampling *c, fnd_tensor 
     FND_TRY(fnd_program_set(p->penalize, "repeat", bits_of(c->repeat_penalty > 0.0f ? c->repeat_penalty : 1.0f), err));
     FND_TRY(fnd_program_set(p->penalize, "presence", bits_of(c->presence_penalty), err));
     FND_TRY(fnd_program_set(p->penalize, "frequency", bits_of(c->frequency_penalty), err));
-    return fnd_program_run(p->penalize, err);
+    return fnd_program_run_held(p->penalize, err);
 }

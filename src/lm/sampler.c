@@ -1,6 +1,7 @@
 /* sampler.c - choosing the next token on the device: the logits stay there, one id comes back. */
 #include "base/base.h"
 #include "lm/batch.h"
+#include "run/dispatch.h"
 
 #include <math.h>
 
@@ -150,7 +151,7 @@ static fnd_status run_draw(fnd_session *s, fnd_tensor *logits, const fnd_samplin
     FND_TRY(fnd_program_set(draw, "seed", (uint32_t)c->seed, err));
     FND_TRY(fnd_program_set(draw, "seed_high", (uint32_t)(c->seed >> 32), err));
     FND_TRY(fnd_program_set(draw, "position", s->position + s->dropped, err));
-    return fnd_program_run(draw, err);
+    return fnd_program_run_held(draw, err);
 }
 
 static fnd_status run_greedy(fnd_session *s, fnd_tensor *logits, bool adjusted, fnd_error *err) {
@@ -160,7 +161,7 @@ static fnd_status run_greedy(fnd_session *s, fnd_tensor *logits, bool adjusted, 
         if (status != FND_OK) forget(p);
         FND_TRY(status);
     }
-    return fnd_program_run(*p, err);
+    return fnd_program_run_held(*p, err);
 }
 
 fnd_status fnd_session_sample(fnd_session *s, const fnd_sampling *sampling, uint32_t *id, fnd_error *err) {
@@ -181,5 +182,6 @@ fnd_status fnd_session_sample(fnd_session *s, const fnd_sampling *sampling, uint
     } else {
         FND_TRY(run_draw(s, logits, &c, adjusted, err));
     }
-    return fnd_tensor_read(s->m->f, &s->sampler.chosen.t, 0, id, sizeof *id, err);
+    FND_TRY(fnd_tensor_read(s->m->f, &s->sampler.chosen.t, 0, id, sizeof *id, err));
+    return adjusted ? fnd_sampler_adjusted(s, err) : FND_OK;
 }

@@ -40,6 +40,7 @@ void fnd_sampler_free_memory(fnd_session *s);
 /* penalties.c: do these settings change logits; write the changed ones into sampler.adjusted. */
 bool fnd_sampling_adjusts(const fnd_sampling *c);
 FND_USE_RESULT fnd_status fnd_sampler_adjust(fnd_session *s, const fnd_sampling *c, fnd_tensor *logits, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_sampler_adjusted(fnd_session *s, fnd_error *err); /* behind it, when the token is chosen */
 void fnd_sampler_forget(fnd_session *s); /* all that fnd_sampler_adjust made */
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/base.h"
 #include "base/memory.h"
 #include "lm/guesses.h"
+#include "run/dispatch.h"
 #include "run/tuning.h"
 
 /* Enough that reading the weights is nothing beside using them; more only takes more memory. A GPU's groups want
@@ -185,7 +186,7 @@ static void add_tokens(fnd_session *s, const uint32_t *ids, uint32_t count) {
 static fnd_status eval_one(fnd_session *s, uint32_t id, fnd_error *err) {
     FND_TRY(fnd_tensor_write(s->m->f, &s->one.ids.t, 0, &id, sizeof id, err));
     FND_TRY(fnd_program_set(s->decode, "pos", s->position, err));
-    FND_TRY(fnd_program_run(s->decode, err));
+    FND_TRY(fnd_program_run_held(s->decode, err));
     add_tokens(s, &id, 1);
     s->has_logits = true;
     return FND_OK;
@@ -215,7 +216,7 @@ static fnd_status copy_rows(const fnd_session *s, const fnd_const_view *from, fn
     FND_TRY(fnd_kernel_get(s->m->f, "copy", &copy, err));
     FND_TRY(fnd_view_cut(to, (fnd_cut){ .count = count }, &rows, err));
     fnd_binding b[] = { fnd_bind_in("x", fnd_view_tensor(from)), fnd_bind_out("y", &rows.t) };
-    return fnd_run(s->m->f, copy, b, FND_COUNT(b), err);
+    return fnd_run_held(s->m->f, copy, b, FND_COUNT(b), err);
 }
 
 fnd_status fnd_session_take_row(fnd_session *s, uint32_t id, uint32_t row, fnd_error *err) {
@@ -233,10 +234,10 @@ static fnd_status run_head(fnd_session *s, uint32_t first, uint32_t count, fnd_e
     fnd_const_view from;
     FND_TRY(fnd_const_view_cut(&s->many.x.t, (fnd_cut){ .dim = 0, .first = first, .count = count }, &from, err));
     FND_TRY(copy_rows(s, &from, &s->last.t, count, err));
-    if (count == 1) return fnd_program_run(s->head, err);
+    if (count == 1) return fnd_program_run_held(s->head, err);
     if (!s->heads) FND_TRY(fnd_session_make_heads(s, err));
     FND_TRY(fnd_program_set(s->heads, "tokens", count, err));
-    return fnd_program_run(s->heads, err);
+    return fnd_program_run_held(s->heads, err);
 }
 
 /* Between batches. */

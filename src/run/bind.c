@@ -380,6 +380,13 @@ static uint64_t step_ops(const fnd_bound *b, const fnd_step *step) {
     return fnd_expr_value(stage->ops, &names, &ops, &ignored) == FND_OK ? ops : 0;
 }
 
+uint64_t fnd_bound_ops(const fnd_bound *b) {
+    const fnd_composition *c = &b->kernel->composition;
+    uint64_t ops = 0;
+    for (uint32_t i = 0; i < c->step_count; i++) ops += step_ops(b, &c->steps[i]);
+    return ops;
+}
+
 fnd_traffic fnd_bound_traffic(const fnd_bound *b) {
     const fnd_composition *c = &b->kernel->composition;
     fnd_dims names = b->numbers->dims;
@@ -400,6 +407,6 @@ fnd_traffic fnd_bound_traffic(const fnd_bound *b) {
         if (arg->kind != FND_ARG_OUT) t.bytes_read += bytes;
         if (arg->kind == FND_ARG_OUT || arg->kind == FND_ARG_INOUT) t.bytes_written += bytes;
     }
-    for (uint32_t i = 0; i < c->step_count; i++) t.ops += step_ops(b, &c->steps[i]);
+    t.ops = fnd_bound_ops(b);
     return t;
 }

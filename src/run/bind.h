@@ -17,6 +17,8 @@ typedef struct fnd_bound_numbers {
     fnd_variant variant;                 /* formats, tokens; nothing folded yet */
     fnd_dims    dims;                    /* values */
     uint32_t    bits[FND_MAX_ARGS];      /* numbers */
+    uint64_t    ops;                     /* a program's: of a call with these, while ops_known */
+    bool        ops_known;
 } fnd_bound_numbers;
 
 typedef struct fnd_bound {
@@ -58,5 +60,6 @@ typedef struct fnd_traffic {
     uint64_t bytes_read, bytes_written, ops;
 } fnd_traffic;
 fnd_traffic fnd_bound_traffic(const fnd_bound *b);
+uint64_t fnd_bound_ops(const fnd_bound *b);
 
 #endif

@@ -46,6 +46,7 @@ fnd_launch fnd_dispatch_launch(const foundry *f, const fnd_dispatch *d) {
         .args_bytes = d->args_bytes,
         .values_at = d->values_at,
         .concurrent = d->concurrent,
+        .ops = d->traffic.ops,
         .groups = f->info.groups,
         .warps = d->warps,
         .scratch_bytes = d->own_scratch_bytes,
@@ -171,8 +172,10 @@ fnd_status fnd_run_into(foundry *f, fnd_kernel *kernel, const fnd_binding *bindi
     return sink->take(f, sink->to, &d, err);
 }
 
+fnd_status fnd_run_held(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_error *err) { return fnd_run_into(f, kernel, bindings, count, &fnd_sink_now, err); }
+
 fnd_status fnd_run(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_error *err) {
-    FND_TRY(fnd_run_into(f, kernel, bindings, count, &fnd_sink_now, err));
+    FND_TRY(fnd_run_held(f, kernel, bindings, count, err));
     return fnd_dispatch_flush(f, err);
 }
 

@@ -30,6 +30,12 @@ extern const fnd_sink fnd_sink_now;
 FND_USE_RESULT fnd_status fnd_run_into(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, const fnd_sink *sink, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_program_run_into(fnd_program *program, const fnd_sink *sink, fnd_error *err);
 
+/* What fnd_run and fnd_program_run do, but what is launched may be held back until more is: to go to the device together
+ * with what follows at once (a token's pass and the choice of the next one are one command buffer). A wait, a read
+ * of what it writes, or the next fnd_run or fnd_program_run sends it off. */
+FND_USE_RESULT fnd_status fnd_run_held(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_program_run_held(fnd_program *program, fnd_error *err);
+
 /* A dispatch into a slot of submissions (submit.c). */
 FND_USE_RESULT fnd_status fnd_slot_take(foundry *f, void *slot, const fnd_dispatch *d, fnd_error *err);
 /* The profiler's scopes of this thread, then `name` if there is one. */

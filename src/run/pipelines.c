@@ -65,6 +65,16 @@ static fnd_hash128 key_of(const foundry *f, const fnd_pipeline_desc *desc, const
     return fnd_hash_pieces(pieces, FND_COUNT(pieces));
 }
 
+static void count_disk(foundry *f, const fnd_cache_counters *before, const char *entry) {
+    char text[FND_ERROR_TEXT_BYTES];
+    fnd_cache_counters now = fnd_cache_count(f->cache);
+    fnd_count(f, FND_COUNTER_DISK_HITS, now.disk_hits - before->disk_hits);
+    fnd_count(f, FND_COUNTER_DISCARDED, now.discarded - before->discarded);
+    if (now.discarded == before->discarded) return;
+    snprintf(text, sizeof text, "%s was compiled anew: what was kept of it on disk is damaged, or not taken by this system any more", entry);
+    fnd_notice(f, text);
+}
+
 static fnd_status make(foundry *f, fnd_composer *c, const fnd_pipeline_desc *desc, void **code, fnd_error *err) {
     fnd_text flat = { 0 };
     pthread_mutex_lock(&c->lock);
@@ -73,9 +83,9 @@ static fnd_status make(foundry *f, fnd_composer *c, const fnd_pipeline_desc *des
     pthread_mutex_unlock(&c->lock);
     if (status == FND_OK) {
         build b = { f, { .entry = desc->entry, .text = fnd_text_get(&flat), .warps = desc->warps, .quick = f->desc.quick_build, .stop = desc->stop }, desc->only_if_there };
-        uint64_t before = fnd_cache_count(f->cache).disk_hits;
+        fnd_cache_counters before = fnd_cache_count(f->cache);
         status = fnd_cache_get(f->cache, key_of(f, desc, fnd_text_get(&flat)), desc->entry, build_now, &b, code, err);
-        fnd_count(f, FND_COUNTER_DISK_HITS, fnd_cache_count(f->cache).disk_hits - before);
+        count_disk(f, &before, desc->entry);
     }
     fnd_text_free(&flat);
     return status;

@@ -121,6 +121,7 @@ fnd_status fnd_program_set(fnd_program *p, const char *variable, uint32_t value,
     if (v->limit && (value == 0 || value > v->limit)) return fnd_fail(err, FND_ERR_LIMIT, "program %s: %s = %u is not within 1 .. %llu", p->name, variable, value, (unsigned long long)v->limit);
     v->value = value;
     p->unchecked = true;
+    for (uint32_t i = 0; i < p->numbers_count; i++) p->numbers[i]->ops_known = false;
     for (uint32_t i = 0; i < v->count; i++) memcpy(p->table + v->at[i], &value, 4);
     return p->meanwhile ? fnd_program_set(p->meanwhile, variable, value, err) : FND_OK;
 }
@@ -158,6 +159,21 @@ static void segment_traffic(const fnd_program *p, fnd_segment *s) {
     }
 }
 
+/* Layers have the same numbers: few of them are counted anew when a variable has changed. */
+static uint64_t segment_ops(const fnd_program *p, const fnd_segment *s) {
+    uint64_t ops = 0;
+    for (uint32_t i = s->first; i < s->first + s->count; i++) {
+        fnd_bound_numbers *n = p->calls[i].bound.numbers;
+        if (!n->ops_known) {
+            refresh(p, &p->calls[i]);
+            n->ops = fnd_bound_ops(&p->calls[i].bound);
+            n->ops_known = true;
+        }
+        ops += n->ops;
+    }
+    return ops;
+}
+
 /* Tensors may have been written by the host, or have gone, since the last run. Launches one by one are
  * told what they may touch. */
 static fnd_status check_tensors(fnd_program *p, uint64_t submission, fnd_error *err) {
@@ -181,6 +197,7 @@ fnd_status fnd_program_run_into(fnd_program *program, const fnd_sink *sink, fnd_
         fnd_segment *s = &p->segments[i];
         size_t first = p->first_buffer[s->first], end = p->first_buffer[s->first + s->count];
         if (profiled) segment_traffic(p, s);
+        if (!profiled && p->f->info.counts_ops) s->traffic.ops = segment_ops(p, s);
         fnd_dispatch d = {
             .label = s->label,
             .code = s->code,
@@ -201,8 +218,10 @@ fnd_status fnd_program_run_into(fnd_program *program, const fnd_sink *sink, fnd_
     return FND_OK;
 }
 
+fnd_status fnd_program_run_held(fnd_program *program, fnd_error *err) { return fnd_program_run_into(program, &fnd_sink_now, err); }
+
 fnd_status fnd_program_run(fnd_program *program, fnd_error *err) {
-    FND_TRY(fnd_program_run_into(program, &fnd_sink_now, err));
+    FND_TRY(fnd_program_run_held(program, err));
     return fnd_dispatch_flush(program->f, err);
 }
 

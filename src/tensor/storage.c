@@ -137,6 +137,12 @@ fnd_status fnd_storage_forget(const foundry *f, const fnd_dedicated *x, fnd_erro
     return status;
 }
 
+fnd_status fnd_storage_free_for_host(const foundry *f, const fnd_tensor *t, fnd_error *err) {
+    fnd_storage *s;
+    FND_TRY(fnd_storage_find(f, t, &s, err));
+    return fnd_storage_settle(s, err);
+}
+
 /* ---- before a launch ----------------------------------------------------------------------------- */
 
 /* The later of two that take it; a plain launch is later than any submission. */

@@ -58,6 +58,8 @@ void fnd_storage_get_counts(const fnd_storage_owner *owner, fnd_storage_counts *
 /* Nobody needs what is in a tensor of fnd_reserve: its memory may go until it is written again, and the
  * device's scratch memory with it. Waits for launches that may use it. */
 FND_USE_RESULT fnd_status fnd_storage_forget(const foundry *f, const fnd_dedicated *x, fnd_error *err);
+/* Wait for the launches that took a tensor: what the host writes next waits for nothing that is launched until then. */
+FND_USE_RESULT fnd_status fnd_storage_free_for_host(const foundry *f, const fnd_tensor *t, fnd_error *err);
 /* Wait for all launches so far. */
 FND_USE_RESULT fnd_status fnd_storage_wait(fnd_storage_owner *owner, fnd_error *err);
 

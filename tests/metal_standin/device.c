@@ -184,7 +184,7 @@ object *mtl_device_library_data(object *self, selector s, object *o, object **er
     (void)self, (void)s;
     if (!standin_is(o, &class_OS_dispatch_data, "newLibraryWithData")) return NULL;
     data_object *data = (data_object *)(void *)o;
-    if (data->count > 4 && memcmp(data->bytes, "MTLB", 4) == 0) return new_library((const char *)data->bytes + 4, error);
+    if (!standin_set.refuse_libraries && data->count > 4 && memcmp(data->bytes, "MTLB", 4) == 0) return new_library((const char *)data->bytes + 4, error);
     put_error(error, "MTLLibraryErrorDomain", 1, "Invalid library file");
     return NULL;
 }

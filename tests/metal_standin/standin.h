@@ -34,6 +34,7 @@
     X(width, 32, "threadExecutionWidth")                                                      \
     X(pipeline_threads, 0, "maxTotalThreadsPerThreadgroup of pipelines; 0: what is asked for") \
     X(fail_compile, 0, "the n-th text from now on does not compile")                          \
+    X(refuse_libraries, 0, "libraries of the command line tools are not taken")               \
     X(fail_pipeline, 0, "the n-th pipeline from now on is refused")                           \
     X(fail_buffer, 0, "the n-th buffer from now on finds no memory")                          \
     X(fail_commands, 0, "the n-th command buffer from now on fails")                          \

@@ -49,6 +49,7 @@ enum {
     FND_MTL_DISPATCH_CONCURRENT = 1,        /* MTLDispatchTypeConcurrent */
     FND_MTL_BARRIER_BUFFERS = 1,            /* MTLBarrierScopeBuffers */
     FND_MTL_STATUS_COMPLETED = 4,           /* MTLCommandBufferStatusCompleted */
+    FND_MTL_ERROR_TIMEOUT = 2,              /* MTLCommandBufferErrorTimeout */
     FND_MTL_ERROR_OUT_OF_MEMORY = 8,        /* MTLCommandBufferErrorOutOfMemory */
     FND_BLOCK_HAS_SIGNATURE = 1 << 30,
     FND_CF_STRING_UTF8 = 0x08000100,        /* kCFStringEncodingUTF8 */

@@ -1,5 +1,6 @@
 /* build.c - text to pipeline: by the system's compiler, or from a library of the command line tools. Where
- * Metal does not take their library (tools that are newer than the system), the system's compiler does it.
+ * Metal does not take their library (tools that are newer than the system), now or when it is loaded again, the
+ * system's compiler does it.
  *
  * What is kept of a kernel is a header, which says for how many warps it was compiled, and the text or the
  * library. A text for more warps than the pipeline's registers allow is compiled anew for half as many: a group
@@ -44,7 +45,7 @@ static fnd_status library_of_bytes(const fnd_metal *c, const char *entry, const 
     if (data) m->data_release(data);
     if (*out) return FND_OK;
     fnd_metal_error_text(m, error, says, sizeof says);
-    return fnd_fail(err, FND_ERR_DEVICE, "%s: Metal does not take the library that its own tools made: %s; remove the cache of kernels", entry, says);
+    return fnd_fail(err, FND_ERR_DEVICE, "%s: Metal does not take the library that its own tools made: %s", entry, says);
 }
 
 static fnd_status check_pipeline(const fnd_metal *c, const char *entry, fnd_id pipeline, fnd_error *err) {
@@ -200,11 +201,13 @@ fnd_status fnd_metal_build(void *self, const fnd_build_desc *desc, fnd_blob *out
 
 /* ---- loading ---- */
 
-static fnd_status pipeline_of_blob(const fnd_metal *c, const char *entry, const header *h, const uint8_t *rest, size_t bytes, fnd_id *pipeline, fnd_error *err) {
+static fnd_status pipeline_of_blob(fnd_metal *c, const char *entry, const header *h, const uint8_t *rest, size_t bytes, fnd_id *pipeline, fnd_error *err) {
     fnd_id library;
     uint32_t most = 0;
-    FND_TRY(h->is_library ? library_of_bytes(c, entry, rest, bytes, &library, err) : library_of_text(c, entry, (const char *)rest, &library, err));
-    fnd_status status = pipeline_of(c, entry, library, h->warps, pipeline, &most, err);
+    fnd_status status = h->is_library ? library_of_bytes(c, entry, rest, bytes, &library, err) : library_of_text(c, entry, (const char *)rest, &library, err);
+    if (status != FND_OK && h->is_library) atomic_store(&c->library_refused, true); /* who builds it anew need not try */
+    FND_TRY(status);
+    status = pipeline_of(c, entry, library, h->warps, pipeline, &most, err);
     fnd_mtl_release(c->m, library);
     if (status != FND_OK || most >= h->warps * FND_METAL_LANES) return status;
     fnd_mtl_release(c->m, *pipeline);

@@ -9,8 +9,7 @@
 
 enum { SCRATCH_ALIGNMENT = 256,
        SCRATCH_STEP = 1 << 20,
-       MOST_NUMBERS = 4096, /* setBytes: takes no more */
-       LAUNCHES_HELD_BACK = 256 };
+       MOST_NUMBERS = 4096 /* setBytes: takes no more */ };
 
 /* Scratch memory that no dispatch since the last barrier has: the rest of the present buffer, or a larger one. */
 static fnd_status take_scratch(fnd_metal *c, const fnd_launch *l, uint64_t *each, uint64_t *at, fnd_error *err) {
@@ -58,6 +57,7 @@ static fnd_status encode(fnd_metal *c, const fnd_launch *l, fnd_error *err) {
     const fnd_metal_code *code = l->code;
     const uint64_t nothing[2] = { 0 };
     uint64_t each = 0, scratch_at = 0, numbers = l->args_bytes - l->values_at;
+    FND_TRY(fnd_metal_cut(c, l->ops, err));
     FND_TRY(fnd_metal_compute_encoder(c, err));
     if (c->since_barrier && !l->concurrent) {
         fnd_mtl_compute_barrier(m, c->compute, FND_MTL_BARRIER_BUFFERS);
@@ -74,7 +74,9 @@ static fnd_status encode(fnd_metal *c, const fnd_launch *l, fnd_error *err) {
     fnd_mtl_compute_dispatch(m, c->compute, (fnd_mtl_size){ l->groups, 1, 1 }, (fnd_mtl_size){ code->warps * FND_METAL_LANES, 1, 1 });
     fnd_mtl_compute_pop(m, c->compute);
     c->since_barrier++;
-    return ++c->recorded >= LAUNCHES_HELD_BACK && !c->begun ? fnd_metal_commit(c, NULL, err) : FND_OK;
+    c->recorded++;
+    c->ops += l->ops;
+    return FND_OK;
 }
 
 fnd_status fnd_metal_launch(void *self, const fnd_launch *launch, fnd_error *err) {

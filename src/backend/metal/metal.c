@@ -13,6 +13,11 @@ enum { GROUPS_PER_CORE = 4,
        TILE_TOKENS = 16, /* two matrices of 8 */
        FIRST_ADDRESS_BIT = 40 };
 
+/* Of one command buffer, for each core: macOS ends one that keeps the GPU for some seconds. A core of an M1 does
+ * 3.2e11 at best, so this is some 40 ms, and less than half a second where kernels reach a tenth of that. For one
+ * token, all the weights that such a machine has memory for are fewer operations. */
+#define OPS_PER_CORE UINT64_C(12500000000)
+
 /* ---- what the device is ---- */
 
 static fnd_status find_device(fnd_metal *c, uint32_t index, fnd_error *err) {
@@ -66,6 +71,7 @@ static fnd_status ask(fnd_metal *c, fnd_error *err) {
 static void describe(fnd_metal *c, fnd_device_info *info) {
     uint32_t cores = count_cores(c);
     char tools[64];
+    c->most_ops = cores * OPS_PER_CORE;
     fnd_metal_find_tools(c, tools, sizeof tools);
     *info = (fnd_device_info){
         .suffix = ".metal",
@@ -76,6 +82,7 @@ static void describe(fnd_metal *c, fnd_device_info *info) {
         .tile_tokens = TILE_TOKENS,
         .group_bytes = c->group_bytes,
         .host_memory = c->unified,
+        .counts_ops = true,
         .can_build = true,
     };
     snprintf(info->name, sizeof info->name, "%.60s (%u cores)", c->name, cores);

@@ -35,7 +35,7 @@ typedef struct fnd_metal_flight {
     struct fnd_metal_flight *next;
     struct fnd_metal        *metal;
     fnd_id                   commands;
-    uint64_t                 ticket;  /* 0: nobody asks for it */
+    uint64_t                 ticket;  /* 0: nobody asks for it. Parts of one submission share theirs */
     char                     label[FND_METAL_MAX_PATH];
     bool                     done;
     double                   start_s, end_s;
@@ -70,8 +70,10 @@ typedef struct fnd_metal {
     /* submit.c: what is being recorded */
     fnd_id               commands, compute, blit;
     uint32_t             recorded;        /* launches in `commands` */
+    uint64_t             ops, most_ops;   /* of them; of a command buffer, but for a launch that is longer by itself */
     uint32_t             since_barrier;   /* launches in `compute` since its last barrier */
     bool                 begun;
+    uint64_t             part_ticket;     /* of what is begun, where some of it is with the GPU already; 0: nothing */
     char                 label[FND_METAL_MAX_PATH];
     fnd_id               scratch;
     size_t               scratch_bytes, scratch_used;
@@ -131,6 +133,8 @@ FND_USE_RESULT fnd_status fnd_metal_compute_encoder(fnd_metal *c, fnd_error *err
 FND_USE_RESULT fnd_status fnd_metal_blit_encoder(fnd_metal *c, fnd_error *err);
 /* Give what is recorded to the GPU. */
 FND_USE_RESULT fnd_status fnd_metal_commit(fnd_metal *c, uint64_t *ticket, fnd_error *err);
+/* Give what is recorded to the GPU when another launch of so many operations would make it too long. */
+FND_USE_RESULT fnd_status fnd_metal_cut(fnd_metal *c, uint64_t ops, fnd_error *err);
 /* Commit, and wait until the GPU has done all. The first failure is kept for wait. */
 fnd_status fnd_metal_drain(fnd_metal *c, fnd_error *err);
 void fnd_metal_discard(fnd_metal *c); /* what is recorded, unrun */

@@ -11,7 +11,8 @@
 #include <stdio.h>
 
 /* Command buffers that may be under way: the queue has room for 64, and waits where there is none. */
-enum { MAX_FLIGHTS = 48 };
+enum { MAX_FLIGHTS = 48,
+       MOST_LAUNCHES = 4096 }; /* of one: many more than a token has */
 
 /* ---- hearing how it ended ---- */
 
@@ -20,8 +21,11 @@ static void note_failure(fnd_metal_flight *f, fnd_id commands) {
     const fnd_metal_api *m = f->metal->m;
     fnd_id error = fnd_mtl_commands_error(m, commands);
     fnd_metal_error_text(m, error, text, sizeof text);
-    bool memory = error && fnd_mtl_error_code(m, error) == FND_MTL_ERROR_OUT_OF_MEMORY;
-    (void)fnd_fail(&f->failure, memory ? FND_ERR_MEMORY : FND_ERR_DEVICE, "%s: the GPU did not finish: %s%s", f->label, text, memory ? "; a smaller context, model or weight format would fit" : "");
+    int64_t code = error ? fnd_mtl_error_code(m, error) : 0;
+    bool memory = code == FND_MTL_ERROR_OUT_OF_MEMORY;
+    const char *help = memory ? "; a smaller context, model or weight format would fit" : code == FND_MTL_ERROR_TIMEOUT ? "; fewer tokens of a prompt at a time (batch) take less time"
+                                                                                                                        : "";
+    (void)fnd_fail(&f->failure, memory ? FND_ERR_MEMORY : FND_ERR_DEVICE, "%s: the GPU did not finish: %s%s", f->label, text, help);
 }
 
 static void completed(fnd_completion_block *block, fnd_id commands) {
@@ -91,13 +95,25 @@ fnd_status fnd_metal_blit_encoder(fnd_metal *c, fnd_error *err) {
     return FND_OK;
 }
 
+/* What was begun ends without a ticket: parts of it that are under way are nobody's. */
+static void disown_parts(fnd_metal *c) {
+    pthread_mutex_lock(&c->lock);
+    for (fnd_metal_flight *f = c->flights; f && c->part_ticket; f = f->next) {
+        if (f->ticket == c->part_ticket) f->ticket = 0;
+    }
+    c->part_ticket = 0;
+    pthread_mutex_unlock(&c->lock);
+}
+
 void fnd_metal_discard(fnd_metal *c) {
     end_encoders(c);
     if (c->commands) fnd_mtl_release(c->m, c->commands);
     c->commands = NULL;
     c->recorded = 0;
+    c->ops = 0;
     c->begun = false;
     c->label[0] = '\0';
+    disown_parts(c);
 }
 
 /* ---- in flight ---- */
@@ -143,9 +159,8 @@ static uint32_t reap(fnd_metal *c) {
     return running;
 }
 
-fnd_status fnd_metal_commit(fnd_metal *c, uint64_t *ticket, fnd_error *err) {
+static fnd_status commit(fnd_metal *c, uint64_t ticket, fnd_error *err) {
     static const fnd_block_descriptor descriptor = { 0, sizeof(fnd_completion_block), "v16@?0@8" };
-    if (ticket) *ticket = 0;
     if (!c->commands && ticket) FND_TRY(begin_commands(c, err)); /* nothing to do, and somebody asks when it is done */
     if (!c->commands) return FND_OK;
     pthread_mutex_lock(&c->lock);
@@ -158,7 +173,7 @@ fnd_status fnd_metal_commit(fnd_metal *c, uint64_t *ticket, fnd_error *err) {
     end_encoders(c);
     f->metal = c;
     f->commands = c->commands;
-    f->ticket = ticket ? ++c->tickets : 0;
+    f->ticket = ticket;
     snprintf(f->label, sizeof f->label, "%s", c->label[0] ? c->label : "launches");
     fnd_completion_block block = { .isa = c->m->stack_block, .flags = FND_BLOCK_HAS_SIGNATURE, .invoke = completed, .descriptor = &descriptor, .context = f };
     fnd_mtl_commands_on_completion(c->m, f->commands, &block);
@@ -168,11 +183,28 @@ fnd_status fnd_metal_commit(fnd_metal *c, uint64_t *ticket, fnd_error *err) {
     while (*end) end = &(*end)->next;
     *end = f;
     pthread_mutex_unlock(&c->lock);
-    if (ticket) *ticket = f->ticket;
     fnd_mtl_commands_commit(c->m, f->commands);
     c->commands = NULL;
     c->recorded = 0;
+    c->ops = 0;
     return FND_OK;
+}
+
+fnd_status fnd_metal_commit(fnd_metal *c, uint64_t *ticket, fnd_error *err) {
+    uint64_t given = !ticket ? 0 : c->part_ticket ? c->part_ticket
+                                                  : ++c->tickets;
+    fnd_status status = commit(c, given, err);
+    if (status != FND_OK || !ticket) disown_parts(c);
+    c->part_ticket = 0;
+    if (ticket) *ticket = status == FND_OK ? given : 0;
+    return status;
+}
+
+fnd_status fnd_metal_cut(fnd_metal *c, uint64_t ops, fnd_error *err) {
+    bool longer = c->ops && (c->ops > c->most_ops || ops > c->most_ops - c->ops);
+    if (!longer && c->recorded < MOST_LAUNCHES) return FND_OK;
+    if (c->begun && !c->part_ticket) c->part_ticket = ++c->tickets;
+    return commit(c, c->begun ? c->part_ticket : 0, err);
 }
 
 fnd_status fnd_metal_drain(fnd_metal *c, fnd_error *err) {
@@ -219,11 +251,17 @@ fnd_status fnd_metal_submit(void *self, uint64_t *ticket, fnd_error *err) {
     return status;
 }
 
-/* The GPU's times on the host's clock. */
-static fnd_times times_of(const fnd_metal *c, const fnd_metal_flight *f) {
-    double start = f->start_s * 1e9 + (double)c->clock_offset_ns, end = f->end_s * 1e9 + (double)c->clock_offset_ns;
-    if (f->end_s <= 0 || f->start_s <= 0 || end < start || start < 0) return (fnd_times){ 0, 0 };
+/* The GPU's times on the host's clock, from where the first part began to where the last ended. */
+static fnd_times times_of(const fnd_metal *c, const fnd_metal_flight *first, const fnd_metal_flight *last) {
+    double start = first->start_s * 1e9 + (double)c->clock_offset_ns, end = last->end_s * 1e9 + (double)c->clock_offset_ns;
+    if (last->end_s <= 0 || first->start_s <= 0 || end < start || start < 0) return (fnd_times){ 0, 0 };
     return (fnd_times){ (uint64_t)start, (uint64_t)end };
+}
+
+/* The next part of a submission from `f` on. */
+static fnd_metal_flight *part(fnd_metal_flight *f, uint64_t ticket) {
+    while (f && f->ticket != ticket) f = f->next;
+    return f;
 }
 
 fnd_status fnd_metal_finish(void *self, uint64_t ticket, fnd_times *ran, fnd_error *err) {
@@ -232,14 +270,18 @@ fnd_status fnd_metal_finish(void *self, uint64_t ticket, fnd_times *ran, fnd_err
     *ran = (fnd_times){ 0, 0 };
     void *pool = c->m->push_pool();
     pthread_mutex_lock(&c->lock);
-    fnd_metal_flight *f = c->flights;
-    while (f && f->ticket != ticket) f = f->next;
-    if (f) {
-        while (!f->done) pthread_cond_wait(&c->changed, &c->lock);
-        *ran = times_of(c, f);
-        failure = f->failure;
-        f->failure = (fnd_error){ 0 };
-        f->ticket = 0; /* the next to look frees it */
+    fnd_metal_flight *first = part(c->flights, ticket), *last = first;
+    if (first) {
+        for (fnd_metal_flight *f = first; f; f = part(f->next, ticket)) {
+            while (!f->done) pthread_cond_wait(&c->changed, &c->lock);
+            if (failure.status == FND_OK) failure = f->failure;
+            last = f;
+        }
+        *ran = times_of(c, first, last);
+        for (fnd_metal_flight *f = first; f; f = part(f->next, ticket)) {
+            f->failure = (fnd_error){ 0 };
+            f->ticket = 0; /* the next to look frees it */
+        }
     } else {
         (void)fnd_fail(&failure, FND_ERR_USAGE, "there is no submission %llu, or it is finished already", (unsigned long long)ticket);
     }
