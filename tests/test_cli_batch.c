@@ -47,6 +47,18 @@ static const char *text_of(const json_t *line, const char *key) {
     return text ? text : "(none)";
 }
 
+/* Seconds and speeds as one run has them; the first token comes when weights and kernels are there. */
+static void check_timings(const json_t *line, const json_t *alone) {
+    const char *key;
+    const json_t *all = json_object_get(line, "timings"), *value;
+    json_object_foreach(json_object_get(alone, "timings"), key, value) {
+        const json_t *here = json_object_get(all, key);
+        CHECK_MSG(json_is_real(here) && json_real_value(here) >= 0, "%s is missing or wrong", key);
+    }
+    double first = json_real_value(json_object_get(all, "first_token_s")), ready = json_real_value(json_object_get(all, "weights_s")) + json_real_value(json_object_get(all, "kernels_s"));
+    CHECK_MSG(first > ready && ready > 0, "the first token after %g s, weights and kernels after %g s", first, ready);
+}
+
 /* What the line answers is what one run answers. */
 static void check_alone(const json_t *line, const char *const *words) {
     program_result r;
@@ -57,6 +69,7 @@ static void check_alone(const json_t *line, const char *const *words) {
     CHECK_MSG(alone && json_equal(json_object_get(alone, "tokens"), json_object_get(line, "tokens")), "\"%s\" instead of \"%s\"", text_of(line, "text"), text_of(alone, "text"));
     CHECK_STR(text_of(line, "text"), text_of(alone, "text"));
     CHECK_STR(text_of(line, "stop_reason"), text_of(alone, "stop_reason"));
+    check_timings(line, alone);
     CHECK(json_equal(json_object_get(alone, "seed"), json_object_get(line, "seed")) && whole(alone, "prompt_tokens") == whole(line, "prompt_tokens"));
     json_decref(alone);
     program_free(&r);

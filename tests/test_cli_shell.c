@@ -130,6 +130,7 @@ TEST(cli_completion_in_bash) {
         { "run --model ''", "-o default\n" },
         { "run --model = m", "-o default\n" },
         { "inspect ''", "-o default\n" },
+        { "chat --template ''", "-o default\n" },
         { "quantize --threads ''", "" },
         { "quantize --json ''", "-o default\n" },
         { "run --kernel-dir ''", "-o dirnames\n" },

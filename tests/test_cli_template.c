@@ -5,6 +5,9 @@
 #include "gguf_writer.h"
 #include "program.h"
 #include "test.h"
+#include "tiny_model.h"
+
+#include <jansson.h>
 
 static const char not_built[] = "the program is not built beside the tests";
 
@@ -71,7 +74,80 @@ TEST(cli_template_of_a_model_without_one) {
     gguf_free(&w);
     const char *model = write_file("no-template.gguf", (const char *)file, bytes);
     fnd_free_memory(file);
-    PROGRAM_REFUSED(1, "no-template.gguf has no chat template", "template", "--model", model, "--messages", TEXT_FILE("m4.json", "[]"));
+    PROGRAM_REFUSED(1, "no-template.gguf has no chat template (tokenizer.chat_template is missing): --template FILE gives it one", "template", "--model", model, "--messages", TEXT_FILE("m4.json", "[]"));
+}
+
+static char *answer_of(const char *const *words, const char *input) {
+    program_result r;
+    program_run_desc(&r, &(program_desc){ .words = words, .input = input });
+    CHECK_MSG(r.exit_code == 0, "%s: %s", words[0], r.err);
+    char *out = r.out;
+    r.out = NULL;
+    program_free(&r);
+    return out;
+}
+#define ANSWER(input, ...) answer_of((const char *const[]){ __VA_ARGS__, "--max-tokens", "8", NULL }, input)
+
+/* The template of a file serves a model that has none, and goes before the model's own: what run, chat and a batch say
+ * is what they say to the prompt that it makes. */
+TEST(cli_template_in_place_of_the_models) {
+    NEED(program_there(), not_built);
+    char model[1200], template[1200];
+    snprintf(model, sizeof model, "%s", program_temp("lacks-template.gguf"));
+    tiny_model_save_as(model, &(tiny_model_desc){ .context = 512, .lacks_template = true });
+    snprintf(template, sizeof template, "%s", TEXT_FILE("own.jinja", "<|start|>[{{ messages[0].content }}]{{ mood }}<|end|>{% if tools %}{{ tools | length }}{% endif %}"));
+    const char *batch = TEXT_FILE("own.jsonl", "{\"prompt\": \"hello\"}\n{\"prompt\": \"hello\", \"tools\": [{}]}\n");
+    char *want = ANSWER(NULL, "run", "--model", model, "--raw", "--prompt", "<|start|>[hello]glad<|end|>"), *with_tools = ANSWER(NULL, "run", "--model", model, "--raw", "--prompt", "<|start|>[hello]glad<|end|>1");
+    char *got[] = {
+        ANSWER(NULL, "run", "--model", model, "--template", template, "--template-var", "mood=\"glad\"", "--prompt", "hello"),
+        ANSWER("<|start|>[{{ messages[0].content }}]glad<|end|>", "run", "--model", tiny_model(), "--template", "-", "--prompt", "hello"),
+        ANSWER("hello\n", "chat", "--model", model, "--quiet", "--template", template, "--template-var", "mood=\"glad\""),
+    };
+    CHECK(want[0] && strcmp(want, with_tools) != 0);
+    for (size_t i = 0; i < FND_COUNT(got); i++) {
+        if (i == 2 && got[i][0]) got[i][strlen(got[i]) - 1] = '\0'; /* chat ends the line */
+        CHECK_STR(got[i], want);
+        free(got[i]);
+    }
+    char *lines = ANSWER(NULL, "run", "--model", model, "--template", template, "--template-var", "mood=\"glad\"", "--batch", batch), *second = strchr(lines, '\n');
+    REQUIRE(second);
+    json_t *line[2] = { json_loads(lines, JSON_DISABLE_EOF_CHECK, NULL), json_loads(second + 1, JSON_DISABLE_EOF_CHECK, NULL) };
+    for (int i = 0; i < 2; i++) {
+        CHECK_STR(json_string_value(json_object_get(line[i], "text")), i ? with_tools : want);
+        json_decref(line[i]);
+    }
+    free(lines);
+    free(with_tools);
+    free(want);
+}
+
+TEST(cli_template_missing_or_wrong_in_a_model) {
+    NEED(program_there(), not_built);
+    char model[1200], blank[1200];
+    snprintf(model, sizeof model, "%s", program_temp("lacks-template.gguf"));
+    snprintf(blank, sizeof blank, "%s", program_temp("blank-template.gguf"));
+    tiny_model_save_as(model, &(tiny_model_desc){ .context = 512, .lacks_template = true });
+    tiny_model_save_as(blank, &(tiny_model_desc){ .context = 512, .chat_template = " \n" });
+    const char *batch = TEXT_FILE("one.jsonl", "{\"prompt\": \"hello\"}\n"), *messages = TEXT_FILE("m5.json", "[]"), *empty = TEXT_FILE("empty.jinja", " \n"), *wrong = TEXT_FILE("wrong2.jinja", "{{ x | frobnicate }}"), *raises = TEXT_FILE("raises2.jinja", "{{ raise_exception('no') }}");
+    for (int i = 0; i < 2; i++) {
+        const char *f = i ? blank : model, *why = i ? "has no chat template (tokenizer.chat_template is empty): --template FILE gives it one" : "has no chat template (tokenizer.chat_template is missing): --template FILE gives it one";
+        PROGRAM_REFUSED(1, why, "run", "--model", f, "--prompt", "x");
+        PROGRAM_REFUSED(1, why, "chat", "--model", f);
+        PROGRAM_REFUSED(1, why, "template", "--model", f, "--messages", messages);
+        program_result r;
+        program_run(&r, (const char *const[]){ "run", "--model", f, "--batch", batch, NULL });
+        CHECK(r.exit_code == 1);
+        CHECK_HAS(r.out, why);
+        program_free(&r);
+    }
+    PROGRAM_REFUSED(1, "empty.jinja: the chat template is empty", "run", "--model", model, "--prompt", "x", "--template", empty);
+    PROGRAM_REFUSED(1, "wrong2.jinja: chat template, line 1, column 8: the filter", "chat", "--model", model, "--template", wrong);
+    PROGRAM_REFUSED(1, "raises2.jinja: chat template, line 1, column 19: raise_exception() refuses", "run", "--model", model, "--prompt", "x", "--template", raises);
+    PROGRAM_REFUSED(1, "no-such.jinja", "run", "--model", model, "--batch", batch, "--template", "no-such.jinja");
+    PROGRAM_REFUSED(2, "--raw uses no template, so --template says nothing", "run", "--model", model, "--raw", "--prompt", "x", "--template", wrong);
+    PROGRAM_REFUSED(2, "only one of --prompt-file and --template can be standard input", "run", "--model", model, "--prompt-file", "-", "--template", "-");
+    PROGRAM_REFUSED(2, "only one of --template and --tools can be standard input", "run", "--model", model, "--prompt", "x", "--template", "-", "--tools", "-");
+    PROGRAM_REFUSED(2, "--template needs a file: standard input has the messages", "chat", "--model", model, "--template", "-");
 }
 
 TEST(cli_template_refuses) {

@@ -30,10 +30,13 @@ typedef struct fnd_chat_template fnd_chat_template;
 
 /* Parse a template; the text is copied. A file without a template is FND_ERR_UNSUPPORTED. */
 FND_USE_RESULT fnd_status fnd_chat_template_open(const char *text, size_t bytes, fnd_chat_template **out, fnd_error *err);
+/* A file without one, or with an empty one, is FND_ERR_UNSUPPORTED. */
 FND_USE_RESULT fnd_status fnd_chat_template_from_gguf(const fnd_gguf *g, fnd_chat_template **out, fnd_error *err);
 /* The template of a file that has another one for tools (tokenizer.chat_template.tool_use), as transformers
  * chooses it when there are tools; else as above. */
 FND_USE_RESULT fnd_status fnd_chat_template_for_tools(const fnd_gguf *g, fnd_chat_template **out, fnd_error *err);
+/* Has the file a template for messages, or for messages with tools, that is not empty? */
+bool fnd_chat_template_in_gguf(const fnd_gguf *g, bool for_tools);
 void fnd_chat_template_close(fnd_chat_template *c); /* NULL is fine */
 
 typedef struct fnd_chat_message {

@@ -34,6 +34,7 @@ typedef struct chat {
     fnd_logit_bias bias[FND_CLI_LIST_ITEMS];
     fnd_generate_desc desc;
     fnd_cli_template_inputs inputs;
+    fnd_chat_template *chat_template; /* of the inputs */
     fnd_conversation *c;
     fnd_cli_lines *lines;
     uint64_t seed;    /* of the present answer */
@@ -235,8 +236,8 @@ static fnd_status converse(chat *a, fnd_error *err) {
 static fnd_status prepare(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
     chat *a = ctx;
     const fnd_cli_generation *o = &a->o->generation;
-    if (!fnd_gguf_find(fnd_model_gguf(lm->m), "tokenizer.chat_template")) return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s has no chat template; `foundry run --raw` continues text with it", a->o->model);
-    FND_TRY(fnd_cli_template_inputs_read(&o->template_vars, o->tools, fnd_model_gguf(lm->m), &a->inputs, err));
+    FND_TRY(fnd_cli_template_inputs_read(&o->template, fnd_model_gguf(lm->m), &a->inputs, err));
+    FND_TRY(fnd_cli_template_get(&a->inputs, a->inputs.tools, &a->chat_template, err));
     FND_TRY(fnd_cli_generation_desc(o, lm, a->bias, &a->desc, err));
     FND_TRY(fnd_cli_lm_fits(lm, "nothing", 0, o->context, err));
     a->desc.text = show;
@@ -276,7 +277,7 @@ static fnd_status with_lines(chat *a, fnd_error *err) {
 static fnd_status begin(chat *a, fnd_error *err) {
     const fnd_cli_generation *o = &a->o->generation;
     FND_TRY(fnd_cli_lm_begin(a->lm, o->context, err));
-    const fnd_conversation_desc d = { .system = a->o->system, .variables_json = a->inputs.variables, .tools_json = a->inputs.tools, .context_shift = o->context_shift, .keep = o->keep };
+    const fnd_conversation_desc d = { .chat_template = a->chat_template, .system = a->o->system, .variables_json = a->inputs.variables, .tools_json = a->inputs.tools, .context_shift = o->context_shift, .keep = o->keep };
     fnd_status status = fnd_conversation_open(a->lm->s, &d, &a->c, err);
     if (status == FND_OK) status = resume(a, err);
     if (status == FND_OK) status = with_lines(a, err);
@@ -289,7 +290,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     fnd_cli_lm lm = { .check = prepare, .wait_for_kernels = o->generation.compile };
     chat a = { .lm = &lm, .o = o };
     FND_TRY(fnd_cli_need(&fnd_cli_chat, "--model", o->model, err));
-    if (o->generation.tools && strcmp(o->generation.tools, "-") == 0) return fnd_fail(err, FND_ERR_USAGE, "--tools needs a file: standard input has the messages");
+    FND_TRY(fnd_cli_template_check(&o->generation.template, false, "the messages", err));
     FND_TRY(fnd_cli_check_writable(o->session, err)); /* not when all is said */
     lm.check_ctx = &a;
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
@@ -309,6 +310,7 @@ const fnd_cli_command fnd_cli_chat = {
             "answer, Ctrl-D ends. Where standard input is no terminal, its lines are answered one after the other.\n"
             "Answers go to standard output, everything else to standard error.",
     .example = "  foundry chat --model model.gguf --system 'Be brief.' --temperature 0.7 --session talk.session\n"
+               "  foundry chat --model model.gguf --template chat.jinja\n"
                "  printf 'My name is Ada.\\nWhat is my name?\\n' | foundry chat --model model.gguf --quiet",
     .options = options_list,
     .defaults = &defaults,

@@ -3,15 +3,15 @@
 #define CLI_GENERATION_H
 
 #include "cli/lm.h"
-#include "cli/template_vars.h"
+#include "cli/template_inputs.h"
 #include "foundry/generate.h"
 
 typedef struct fnd_cli_generation {
     uint32_t      max_tokens, context, keep, top_k, repeat_last_n;
     double        temperature, top_p, min_p, typical_p, repeat_penalty, presence_penalty, frequency_penalty;
     fnd_cli_u64   seed;
-    fnd_cli_list  stop, logit_bias, template_vars;
-    const char   *tools;
+    fnd_cli_list  stop, logit_bias;
+    fnd_cli_template_options template;
     bool          context_shift, lookup, compile;
 } fnd_cli_generation;
 
@@ -35,8 +35,9 @@ typedef struct fnd_cli_generation {
     { "repeat-last-n", FND_CLI_U32, "N", offsetof(T, G.repeat_last_n), "tokens that are recent (default: 64)", 1, UINT32_MAX },                                               \
     { "logit-bias", FND_CLI_LIST, "TOKEN=X", offsetof(T, G.logit_bias), "added to a token's logit (-inf: never); TOKEN: id or text; may be given several times", 0, 0 },     \
     { "lookup", FND_CLI_FLAG, NULL, offsetof(T, G.lookup), "guess tokens from the text so far and check several at once: the same answer, sooner where text repeats itself", 0, 0 }, \
-    { "template-var", FND_CLI_LIST, "K=JSON", offsetof(T, G.template_vars), FND_CLI_TEMPLATE_VAR_DOC, 0, 0 },                                                                 \
-    { "tools", FND_CLI_NAME, "FILE", offsetof(T, G.tools), "JSON array of tools for the template", 0, 0 },                                                                    \
+    { "template", FND_CLI_NAME, "FILE", offsetof(T, G.template.file), "a file with the chat template, in place of the model's", 0, 0 },        \
+    { "template-var", FND_CLI_LIST, "K=JSON", offsetof(T, G.template.variables), FND_CLI_TEMPLATE_VAR_DOC, 0, 0 },                                                                 \
+    { "tools", FND_CLI_NAME, "FILE", offsetof(T, G.template.tools), "JSON array of tools for the template", 0, 0 },                                                                    \
     { "compile", FND_CLI_FLAG, NULL, offsetof(T, G.compile), "compile all kernels before the answer, and keep them (else they are compiled during answers that last)", 0, 0 }, \
     { "seed", FND_CLI_U64, "S", offsetof(T, G.seed), "the same seed chooses the same tokens (default: a new one, which is told)", 0, 0 }
 

@@ -52,19 +52,16 @@ static fnd_status chat_prompt(generation *g, const char *text, size_t bytes, fnd
     fnd_chat_prompt prompt;
     fnd_chat_message messages[2];
     size_t count = 0;
-    const fnd_gguf *file = fnd_model_gguf(g->lm->m);
-    if (!fnd_gguf_find(file, "tokenizer.chat_template")) return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s has no chat template; --raw continues the prompt as it stands", g->o->model);
     if (g->o->system) messages[count++] = (fnd_chat_message){ .role = "system", .content = g->o->system };
     messages[count++] = (fnd_chat_message){ .role = "user", .content = text, .content_bytes = bytes };
     fnd_cli_template_inputs in;
-    fnd_status status = fnd_cli_template_inputs_read(&g->o->generation.template_vars, g->o->generation.tools, file, &in, err);
-    if (status == FND_OK) status = in.tools ? fnd_chat_template_for_tools(file, &c, err) : fnd_chat_template_from_gguf(file, &c, err);
+    fnd_status status = fnd_cli_template_inputs_read(&g->o->generation.template, fnd_model_gguf(g->lm->m), &in, err);
+    if (status == FND_OK) status = fnd_cli_template_get(&in, in.tools, &c, err);
     if (status == FND_OK) {
         fnd_chat_desc desc = { .messages = messages, .message_count = count, .tokenizer = g->lm->t, .variables_json = in.variables, .tools_json = in.tools };
-        status = fnd_chat_render(c, &desc, &prompt, err);
+        status = fnd_cli_name_template(in.file, fnd_chat_render(c, &desc, &prompt, err), err);
         if (status == FND_OK) status = fnd_chat_tokenize(g->lm->t, &prompt, 0, &g->prompt, err);
         fnd_chat_prompt_free(&prompt);
-        fnd_chat_template_close(c);
     }
     fnd_cli_template_inputs_free(&in);
     return status;
@@ -72,8 +69,6 @@ static fnd_status chat_prompt(generation *g, const char *text, size_t bytes, fnd
 
 static fnd_status make_prompt(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
     generation *g = ctx;
-    if (g->o->raw && g->o->generation.tools) return fnd_fail(err, FND_ERR_USAGE, "--raw uses no template, so --tools says nothing");
-    if (g->o->raw && g->o->generation.template_vars.count) return fnd_fail(err, FND_ERR_USAGE, "--raw uses no template, so --template-var says nothing");
     if (g->o->raw) {
         FND_TRY(fnd_tokenize(lm->t, g->text, g->bytes, FND_TOKENIZE_SPECIAL | FND_TOKENIZE_ADD_BOS, &g->prompt, err));
     } else {
@@ -161,7 +156,9 @@ static fnd_status check(const run_options *o, fnd_error *err) {
     if (o->batch && o->generation.lookup) return fnd_fail(err, FND_ERR_USAGE, "--lookup checks several tokens of one answer in a step, --batch takes one of several answers: not both");
     if (!o->batch) FND_TRY(fnd_cli_one_of("run", "--prompt", o->prompt, "--prompt-file", o->prompt_file, err));
     bool from_input = o->batch ? strcmp(o->batch, "-") == 0 : strcmp(o->prompt ? o->prompt : o->prompt_file, "-") == 0;
-    if (from_input && o->generation.tools && strcmp(o->generation.tools, "-") == 0) return fnd_fail(err, FND_ERR_USAGE, "only one of %s and --tools can be standard input", o->batch ? "--batch" : one);
+    FND_TRY(fnd_cli_template_check(&o->generation.template, o->raw, !from_input ? NULL : o->batch ? "--batch"
+                                                                                                  : one,
+                                   err));
     if (o->raw && o->system) return fnd_fail(err, FND_ERR_USAGE, "--system belongs to the chat template, which --raw leaves out");
     if (o->logprobs && !o->json && !o->batch) return fnd_fail(err, FND_ERR_USAGE, "--logprobs are printed with --json only");
     return FND_OK;
@@ -205,6 +202,7 @@ const fnd_cli_command fnd_cli_run = {
             "typical_p, repeat_penalty, presence_penalty, frequency_penalty, repeat_last_n, seed, id (any value, which\n"
             "the answer has too). The answers, objects as --json prints them, come in the order of the lines.",
     .example = "  foundry run --model model.gguf --prompt 'Name the capital of France.'\n"
+               "  foundry run --model model.gguf --template chat.jinja --prompt 'Name the capital of France.'\n"
                "  foundry run --model model.gguf --raw --prompt 'Once upon a time' --temperature 0.8 --max-tokens 100\n"
                "  foundry run --model model.gguf --batch prompts.jsonl --parallel 16 --max-tokens 200 > answers.jsonl",
     .options = options_list,

@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/answer_json.h"
-#include "cli/template_vars.h"
 #include "cli/text.h"
 #include "foundry/chat.h"
 #include "lm/batch_line.h"
@@ -28,12 +27,11 @@ typedef struct batch {
     size_t count, shown, failed;
     fnd_batch_request *requests; /* [count - failed before] */
     size_t *item_of, request_count;
-    fnd_chat_template *templates[2]; /* without and with tools; NULL until it is needed */
-    fnd_cli_template_inputs inputs;  /* --template-var, --tools */
+    fnd_cli_template_inputs inputs;
     fnd_logit_bias bias[FND_CLI_LIST_ITEMS];
     fnd_generate_desc defaults;
     fnd_batch_stats stats;
-    uint64_t start_ns;
+    uint64_t start_ns, command_ns; /* of answering; of the command */
 } batch;
 
 static const char *file_name(const batch *b) { return strcmp(b->o->file, "-") == 0 ? "standard input" : b->o->file; }
@@ -109,14 +107,7 @@ static fnd_status join_variables(const batch *b, const item *i, char **out, fnd_
 
 static const char *tools_of(const batch *b, const item *i) { return i->in.tools ? i->in.tools : b->inputs.tools; }
 
-static fnd_status open_template(batch *b, bool tools, fnd_error *err) {
-    const fnd_gguf *file = fnd_model_gguf(b->lm->m);
-    if (b->templates[tools]) return FND_OK;
-    if (!fnd_gguf_find(file, "tokenizer.chat_template")) return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s has no chat template; \"raw\": true continues the prompt as it stands", b->o->model);
-    return tools ? fnd_chat_template_for_tools(file, &b->templates[1], err) : fnd_chat_template_from_gguf(file, &b->templates[0], err);
-}
-
-static fnd_status render(batch *b, item *i, const char *variables, fnd_error *err) {
+static fnd_status render(batch *b, item *i, const fnd_chat_template *c, const char *variables, fnd_error *err) {
     fnd_chat_message messages[2];
     size_t count = 0;
     fnd_chat_prompt prompt;
@@ -128,7 +119,7 @@ static fnd_status render(batch *b, item *i, const char *variables, fnd_error *er
         desc.messages = messages;
         desc.message_count = count;
     }
-    fnd_status status = fnd_chat_render(b->templates[desc.tools_json != NULL], &desc, &prompt, err);
+    fnd_status status = fnd_cli_name_template(b->inputs.file, fnd_chat_render(c, &desc, &prompt, err), err);
     if (status == FND_OK) status = fnd_chat_tokenize(b->lm->t, &prompt, 0, &i->prompt, err);
     fnd_chat_prompt_free(&prompt);
     return status;
@@ -136,11 +127,12 @@ static fnd_status render(batch *b, item *i, const char *variables, fnd_error *er
 
 static fnd_status make_prompt(batch *b, item *i, fnd_error *err) {
     char *variables;
+    fnd_chat_template *c;
     bool raw = i->in.has_raw ? i->in.raw : b->o->raw && !i->in.messages;
     if (raw) return fnd_tokenize(b->lm->t, i->in.prompt.data, i->in.prompt.bytes, FND_TOKENIZE_SPECIAL | FND_TOKENIZE_ADD_BOS, &i->prompt, err);
-    FND_TRY(open_template(b, tools_of(b, i) != NULL, err));
+    FND_TRY(fnd_cli_template_get(&b->inputs, tools_of(b, i), &c, err));
     FND_TRY(join_variables(b, i, &variables, err));
-    fnd_status status = render(b, i, variables, err);
+    fnd_status status = render(b, i, c, variables, err);
     fnd_free_memory(variables);
     return status;
 }
@@ -190,10 +182,8 @@ static fnd_status prepare(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
     fnd_span *spans = NULL;
     const fnd_cli_generation *g = b->o->generation;
     uint32_t vocab = fnd_model_get_info(lm->m)->vocab;
-    if (b->o->raw && g->template_vars.count) return fnd_fail(err, FND_ERR_USAGE, "--raw uses no template, so --template-var says nothing");
-    if (b->o->raw && g->tools) return fnd_fail(err, FND_ERR_USAGE, "--raw uses no template, so --tools says nothing");
     FND_TRY(fnd_cli_lm_fits(lm, "nothing", 0, g->context, err));
-    FND_TRY(fnd_cli_template_inputs_read(&g->template_vars, g->tools, fnd_model_gguf(lm->m), &b->inputs, err));
+    FND_TRY(fnd_cli_template_inputs_read(&g->template, fnd_model_gguf(lm->m), &b->inputs, err));
     FND_TRY(fnd_cli_generation_desc(g, lm, b->bias, &b->defaults, err));
     b->defaults.logprobs = b->o->logprobs < vocab ? b->o->logprobs : vocab;
     fnd_cli_generation_note(g, b->defaults.sampling.seed);
@@ -215,8 +205,9 @@ static fnd_status keep(void *ctx, size_t index, fnd_generated *result, const fnd
     if (result->ending == FND_ENDING_CANCELLED) return FND_OK; /* only whole answers are shown */
     begin_line(i, &i->out);
     fnd_cli_json_answer(&i->out, &i->in.desc, result, i->prompt.count);
-    fnd_text_printf(&i->out, ", \"reused_tokens\": %u, \"timings\": {\"prompt_s\": %.6f, \"answer_s\": %.6f, \"answer_tok_s\": %.3f}", result->prompt_reused, result->prompt_seconds, result->seconds,
-                    fnd_cli_per_second((double)result->ids.count, result->seconds));
+    double first = fnd_cli_seconds_since(b->command_ns) - result->seconds + result->first_seconds;
+    fnd_text_printf(&i->out, ", \"reused_tokens\": %u, \"timings\": {\"first_token_s\": %.6f, \"weights_s\": %.6f, \"kernels_s\": %.6f, \"prompt_s\": %.6f, \"answer_s\": %.6f, \"prompt_tok_s\": %.3f, \"answer_tok_s\": %.3f}", result->prompt_reused, first, b->lm->load_seconds, b->lm->open_seconds, result->prompt_seconds, result->seconds,
+                    fnd_cli_per_second((double)(i->prompt.count - result->prompt_reused), result->prompt_seconds), fnd_cli_per_second((double)result->ids.count, result->seconds));
     fnd_cli_json_logprobs(&i->out, b->lm->t, &i->in.desc, result);
     fnd_text_str(&i->out, "}\n");
     FND_TRY(fnd_text_check(&i->out, err));
@@ -263,8 +254,10 @@ static fnd_status answer(batch *b, fnd_error *err) {
     uint32_t sequences = b->request_count < b->o->parallel ? (uint32_t)b->request_count : b->o->parallel;
     fnd_batch_desc desc = { .sequences = sequences, .session = { .context = context_of(b), .kv_type = b->lm->kv_type, .progress = opening, .progress_ctx = b, .cancel = &fnd_cli_interrupted } };
     fnd_batch_job job = { .requests = b->requests, .count = b->request_count, .done = keep, .progress = progress, .ctx = b, .cancel = &fnd_cli_interrupted };
+    uint64_t open_ns = fnd_now_ns();
     FND_TRY(fnd_batch_open(b->lm->m, &desc, &decoding, err));
     fnd_cli_progress_clear();
+    b->lm->open_seconds = fnd_cli_seconds_since(open_ns);
     FND_TRY(show(b, false, err)); /* lines at the beginning may have failed already */
     b->start_ns = fnd_now_ns();
     fnd_status status = fnd_batch_generate(decoding, &job, err);
@@ -292,7 +285,6 @@ static void free_batch(batch *b) {
         fnd_ids_free(&b->items[i].prompt);
         fnd_text_free(&b->items[i].out);
     }
-    for (size_t i = 0; i < FND_COUNT(b->templates); i++) fnd_chat_template_close(b->templates[i]);
     fnd_free_memory(b->items);
     fnd_free_memory(b->requests);
     fnd_free_memory(b->item_of);
@@ -302,7 +294,7 @@ static void free_batch(batch *b) {
 
 fnd_status fnd_cli_run_batch(const fnd_cli_globals *globals, const fnd_cli_batch *o, fnd_error *err) {
     fnd_cli_lm lm = { .check = prepare, .wait_for_kernels = o->generation->compile };
-    batch b = { .o = o, .lm = &lm };
+    batch b = { .o = o, .lm = &lm, .command_ns = fnd_now_ns() };
     lm.check_ctx = &b;
     FND_TRY(fnd_file_read(o->file, FND_CLI_TEXT_BYTES, &b.text, &b.bytes, err)); /* a line that is no UTF-8 is told with its number */
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);

@@ -1,7 +1,6 @@
 /* template.c - foundry template: the prompt that a chat template makes of messages. */
-#include "base/file.h"
 #include "base/memory.h"
-#include "cli/template_vars.h"
+#include "cli/template_inputs.h"
 #include "cli/text.h"
 #include "foundry/chat.h"
 
@@ -25,12 +24,11 @@ static const fnd_cli_option options_list[] = {
 };
 #undef FIELD
 
-enum { TEMPLATE_BYTES = 1 << 20 };
-
 /* What is open while a template is rendered. */
 typedef struct rendering {
     const template_options *o;
     fnd_tokenizer *tokenizer;
+    fnd_cli_template_inputs own; /* only its templates */
     fnd_chat_template *template;
     char *messages, *tools, *variables;
     fnd_chat_prompt prompt;
@@ -38,25 +36,11 @@ typedef struct rendering {
 
 static bool begins(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
 
-/* Sentences about a template begin with the name of its file. */
-static fnd_status name_file(const char *path, fnd_status status, fnd_error *err) {
-    char text[FND_ERROR_TEXT_BYTES], shown[200];
-    if (status == FND_OK || !path) return status;
-    memcpy(text, err->text, sizeof text);
-    const char *name = strcmp(path, "-") == 0 ? "standard input" : fnd_span_quote((fnd_span){ path, strlen(path) }, shown, sizeof shown);
-    *err = (fnd_error){ 0 };
-    return fnd_fail(err, status, "%s: %s", name, text);
-}
-
-static fnd_status name_template(const char *path, fnd_status status, fnd_error *err) {
-    return begins(err->text, "chat template") || begins(err->text, "the chat template") ? name_file(path, status, err) : status;
-}
-
 /* The file that a failed rendering speaks of. */
 static fnd_status name_input(const template_options *o, fnd_status status, fnd_error *err) {
-    if (begins(err->text, "the JSON of the messages")) return name_file(o->messages, status, err);
-    if (begins(err->text, "the JSON of the tools")) return name_file(o->tools, status, err);
-    return name_template(o->file ? o->file : o->model, status, err);
+    if (begins(err->text, "the JSON of the messages")) return fnd_cli_name_file(o->messages, status, err);
+    if (begins(err->text, "the JSON of the tools")) return fnd_cli_name_file(o->tools, status, err);
+    return fnd_cli_name_template(o->file ? o->file : o->model, status, err);
 }
 
 static fnd_status open_model(rendering *r, fnd_error *err) {
@@ -65,8 +49,8 @@ static fnd_status open_model(rendering *r, fnd_error *err) {
     fnd_status status = fnd_tokenizer_open(g, &r->tokenizer, err);
     if (status == FND_OK) fnd_cli_tokenizer_note(r->o->model, r->tokenizer);
     if (status == FND_OK && !r->o->file) {
-        status = r->o->tools ? fnd_chat_template_for_tools(g, &r->template, err) : fnd_chat_template_from_gguf(g, &r->template, err);
-        status = name_template(r->o->model, status, err);
+        r->own.model = g;
+        status = fnd_cli_name_template(r->o->model, fnd_cli_template_get(&r->own, r->o->tools, &r->template, err), err);
     }
     fnd_gguf_close(g);
     return status;
@@ -77,10 +61,10 @@ static fnd_status open_template(rendering *r, fnd_error *err) {
     size_t bytes;
     if (r->o->model) FND_TRY(open_model(r, err));
     if (!r->o->file) return FND_OK;
-    FND_TRY(fnd_file_read(r->o->file, TEMPLATE_BYTES, &text, &bytes, err));
-    fnd_status status = name_template(r->o->file, fnd_chat_template_open(text, bytes, &r->template, err), err);
+    FND_TRY(fnd_cli_template_open(r->o->file, &r->own.templates[0], &text, &bytes, err));
+    r->template = r->own.templates[0];
     fnd_free_memory(text);
-    return status;
+    return FND_OK;
 }
 
 static fnd_status render(rendering *r, fnd_error *err) {
@@ -107,7 +91,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     FND_TRY(check(r.o, err));
     fnd_status status = render(&r, err);
     fnd_chat_prompt_free(&r.prompt);
-    fnd_chat_template_close(r.template);
+    fnd_cli_template_inputs_free(&r.own);
     fnd_tokenizer_close(r.tokenizer);
     fnd_free_memory(r.messages);
     fnd_free_memory(r.tools);

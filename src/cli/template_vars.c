@@ -1,4 +1,4 @@
-/* template_vars.c - K=JSON, as many as there are, to one JSON object; tools from a file. */
+/* template_vars.c - K=JSON, as many as there are, to one JSON object; JSON in files. */
 #include "cli/template_vars.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -48,7 +48,7 @@ fnd_status fnd_cli_template_vars(const fnd_cli_list *items, char **json, fnd_err
 
 enum { JSON_BYTES = 256 << 20 };
 
-static const char *file_name(const char *path, char *shown, size_t room) {
+const char *fnd_cli_file_name(const char *path, char *shown, size_t room) {
     return strcmp(path, "-") == 0 ? "standard input" : fnd_span_quote((fnd_span){ path, strlen(path) }, shown, room);
 }
 
@@ -61,43 +61,5 @@ fnd_status fnd_cli_read_json(const char *path, char **text, fnd_error *err) {
     if (used == bytes) return FND_OK;
     fnd_free_memory(*text);
     *text = NULL;
-    return fnd_fail(err, FND_ERR_FORMAT, "%s: byte %zu is a zero byte, which no JSON holds", file_name(path, shown, sizeof shown), used);
-}
-
-static fnd_status check_tools(const char *path, const char *text, fnd_error *err) {
-    json_error_t where;
-    char shown[200];
-    const char *name = file_name(path, shown, sizeof shown);
-    json_t *json = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, &where);
-    if (!json) return fnd_fail(err, FND_ERR_FORMAT, "%s: the JSON of the tools is malformed at line %d, column %d: %s", name, where.line, where.column, where.text);
-    bool array = json_is_array(json);
-    json_decref(json);
-    return array ? FND_OK : fnd_fail(err, FND_ERR_TYPE, "%s: the JSON of the tools must be an array", name);
-}
-
-/* True also where that cannot be known. */
-static bool speaks_of_tools(const fnd_gguf *g) {
-    const fnd_gguf_value *value = fnd_gguf_find(g, "tokenizer.chat_template");
-    if (!value || value->type != FND_GGUF_STRING || fnd_gguf_find(g, "tokenizer.chat_template.tool_use")) return true;
-    fnd_span text = fnd_gguf_string(value);
-    for (size_t i = 0; i + 5 <= text.bytes; i++) {
-        if (memcmp(text.data + i, "tools", 5) == 0) return true;
-    }
-    return false;
-}
-
-fnd_status fnd_cli_template_inputs_read(const fnd_cli_list *variables, const char *tools, const fnd_gguf *model, fnd_cli_template_inputs *out, fnd_error *err) {
-    *out = (fnd_cli_template_inputs){ NULL, NULL };
-    FND_TRY(fnd_cli_template_vars(variables, &out->variables, err));
-    if (!tools) return FND_OK;
-    FND_TRY(fnd_cli_read_json(tools, &out->tools, err));
-    FND_TRY(check_tools(tools, out->tools, err));
-    if (!speaks_of_tools(model)) fnd_cli_note("the model's chat template makes nothing of tools: --tools changes nothing");
-    return FND_OK;
-}
-
-void fnd_cli_template_inputs_free(fnd_cli_template_inputs *in) {
-    fnd_free_memory(in->variables);
-    fnd_free_memory(in->tools);
-    *in = (fnd_cli_template_inputs){ NULL, NULL };
+    return fnd_fail(err, FND_ERR_FORMAT, "%s: byte %zu is a zero byte, which no JSON holds", fnd_cli_file_name(path, shown, sizeof shown), used);
 }

@@ -34,17 +34,30 @@ static fnd_status open_value(const fnd_gguf *g, const char *key, fnd_chat_templa
     return fnd_chat_template_open(text.data, text.bytes, out, err);
 }
 
+static const char main_key[] = "tokenizer.chat_template", tools_key[] = "tokenizer.chat_template.tool_use";
+
+/* True also of what is no string: that has its own sentence. */
+static bool holds_text(const fnd_gguf *g, const char *key) {
+    const fnd_gguf_value *value = fnd_gguf_find(g, key);
+    if (!value || value->type != FND_GGUF_STRING) return value != NULL;
+    fnd_span text = fnd_gguf_string(value);
+    size_t blank = 0;
+    while (blank < text.bytes && memchr(" \t\r\n", text.data[blank], 4)) blank++;
+    return blank < text.bytes;
+}
+
+bool fnd_chat_template_in_gguf(const fnd_gguf *g, bool for_tools) { return holds_text(g, main_key) || (for_tools && holds_text(g, tools_key)); }
+
 fnd_status fnd_chat_template_from_gguf(const fnd_gguf *g, fnd_chat_template **out, fnd_error *err) {
     *out = NULL;
-    if (!fnd_gguf_find(g, "tokenizer.chat_template")) {
-        return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s has no chat template (tokenizer.chat_template); give the model a raw prompt instead", fnd_gguf_path(g));
+    if (!holds_text(g, main_key)) {
+        return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s has no chat template (%s is %s); open one of your own, or give the model a raw prompt instead", fnd_gguf_path(g), main_key, fnd_gguf_find(g, main_key) ? "empty" : "missing");
     }
-    return open_value(g, "tokenizer.chat_template", out, err);
+    return open_value(g, main_key, out, err);
 }
 
 fnd_status fnd_chat_template_for_tools(const fnd_gguf *g, fnd_chat_template **out, fnd_error *err) {
-    static const char key[] = "tokenizer.chat_template.tool_use";
-    return fnd_gguf_find(g, key) ? open_value(g, key, out, err) : fnd_chat_template_from_gguf(g, out, err);
+    return holds_text(g, tools_key) ? open_value(g, tools_key, out, err) : fnd_chat_template_from_gguf(g, out, err);
 }
 
 void fnd_chat_template_close(fnd_chat_template *c) {
