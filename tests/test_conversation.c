@@ -308,6 +308,92 @@ TEST(conversation_ends_clearly_or_shifts) {
     talk_close(&t);
 }
 
+/* So many of the letter in a row are among the tokens. */
+static size_t longest_run(const fnd_session *s, char letter) {
+    size_t best = 0, run = 0;
+    for (uint32_t i = 0; i < fnd_session_position(s); i++) {
+        run = fnd_session_tokens(s)[i] == (uint32_t)letter ? run + 1 : 0;
+        best = fnd_max_size(best, run);
+    }
+    return best;
+}
+
+static const char *letters(char letter, size_t count) {
+    static char text[256];
+    memset(text, letter, count);
+    text[count] = '\0';
+    return text;
+}
+
+TEST(conversation_reads_a_new_message_whole) {
+    talk t, whole;
+    fnd_generated g;
+    if (!talk_open(&t, 200, true)) return;
+    if (talk_open(&whole, 0, false)) {
+        for (int i = 0; i < 4; i++) CHECK_STR(ask(&t, "and then?"), ask(&whole, "and then?"));
+        ask(&whole, letters('Z', 140));
+        ask(&t, letters('Z', 140));
+        CHECK_MSG(longest_run(t.b.s, 'Z') == 140, "%zu letters of 140", longest_run(t.b.s, 'Z'));
+        CHECK_MSG(t.last.dropped > 0 && t.last.dropped == whole.last.prompt_tokens - t.last.prompt_tokens, "%u dropped of %u, and %u left", t.last.dropped, whole.last.prompt_tokens, t.last.prompt_tokens);
+        CHECK(fnd_conversation_dropped(t.c) == t.last.dropped && fnd_conversation_kept(t.c) == 10 && fnd_conversation_dropped(whole.c) == 0);
+        CHECK(memcmp(fnd_session_tokens(t.b.s), fnd_session_tokens(whole.b.s), 10 * sizeof(uint32_t)) == 0);
+        talk_close(&whole);
+    }
+    uint32_t position = fnd_session_position(t.b.s);
+    size_t dropped = fnd_conversation_dropped(t.c);
+    CHECK(fnd_conversation_ask(t.c, letters('Y', 190), 0, &t.desc, &g, &t.b.err) == FND_ERR_LIMIT);
+    CHECK_STR(t.b.err.text, "the message takes 211 tokens, and the context of 200 has room for 189 behind the 10 that are kept and for an answer");
+    CHECK(fnd_session_position(t.b.s) == position && fnd_conversation_dropped(t.c) == dropped && fnd_conversation_count(t.c) == 11);
+    t.b.err = (fnd_error){ 0 };
+    ask(&t, letters('Y', 168));                                   /* as long as can be */
+    CHECK(longest_run(t.b.s, 'Y') < 168 && t.last.dropped >= 16); /* whole, until the answer wanted room */
+    again(&t);
+    CHECK_MSG(t.last.prompt_tokens == 199, "%u tokens", t.last.prompt_tokens);
+    CHECK_OK(fnd_conversation_undo(t.c, &t.b.err), &t.b.err);
+    ask(&t, letters('X', 20));
+    CHECK(longest_run(t.b.s, 'X') == 20);
+    talk_close(&t);
+}
+
+/* What was dropped for a message that was not answered is not lost. */
+TEST(conversation_cancelled_drops_nothing) {
+    talk t;
+    fnd_generated g;
+    volatile bool enough = false;
+    t = (talk){ .count = 0 };
+    if (!session_bench_open(&t.b, &(fnd_session_desc){ .context = 200, .cancel = &enough })) return;
+    t.desc = (fnd_generate_desc){ .max_tokens = 12, .sampling = { .bias = t.bias, .bias_count = only_letters(t.bias) } };
+    CHECK_OK(fnd_conversation_open(t.b.s, &(fnd_conversation_desc){ .context_shift = true, .keep = 3 }, &t.c, &t.b.err), &t.b.err);
+    ask(&t, letters('Z', 100));
+    enough = true;
+    CHECK(fnd_conversation_ask(t.c, letters('Y', 100), 0, &t.desc, &g, &t.b.err) == FND_ERR_CANCELLED);
+    CHECK(fnd_conversation_dropped(t.c) == 0 && fnd_conversation_count(t.c) == 2);
+    enough = false;
+    t.b.err = (fnd_error){ 0 };
+    ask(&t, "so");
+    CHECK(longest_run(t.b.s, 'Z') == 100);
+    talk_close(&t);
+}
+
+TEST(conversation_keeps_what_can_be_kept) {
+    session_bench b;
+    fnd_conversation *c;
+    fnd_generated g;
+    if (!session_bench_open(&b, &(fnd_session_desc){ .context = 100 })) return;
+    CHECK(fnd_conversation_open(b.s, &(fnd_conversation_desc){ .context_shift = true, .keep = 84 }, &c, &b.err) == FND_ERR_USAGE);
+    CHECK_HAS(b.err.text, "84 tokens cannot be kept: a context of 100, of which 16 at a time are dropped, can keep 83");
+    b.err = (fnd_error){ 0 };
+    CHECK_OK(fnd_conversation_open(b.s, &(fnd_conversation_desc){ .keep = 999999 }, &c, &b.err), &b.err); /* says nothing then */
+    fnd_conversation_close(c);
+    CHECK_OK(fnd_session_prompt(b.s, (uint32_t[]){ 1, 2, 3 }, 3, &b.err), &b.err);
+    CHECK(fnd_generate(b.s, &(fnd_generate_desc){ .max_tokens = 150, .context_shift = true, .keep = 100 }, &g, &b.err) == FND_ERR_USAGE);
+    b.err = (fnd_error){ 0 };
+    CHECK_OK(fnd_generate(b.s, &(fnd_generate_desc){ .max_tokens = 150, .context_shift = true, .keep = 83 }, &g, &b.err), &b.err);
+    CHECK(g.ending == FND_ENDING_TOKENS && g.dropped >= 48);
+    fnd_generated_free(&g);
+    session_bench_close(&b);
+}
+
 TEST(conversation_cancelled_keeps_what_was_said) {
     talk t;
     volatile bool enough = true;

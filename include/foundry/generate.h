@@ -43,7 +43,8 @@ typedef struct fnd_generate_desc {
     size_t               stop_count;
     uint32_t             logprobs;      /* for each token so many alternatives, and its own; 0: none at all */
     bool                 context_shift; /* at the end of the context, drop half of what is behind the first */
-    uint32_t             keep;          /* so many tokens, and go on; without it, end there */
+    uint32_t             keep;          /* so many tokens, and go on; without it, end there. More than FND_SHIFT_STEP
+                                         * positions have to be behind them */
     bool                 lookup;        /* guess tokens from what the context holds already and check several in
                                          * one step: the same answer, sooner where text repeats itself. Of
                                          * fnd_generate; a batch has its step full already */

@@ -22,6 +22,9 @@ static inline bool fnd_mul_size(size_t a, size_t b, size_t *out) { return !__bui
 static inline bool fnd_add_u64(uint64_t a, uint64_t b, uint64_t *out) { return !__builtin_add_overflow(a, b, out); }
 static inline bool fnd_mul_u64(uint64_t a, uint64_t b, uint64_t *out) { return !__builtin_mul_overflow(a, b, out); }
 
+/* The end of a noun that there are n of: "%zu token%s". */
+static inline const char *fnd_plural(uint64_t n) { return n == 1 ? "" : "s"; }
+
 static inline size_t fnd_min_size(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t fnd_max_size(size_t a, size_t b) { return a > b ? a : b; }
 static inline size_t fnd_round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }

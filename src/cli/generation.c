@@ -1,5 +1,6 @@
 /* generation.c - options for how tokens are chosen, as the library takes them. */
 #include "cli/generation.h"
+#include "lm/generate.h"
 
 #include <ctype.h>
 #include <float.h>
@@ -53,6 +54,20 @@ static fnd_status parse_bias(const fnd_cli_lm *lm, const char *text, fnd_logit_b
     return bias_token(lm, text, (fnd_span){ text, (size_t)(equals - text) }, &out->id, err);
 }
 
+/* ---- --context-shift, --keep N ---- */
+
+static fnd_status read_keep(const fnd_cli_generation *o, const fnd_cli_lm *lm, uint32_t *out, fnd_error *err) {
+    const uint32_t usual = 16, least = FND_SHIFT_STEP + 1;
+    uint32_t limit = fnd_model_get_info(lm->m)->context_length, context = o->context && o->context < limit ? o->context : limit;
+    bool given = o->keep != FND_CLI_KEEP_AS_FITS;
+    fnd_error why = { .status = FND_OK };
+    *out = given ? o->keep : context < usual + least ? context - (context < least ? context : least)
+                                                     : usual;
+    if (given && !o->context_shift) return fnd_fail(err, FND_ERR_USAGE, "--keep says what --context-shift keeps; without it nothing is dropped");
+    if (!o->context_shift || fnd_shift_check(context, *out, &why) == FND_OK) return FND_OK;
+    return fnd_fail(err, FND_ERR_USAGE, "%s: %s", given ? "--keep" : "--context-shift", why.text);
+}
+
 /* ---- the rest ---- */
 
 /* Of nothing there is still the first; 0 would mean all. */
@@ -63,11 +78,11 @@ fnd_status fnd_cli_generation_desc(const fnd_cli_generation *o, const fnd_cli_lm
     for (size_t i = 0; i < o->stop.count; i++) {
         if (!o->stop.items[i][0]) return fnd_fail(err, FND_ERR_USAGE, "--stop needs a text that is not empty");
     }
+    FND_TRY(read_keep(o, lm, &out->keep, err));
     out->max_tokens = o->max_tokens;
     out->stops = o->stop.items;
     out->stop_count = o->stop.count;
     out->context_shift = o->context_shift;
-    out->keep = o->keep;
     out->lookup = o->lookup;
     out->cancel = &fnd_cli_interrupted;
     out->sampling = (fnd_sampling){
@@ -94,5 +109,5 @@ void fnd_cli_generation_note(const fnd_cli_generation *o, uint64_t seed) {
 }
 
 void fnd_cli_lookup_note(const fnd_cli_generation *o, const fnd_generated *g) {
-    if (o->lookup) fnd_cli_note("lookup: %llu of %llu guessed tokens were right", (unsigned long long)g->guessed_right, (unsigned long long)g->guessed);
+    if (o->lookup) fnd_cli_note("lookup: %llu of %llu guessed token%s right", (unsigned long long)g->guessed_right, (unsigned long long)g->guessed, g->guessed == 1 ? " was" : "s were");
 }

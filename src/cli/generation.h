@@ -15,7 +15,8 @@ typedef struct fnd_cli_generation {
     bool          context_shift, lookup, compile;
 } fnd_cli_generation;
 
-#define FND_CLI_GENERATION_DEFAULTS { .top_p = 1, .typical_p = 1, .repeat_penalty = 1, .repeat_last_n = 64, .keep = 16 }
+#define FND_CLI_KEEP_AS_FITS UINT32_MAX /* --keep was not given: 16, or fewer in a context that is small */
+#define FND_CLI_GENERATION_DEFAULTS { .top_p = 1, .typical_p = 1, .repeat_penalty = 1, .repeat_last_n = 64, .keep = FND_CLI_KEEP_AS_FITS }
 
 /* Rows of options for a struct of type T whose field G is an fnd_cli_generation. */
 #define FND_CLI_GENERATION_OPTIONS(T, G)                                                                                                                                      \
@@ -23,7 +24,7 @@ typedef struct fnd_cli_generation {
     { "stop", FND_CLI_LIST, "S", offsetof(T, G.stop), "end the answer before this text; may be given several times", 0, 0 },                                                 \
     { "context", FND_CLI_U32, "N", offsetof(T, G.context), "positions at most (default: the model's limit)", 1, UINT32_MAX },                                                 \
     { "context-shift", FND_CLI_FLAG, NULL, offsetof(T, G.context_shift), "at the end of the context, drop the oldest half behind the first tokens and go on", 0, 0 },         \
-    { "keep", FND_CLI_U32, "N", offsetof(T, G.keep), "of which --context-shift keeps so many (default: 16)", 0, UINT32_MAX },                                                 \
+    { "keep", FND_CLI_U32, "N", offsetof(T, G.keep), "of which --context-shift keeps so many (default: 16, or what the context allows)", 0, UINT32_MAX - 1 },                                             \
     { "temperature", FND_CLI_REAL, "X", offsetof(T, G.temperature), "0: always the most likely token (default)", 0, 100 },                                                    \
     { "top-k", FND_CLI_U32, "N", offsetof(T, G.top_k), "choose among the N most likely; 0: all", 0, UINT32_MAX },                                                             \
     { "typical-p", FND_CLI_REAL, "X", offsetof(T, G.typical_p), "choose among the least surprising that make up X together; 1: all", 0, 1 },                                  \

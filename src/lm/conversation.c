@@ -8,6 +8,9 @@
 #include "lm/session.h"
 #include "lm/unicode.h"
 
+#include <stdio.h>
+#include <strings.h>
+
 /* ---- messages ---- */
 
 void fnd_messages_free(fnd_messages *m) {
@@ -59,6 +62,8 @@ static bool is_role(const fnd_messages *m, size_t index, const char *role) { ret
 static bool last_is(const fnd_conversation *c, const char *role) { return c->messages.count && is_role(&c->messages, c->messages.count - 1, role); }
 
 size_t fnd_conversation_count(const fnd_conversation *c) { return c->messages.count; }
+size_t fnd_conversation_dropped(const fnd_conversation *c) { return c->dropped; }
+uint32_t fnd_conversation_kept(const fnd_conversation *c) { return c->keep; }
 
 fnd_chat_message fnd_conversation_message(const fnd_conversation *c, size_t index) {
     const fnd_message *m = &c->messages.list[index];
@@ -89,10 +94,9 @@ fnd_status fnd_conversation_open(fnd_session *s, const fnd_conversation_desc *de
     *out = NULL;
     fnd_conversation *c = fnd_alloc_zeroed(1, sizeof *c);
     if (!c) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a conversation");
-    *c = (fnd_conversation){ .s = s, .chat_template = d.chat_template, .shifts = d.context_shift };
-    c->keep = d.keep < s->context / 2 ? d.keep : s->context / 2;
-    fnd_status status = d.chat_template ? FND_OK : d.tools_json ? fnd_chat_template_for_tools(s->m->gguf, &c->own_template, err)
-                                                                : fnd_chat_template_from_gguf(s->m->gguf, &c->own_template, err);
+    *c = (fnd_conversation){ .s = s, .chat_template = d.chat_template, .shifts = d.context_shift, .keep = d.context_shift ? d.keep : 0 };
+    fnd_status status = d.context_shift ? fnd_shift_check(s->context, d.keep, err) : FND_OK;
+    if (status == FND_OK && !d.chat_template) status = d.tools_json ? fnd_chat_template_for_tools(s->m->gguf, &c->own_template, err) : fnd_chat_template_from_gguf(s->m->gguf, &c->own_template, err);
     if (!d.chat_template) c->chat_template = c->own_template;
     if (status == FND_OK) status = copy(d.variables_json, &c->variables_json, err);
     if (status == FND_OK) status = copy(d.tools_json, &c->tools_json, err);
@@ -116,16 +120,23 @@ void fnd_conversation_close(fnd_conversation *c) {
 
 /* ---- the prompt ---- */
 
-static fnd_status render(const fnd_conversation *c, bool answers, fnd_ids *ids, fnd_error *err) {
-    const fnd_tokenizer *t = c->s->m->tokenizer;
-    fnd_chat_prompt prompt;
+static fnd_status write_prompt(const fnd_conversation *c, bool answers, fnd_chat_prompt *out, fnd_error *err) {
     fnd_chat_message *list = fnd_alloc_zeroed(c->messages.count, sizeof *list);
     if (!list) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %zu messages", c->messages.count);
     for (size_t i = 0; i < c->messages.count; i++) list[i] = fnd_conversation_message(c, i);
-    fnd_status status = fnd_chat_render(c->chat_template, &(fnd_chat_desc){ .messages = list, .message_count = c->messages.count, .tokenizer = t, .variables_json = c->variables_json, .tools_json = c->tools_json, .no_generation_prompt = !answers }, &prompt, err);
-    if (status == FND_OK) status = fnd_chat_tokenize(t, &prompt, FND_TOKENIZE_LOSSY, ids, err);
-    fnd_chat_prompt_free(&prompt);
+    const fnd_chat_desc desc = { .messages = list, .message_count = c->messages.count, .tokenizer = c->s->m->tokenizer, .variables_json = c->variables_json, .tools_json = c->tools_json, .no_generation_prompt = !answers };
+    fnd_status status = fnd_chat_render(c->chat_template, &desc, out, err);
     fnd_free_memory(list);
+    return status;
+}
+
+static fnd_status tokenize(const fnd_conversation *c, const fnd_chat_prompt *prompt, fnd_ids *ids, fnd_error *err) { return fnd_chat_tokenize(c->s->m->tokenizer, prompt, FND_TOKENIZE_LOSSY, ids, err); }
+
+static fnd_status render(const fnd_conversation *c, bool answers, fnd_ids *ids, fnd_error *err) {
+    fnd_chat_prompt prompt;
+    FND_TRY(write_prompt(c, answers, &prompt, err));
+    fnd_status status = tokenize(c, &prompt, ids, err);
+    fnd_chat_prompt_free(&prompt);
     return status;
 }
 
@@ -135,14 +146,65 @@ static void remove_range(fnd_ids *ids, size_t first, size_t count) {
     ids->count -= count;
 }
 
-/* Drop tokens behind the first `keep`, so that a quarter of the context is free for the answer: in the
- * session too, as far as it holds them. */
-static fnd_status drop_more(fnd_conversation *c, fnd_ids *ids, fnd_error *err) {
+/* The same prompt with another letter for the last message. */
+static fnd_status write_other(fnd_conversation *c, fnd_chat_prompt *out, fnd_error *err) {
+    fnd_message *last = &c->messages.list[c->messages.count - 1], was = *last;
+    char letters[2][2] = { "a", "b" };
+    size_t spaces = strspn(was.content, " \t\r\n"); /* templates take these away */
+    *last = (fnd_message){ was.role, letters[was.content[spaces] == 'a'], 1 };
+    fnd_status status = write_prompt(c, true, out, err);
+    *last = was;
+    return status;
+}
+
+/* Back over what the template wrote before `at`. */
+static size_t before_own(const fnd_chat_prompt *prompt, size_t at) {
+    for (size_t i = 0; i < prompt->trusted_count; i++) {
+        const fnd_text_range *r = &prompt->trusted[i];
+        if (r->start < at && r->start + r->bytes >= at) return r->start;
+    }
+    return at;
+}
+
+/* Where the last message begins in the prompt, with its role and all else that the template writes before it: where
+ * its text begins is where a prompt with another text first differs. */
+static fnd_status find_last(fnd_conversation *c, const fnd_chat_prompt *prompt, const fnd_ids *ids, size_t *begin, fnd_error *err) {
+    fnd_chat_prompt other;
+    const char *role = c->messages.list[c->messages.count - 1].role;
+    size_t at = 0, bytes = strlen(role);
+    FND_TRY(write_other(c, &other, err));
+    while (at < prompt->bytes && at < other.bytes && prompt->text[at] == other.text[at]) at++;
+    fnd_chat_prompt_free(&other);
+    at = before_own(prompt, at);
+    if (at >= bytes && strncasecmp(prompt->text + at - bytes, role, bytes) == 0) at = before_own(prompt, at - bytes);
+    fnd_chat_prompt before = { .text = prompt->text, .bytes = at, .trusted = prompt->trusted };
+    while (before.trusted_count < prompt->trusted_count && prompt->trusted[before.trusted_count].start < at) before.trusted_count++;
+    fnd_ids without = { 0 };
+    *begin = 0;
+    if (at) FND_TRY(tokenize(c, &before, &without, err));
+    while (*begin < without.count && *begin < ids->count && without.data[*begin] == ids->data[*begin]) ++*begin;
+    fnd_ids_free(&without);
+    return FND_OK;
+}
+
+/* The last message, from `begin` on, does not fit behind what is kept. */
+static fnd_status too_long(const fnd_conversation *c, const fnd_ids *ids, size_t begin, fnd_error *err) {
+    size_t kept = fnd_min_size(begin, c->keep);
+    char why[64] = "";
+    if (!c->shifts) return fnd_fail(err, FND_ERR_LIMIT, "the conversation has %zu tokens, and the context of %u leaves no room for an answer", ids->count, c->s->context);
+    if (kept) snprintf(why, sizeof why, " behind the %zu that are kept", kept);
+    return fnd_fail(err, FND_ERR_LIMIT, "the message takes %zu token%s, and the context of %u has room for %zu%s and for an answer", ids->count - begin, fnd_plural(ids->count - begin), c->s->context, c->s->context - 1 - kept, why);
+}
+
+/* Drop tokens of earlier messages, all behind the first `keep` and before `begin`, so that a quarter of the context is
+ * free for the answer, or as many as there are: in the session too, as far as it holds them. */
+static fnd_status drop_earlier(fnd_conversation *c, fnd_ids *ids, size_t begin, fnd_error *err) {
     fnd_session *s = c->s;
-    size_t excess = ids->count - (s->context - (s->context + 3) / 4), drop = fnd_round_up(excess, FND_SHIFT_STEP);
-    if (c->keep + drop >= ids->count) return fnd_fail(err, FND_ERR_LIMIT, "the prompt has %zu tokens behind those that are kept, which the context of %u cannot hold", ids->count - c->keep, s->context);
+    size_t excess = ids->count - (s->context - (s->context + 3) / 4), most = begin > c->keep ? begin - c->keep : 0;
+    size_t drop = fnd_min_size(fnd_round_up(excess, FND_SHIFT_STEP), most);
+    if (ids->count - drop >= s->context) return too_long(c, ids, begin, err);
     uint32_t common = fnd_session_common(s, ids->data, ids->count);
-    if (common >= c->keep + drop) {
+    if (drop && drop % FND_SHIFT_STEP == 0 && common >= c->keep + drop) {
         FND_TRY(fnd_session_truncate(s, common, err));
         FND_TRY(fnd_session_shift(s, c->keep, (uint32_t)drop, err));
     }
@@ -151,25 +213,38 @@ static fnd_status drop_more(fnd_conversation *c, fnd_ids *ids, fnd_error *err) {
     return FND_OK;
 }
 
-/* What the session should hold: the rendered messages, without what was dropped from them. */
-static fnd_status make_prompt(fnd_conversation *c, fnd_ids *ids, fnd_error *err) {
-    fnd_session *s = c->s;
-    FND_TRY(render(c, true, ids, err));
-    if (ids->count <= c->keep + c->dropped) c->dropped = 0;
+/* The rendered messages without what was dropped from them; the last one is whole, also where an answer that was
+ * taken back had dropped some of it. */
+static fnd_status leave_dropped(fnd_conversation *c, const fnd_chat_prompt *prompt, fnd_ids *ids, fnd_error *err) {
+    bool fits = ids->count < c->s->context;
+    size_t begin = 0;
+    if (c->dropped || (c->shifts && !fits)) FND_TRY(find_last(c, prompt, ids, &begin, err));
+    if (c->keep + c->dropped > begin) c->dropped = 0;
     remove_range(ids, c->keep, c->dropped);
-    if (ids->count < s->context) return FND_OK;
-    if (c->shifts) return drop_more(c, ids, err);
-    return fnd_fail(err, FND_ERR_LIMIT, "the conversation has %zu tokens, and the context of %u leaves no room for an answer", ids->count, s->context);
+    if (ids->count < c->s->context) return FND_OK;
+    return c->shifts ? drop_earlier(c, ids, begin - c->dropped, err) : too_long(c, ids, 0, err);
+}
+
+/* What the session should hold. */
+static fnd_status make_prompt(fnd_conversation *c, fnd_ids *ids, fnd_error *err) {
+    fnd_chat_prompt prompt;
+    FND_TRY(write_prompt(c, true, &prompt, err));
+    fnd_status status = tokenize(c, &prompt, ids, err);
+    if (status == FND_OK) status = leave_dropped(c, &prompt, ids, err);
+    fnd_chat_prompt_free(&prompt);
+    return status;
 }
 
 static fnd_status evaluate(fnd_conversation *c, fnd_generated *times, fnd_error *err) {
     fnd_ids ids = { 0 };
     uint64_t start = fnd_now_ns(), reused = c->s->reused;
+    size_t dropped = c->dropped;
     fnd_status status = make_prompt(c, &ids, err);
     if (status == FND_OK) status = fnd_session_prompt(c->s, ids.data, ids.count, err);
     times->prompt_tokens = (uint32_t)ids.count;
     times->prompt_reused = (uint32_t)(c->s->reused - reused);
     times->prompt_seconds = 1e-9 * (double)(fnd_now_ns() - start);
+    times->dropped = c->dropped > dropped ? (uint32_t)(c->dropped - dropped) : 0;
     fnd_ids_free(&ids);
     return status;
 }
@@ -195,6 +270,7 @@ static fnd_status forget(fnd_conversation *c, fnd_error *err) {
 
 fnd_status fnd_conversation_set_system(fnd_conversation *c, const char *text, fnd_error *err) {
     FND_TRY(set_system(&c->messages, text, err));
+    c->dropped = 0; /* that was of other tokens */
     return forget(c, err);
 }
 
@@ -212,26 +288,44 @@ fnd_status fnd_conversation_undo(fnd_conversation *c, fnd_error *err) {
 
 /* ---- answers ---- */
 
-static fnd_status answer(fnd_conversation *c, const fnd_generate_desc *desc, fnd_generated *out, fnd_error *err) {
+static fnd_status generate(fnd_conversation *c, const fnd_generate_desc *desc, fnd_generated *out, fnd_error *err) {
     fnd_generated times = { .ending = FND_ENDING_NONE };
     fnd_generate_desc d = desc ? *desc : (fnd_generate_desc){ .max_tokens = 0 };
     d.context_shift = c->shifts;
     d.keep = c->keep;
     FND_TRY(evaluate(c, &times, err));
     FND_TRY(fnd_generate(c->s, &d, out, err));
+    c->dropped += out->dropped;
     out->prompt_tokens = times.prompt_tokens;
     out->prompt_reused = times.prompt_reused;
     out->prompt_seconds = times.prompt_seconds;
-    c->dropped += out->dropped;
+    out->dropped += times.dropped;
     fnd_status status = fnd_messages_add(&c->messages, "assistant", (fnd_span){ out->text, out->bytes }, err);
     if (status != FND_OK) fnd_generated_free(out);
+    return status;
+}
+
+/* Without an answer, nothing was dropped for it: what the session has lost of the messages is computed again. */
+static fnd_status answer(fnd_conversation *c, const fnd_generate_desc *desc, fnd_generated *out, fnd_error *err) {
+    size_t dropped = c->dropped;
+    fnd_status status = generate(c, desc, out, err);
+    if (status != FND_OK) c->dropped = dropped;
+    return status;
+}
+
+/* A byte that no token stands for would be left out. */
+static fnd_status check_text(const fnd_conversation *c, const fnd_message *m, fnd_error *err) {
+    fnd_ids ids = { 0 };
+    fnd_status status = fnd_tokenize(c->s->m->tokenizer, m->content, m->bytes, 0, &ids, err);
+    fnd_ids_free(&ids);
     return status;
 }
 
 fnd_status fnd_conversation_ask(fnd_conversation *c, const char *text, size_t bytes, const fnd_generate_desc *desc, fnd_generated *out, fnd_error *err) {
     *out = (fnd_generated){ .ending = FND_ENDING_NONE };
     FND_TRY(fnd_messages_add(&c->messages, "user", (fnd_span){ text, bytes ? bytes : strlen(text) }, err));
-    fnd_status status = answer(c, desc, out, err);
+    fnd_status status = check_text(c, &c->messages.list[c->messages.count - 1], err);
+    if (status == FND_OK) status = answer(c, desc, out, err);
     if (status != FND_OK) drop_last(&c->messages);
     return status;
 }

@@ -2,6 +2,7 @@
 #include "base/base.h"
 #include "base/memory.h"
 #include "lm/conversation.h"
+#include "lm/generate.h"
 #include "lm/session.h"
 
 #include <jansson.h>
@@ -69,7 +70,7 @@ static fnd_status take(fnd_conversation *c, const char *path, const char *note, 
     fnd_messages_free(&c->messages);
     c->messages = messages;
     c->dropped = dropped;
-    if (dropped) c->keep = (uint32_t)fnd_min_size(keep, c->s->context / 2);
+    if (dropped && (!c->shifts || fnd_shift_check(c->s->context, (uint32_t)keep, &(fnd_error){ .status = FND_OK }) == FND_OK)) c->keep = (uint32_t)keep;
     return FND_OK;
 }
 

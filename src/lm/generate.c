@@ -91,6 +91,13 @@ void fnd_generated_free(fnd_generated *g) {
 
 /* ---- a session ---- */
 
+fnd_status fnd_shift_check(uint32_t context, uint32_t keep, fnd_error *err) {
+    const uint32_t least = FND_SHIFT_STEP + 1; /* behind those that are kept */
+    if (context < least) return fnd_fail(err, FND_ERR_USAGE, "a context of %u tokens cannot be shifted: %d at a time are dropped", context, FND_SHIFT_STEP);
+    if (keep <= context - least) return FND_OK;
+    return fnd_fail(err, FND_ERR_USAGE, "%u tokens cannot be kept: a context of %u, of which %d at a time are dropped, can keep %u", keep, context, FND_SHIFT_STEP, context - least);
+}
+
 uint32_t fnd_shift_half(uint32_t position, uint32_t keep) {
     uint32_t behind = position > keep ? position - keep : 0, half = behind / 2 / FND_SHIFT_STEP * FND_SHIFT_STEP;
     return half ? half : behind > FND_SHIFT_STEP ? (uint32_t)FND_SHIFT_STEP
@@ -159,6 +166,7 @@ static fnd_status step(fnd_answer *a, fnd_error *err) {
 fnd_status fnd_generate(fnd_session *s, const fnd_generate_desc *desc, fnd_generated *out, fnd_error *err) {
     fnd_answer a;
     *out = (fnd_generated){ .ending = FND_ENDING_NONE };
+    if (desc->context_shift) FND_TRY(fnd_shift_check(fnd_session_context(s), desc->keep, err));
     if (desc->lookup) FND_TRY(fnd_guesses_begin(s, err));
     fnd_status status = fnd_answer_begin(&a, s, desc, err);
     while (status == FND_OK && a.g.out.ending == FND_ENDING_NONE) status = step(&a, err);

@@ -39,6 +39,8 @@ FND_USE_RESULT fnd_status fnd_answer_choose(fnd_answer *a, uint32_t *id, fnd_err
 /* The answer to *out, when status is FND_OK; else *out is empty. Frees the rest. Gives the status, or what failed now. */
 FND_USE_RESULT fnd_status fnd_answer_end(fnd_answer *a, fnd_status status, fnd_generated *out, fnd_error *err);
 
+/* Can a full context be shifted? FND_SHIFT_STEP tokens and one more have to be behind the first `keep`; FND_ERR_USAGE. */
+FND_USE_RESULT fnd_status fnd_shift_check(uint32_t context, uint32_t keep, fnd_error *err);
 /* How many tokens behind the first `keep` to drop from a context full of `position`; 0: none can be. */
 uint32_t fnd_shift_half(uint32_t position, uint32_t keep);
 
