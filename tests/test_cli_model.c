@@ -140,6 +140,25 @@ TEST(cli_run_context_ends) {
     PROGRAM_REFUSED(2, "--context 513 is more", "run", "--model", tiny_model(), "--context", "513", "--prompt", "x");
 }
 
+TEST(cli_windows_that_end_the_context) {
+    NEED(program_there(), not_built);
+    program_result r;
+    char path[1200];
+    snprintf(path, sizeof path, "%s", program_temp("window.gguf"));
+    tiny_model_save_as(path, &(tiny_model_desc){ .context = 512, .window = 64 });
+    RUN(&r, "run", "--model", path, "--prompt", "x", "--raw", "--max-tokens", "1");
+    CHECK_HAS(r.err, "foundry: the context ends at 64 tokens, not at the 512 that the file says: there this model's window of attention would begin to slide");
+    program_free(&r);
+    RUN(&r, "run", "--model", path, "--prompt", "x", "--raw", "--max-tokens", "1", "--context", "32");
+    CHECK_MSG(r.exit_code == 0 && !strstr(r.err, "window"), "%s", r.err);
+    program_free(&r);
+    PROGRAM_REFUSED(2, "--context 65 is more than this model has been made for (64, where its attention would begin to slide)", "run", "--model", path, "--prompt", "x", "--context", "65");
+    PROGRAM_REFUSED(1, "has 70 tokens, but the context holds 64, where its attention would begin to slide", "logits", "--model", path, "--prompt", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+    RUN(&r, "inspect", path);
+    CHECK_HAS(r.out, "context           64, not 512 as the file says: there the sliding window of attention would begin\n");
+    program_free(&r);
+}
+
 TEST(cli_prompts_empty_and_not_utf8) {
     NEED(program_there(), not_built);
     program_result r;

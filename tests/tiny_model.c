@@ -84,6 +84,7 @@ void tiny_model_save_as(const char *path, const tiny_model_desc *desc) {
     gguf_add_u32(&w, "llama.attention.head_count_kv", KV_HEADS);
     gguf_add_u32(&w, "llama.context_length", desc->context);
     gguf_add_f32(&w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+    if (desc->window) gguf_add_u32(&w, "llama.attention.sliding_window", desc->window);
     gguf_add_byte_tokenizer(&w, desc->lacks_pre ? NULL : "qwen2");
     if (desc->has_bos) gguf_add_bool(&w, "tokenizer.ggml.add_bos_token", true);
     if (!desc->lacks_template) gguf_add_str(&w, "tokenizer.chat_template", desc->chat_template ? desc->chat_template : template);

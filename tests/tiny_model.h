@@ -15,6 +15,7 @@ void tiny_model_save(const char *path, uint32_t context);
 
 typedef struct tiny_model_desc {
     uint32_t    context;
+    uint32_t    window;        /* how far attention looks back; 0: all the way */
     const char *chat_template; /* NULL: that of tiny_model() */
     bool        has_bos;       /* the file says that BOS (257) is put before texts */
     bool        lacks_pre;     /* the file names no pre-tokenizer */

@@ -71,6 +71,7 @@ typedef struct fnd_model_info {
     float       rope_factor;         /* of linear and yarn; else 1 */
     uint32_t    original_context;    /* tokens of the training before RoPE was scaled; 0: not told */
     uint32_t    sliding_window;      /* 0: none; else context_length ends there, as attention is full */
+    uint32_t    whole_context;       /* with a window, what the file says of the context; else 0 */
     bool        tied_head, qkv_bias;
     bool        repacked;            /* matrices were copied into the device's layout; of a loaded model */
     uint64_t    weight_bytes;        /* tensors in the file */

@@ -206,7 +206,7 @@ static void text_info(const fnd_model_info *m, fnd_text *out) {
     fnd_text_printf(out, "heads             %u, for keys and values %u, of %u\n", m->heads, m->kv_heads, m->head_dim);
     fnd_text_printf(out, "vocabulary        %u%s\n", m->vocab, m->tied_head ? ", head tied to the embedding" : "");
     fnd_text_printf(out, "context           %u", m->context_length);
-    if (m->sliding_window) fnd_text_str(out, ", where the sliding window of attention would begin");
+    if (m->sliding_window) fnd_text_printf(out, ", not %u as the file says: there the sliding window of attention would begin", m->whole_context);
     if (m->original_context) fnd_text_printf(out, ", before scaling %u", m->original_context);
     fnd_text_printf(out, "\nrope              base %g, %s pairs", (double)m->rope_base, m->rope_pairing ? "half-split" : "adjacent");
     if (m->rope_dim != m->head_dim) fnd_text_printf(out, " of %u values", m->rope_dim);

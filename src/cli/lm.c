@@ -69,11 +69,17 @@ fnd_status fnd_cli_lm_close(fnd_cli_lm *lm, fnd_status status, fnd_error *err) {
     return status != FND_OK ? status : closed;
 }
 
+void fnd_cli_lm_note_window(const fnd_cli_lm *lm, uint32_t context) {
+    const fnd_model_info *m = fnd_model_get_info(lm->m);
+    if (m->sliding_window && !context) fnd_cli_note("the context ends at %u tokens, not at the %u that the file says: there this model's window of attention would begin to slide, and attention here is full", m->context_length, m->whole_context);
+}
+
 fnd_status fnd_cli_lm_fits(const fnd_cli_lm *lm, const char *what, size_t count, uint32_t context, fnd_error *err) {
-    uint32_t limit = fnd_model_get_info(lm->m)->context_length;
-    if (context > limit) return fnd_fail(err, FND_ERR_USAGE, "--context %u is more than this model has been made for (%u%s)", context, limit, fnd_model_get_info(lm->m)->sliding_window ? ", where its attention would begin to slide" : "");
-    if (context) limit = context;
-    if (count > limit) return fnd_fail(err, FND_ERR_LIMIT, "%s has %zu tokens, but the context holds %u", what, count, limit);
+    const fnd_model_info *m = fnd_model_get_info(lm->m);
+    const char *window = m->sliding_window && context != m->context_length ? ", where its attention would begin to slide" : "";
+    uint32_t limit = context ? context : m->context_length;
+    if (context > m->context_length) return fnd_fail(err, FND_ERR_USAGE, "--context %u is more than this model has been made for (%u%s)", context, m->context_length, window);
+    if (count > limit) return fnd_fail(err, FND_ERR_LIMIT, "%s has %zu token%s, but the context holds %u%s", what, count, fnd_plural(count), limit, context ? "" : window);
     return FND_OK;
 }
 

@@ -32,6 +32,8 @@ FND_USE_RESULT fnd_status fnd_cli_lm_begin(fnd_cli_lm *lm, uint32_t context, fnd
  * FND_OK. */
 FND_USE_RESULT fnd_status fnd_cli_lm_close(fnd_cli_lm *lm, fnd_status status, fnd_error *err);
 
+/* A note when a window of attention ends the context, and nobody chose it (context is 0). */
+void fnd_cli_lm_note_window(const fnd_cli_lm *lm, uint32_t context);
 /* FND_ERR_LIMIT with a sentence when `count` tokens of `what` do not fit the context that a session of
  * `context` positions (0: the model's limit) has. */
 FND_USE_RESULT fnd_status fnd_cli_lm_fits(const fnd_cli_lm *lm, const char *what, size_t count, uint32_t context, fnd_error *err);

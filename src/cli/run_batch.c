@@ -173,7 +173,7 @@ static fnd_status read_items(batch *b, const fnd_span *spans, fnd_error *err) {
     }
     if (b->request_count) return FND_OK;
     FND_TRY(show(b, true, err));
-    return fnd_fail(err, FND_ERR_FORMAT, "%s: none of its %zu line%s can be answered", file_name(b), b->count, b->count == 1 ? "" : "s");
+    return fnd_fail(err, FND_ERR_FORMAT, "%s: none of its %zu line%s can be answered", file_name(b), b->count, fnd_plural(b->count));
 }
 
 /* Before the weights are read: what cannot be answered need not wait for them. */
@@ -183,6 +183,7 @@ static fnd_status prepare(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
     const fnd_cli_generation *g = b->o->generation;
     uint32_t vocab = fnd_model_get_info(lm->m)->vocab;
     FND_TRY(fnd_cli_lm_fits(lm, "nothing", 0, g->context, err));
+    fnd_cli_lm_note_window(lm, g->context);
     FND_TRY(fnd_cli_template_inputs_read(&g->template, fnd_model_gguf(lm->m), &b->inputs, err));
     FND_TRY(fnd_cli_generation_desc(g, lm, b->bias, &b->defaults, err));
     b->defaults.logprobs = b->o->logprobs < vocab ? b->o->logprobs : vocab;
@@ -245,8 +246,8 @@ static uint32_t context_of(const batch *b) {
 
 static void tell(const batch *b, uint32_t sequences) {
     double seconds = fnd_cli_seconds_since(b->start_ns);
-    fnd_cli_note("%zu prompts answered, %u at a time: %llu tokens in %.3f s, %.1f tok/s; prompts: %llu tokens, %llu of them reused", b->stats.done - b->stats.failed, sequences, (unsigned long long)b->stats.tokens,
-                 seconds, fnd_cli_per_second((double)b->stats.tokens, seconds), (unsigned long long)b->stats.prompt_tokens, (unsigned long long)b->stats.reused);
+    fnd_cli_note("%zu prompt%s answered, %u at a time: %llu token%s in %.3f s, %.1f tok/s; prompts: %llu token%s, %llu of them reused", b->stats.done - b->stats.failed, fnd_plural(b->stats.done - b->stats.failed), sequences, (unsigned long long)b->stats.tokens, fnd_plural(b->stats.tokens),
+                 seconds, fnd_cli_per_second((double)b->stats.tokens, seconds), (unsigned long long)b->stats.prompt_tokens, fnd_plural(b->stats.prompt_tokens), (unsigned long long)b->stats.reused);
 }
 
 static fnd_status answer(batch *b, fnd_error *err) {
@@ -276,7 +277,7 @@ static fnd_status answer(batch *b, fnd_error *err) {
 
 static fnd_status sum_up(const batch *b, fnd_error *err) {
     if (!b->failed) return FND_OK;
-    return fnd_fail(err, FND_ERR_FORMAT, "%s: %zu of %zu lines could not be answered", file_name(b), b->failed, b->count);
+    return fnd_fail(err, FND_ERR_FORMAT, "%s: %zu of %zu line%s could not be answered", file_name(b), b->failed, b->count, fnd_plural(b->count));
 }
 
 static void free_batch(batch *b) {

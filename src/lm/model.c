@@ -53,12 +53,25 @@ static fnd_status read_heads(const reader *r) {
     return read_head_dim(r);
 }
 
+/* What comes in the same files and is no model that writes text. */
+static fnd_status read_purpose(const reader *r) {
+    char key[FND_KEY_BYTES];
+    bool causal = true;
+    uint32_t pooling = 0;
+    FND_TRY(fnd_gguf_maybe_bool(r->g, fnd_model_key(r->m, "attention.causal", key), &causal, r->err));
+    if (!causal) return fnd_fail(r->err, FND_ERR_UNSUPPORTED, "%s: every token of this model sees those behind it (%s is false); it writes no text, and only models that do are supported", r->m->path, key);
+    FND_TRY(maybe_u32(r, "pooling_type", &pooling));
+    if (pooling) return fnd_fail(r->err, FND_ERR_UNSUPPORTED, "%s: this model makes embeddings (%s is %u); only models that write text are supported", r->m->path, fnd_model_key(r->m, "pooling_type", key), pooling);
+    return FND_OK;
+}
+
 /* Attention here is full. Up to the window's length that is the same; so the context ends there. */
 static fnd_status read_window(const reader *r, const fnd_architecture *a) {
     uint32_t window = 0;
     if (a->no_window) return FND_OK;
     FND_TRY(maybe_u32(r, "attention.sliding_window", &window));
     if (window == 0 || window >= r->m->context_length) return FND_OK;
+    r->m->whole_context = r->m->context_length;
     r->m->sliding_window = r->m->context_length = window;
     return FND_OK;
 }
@@ -92,9 +105,20 @@ static fnd_status unknown_architecture(const fnd_gguf *g, fnd_span name, fnd_err
     return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s: architecture \"%s\" is not supported (%s are)", fnd_gguf_path(g), fnd_span_quote(name, quoted, sizeof quoted), known);
 }
 
+/* Files of other kinds tell it, and may have the architecture of the model that they go with. */
+static fnd_status check_type(const fnd_gguf *g, fnd_error *err) {
+    fnd_span type = { 0 };
+    char quoted[64];
+    FND_TRY(fnd_gguf_maybe_str(g, "general.type", &type, err));
+    if (!type.bytes || fnd_span_equal(type, "model")) return FND_OK;
+    const char *what = fnd_span_equal(type, "adapter") ? "an adapter, which changes the weights of a model" : "something that goes with a model";
+    return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s: its general.type is \"%s\": it is %s, and not supported; only models are", fnd_gguf_path(g), fnd_span_quote(type, quoted, sizeof quoted), what);
+}
+
 fnd_status fnd_model_read_info(const fnd_gguf *g, fnd_model_info *m, fnd_error *err) {
     fnd_span name;
     *m = (fnd_model_info){ .path = fnd_gguf_path(g) };
+    FND_TRY(check_type(g, err));
     FND_TRY(fnd_gguf_get_str(g, "general.architecture", &name, err));
     const fnd_architecture *a = fnd_architecture_find(name);
     if (!a) return unknown_architecture(g, name, err);
@@ -104,6 +128,7 @@ fnd_status fnd_model_read_info(const fnd_gguf *g, fnd_model_info *m, fnd_error *
     name = (fnd_span){ 0 };
     FND_TRY(fnd_gguf_maybe_str(g, "general.name", &name, err));
     if (name.bytes) fnd_span_quote(name, m->name, sizeof m->name);
+    FND_TRY(read_purpose(&r));
     FND_TRY(read_hyper(&r, a));
     const fnd_gguf_tensor *embedding;
     FND_TRY(fnd_gguf_get_tensor(g, "token_embd.weight", &embedding, err));

@@ -169,7 +169,7 @@ void fnd_session_close(fnd_session *s) {
 fnd_status fnd_session_check_ids(const fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err) {
     if (count == 0) return fnd_fail(err, FND_ERR_USAGE, "there are no tokens to evaluate");
     if (count > s->context - s->position) {
-        return fnd_fail(err, FND_ERR_LIMIT, "%zu tokens do not fit: the context holds %u and %u are in it", count, s->context, s->position);
+        return fnd_fail(err, FND_ERR_LIMIT, "%zu token%s no room: the context holds %u and %u are in it", count, count == 1 ? " has" : "s have", s->context, s->position);
     }
     for (size_t i = 0; i < count; i++) {
         if (ids[i] >= s->m->info.vocab) return fnd_fail(err, FND_ERR_USAGE, "token %u is not in the vocabulary of %u", ids[i], s->m->info.vocab);
