@@ -192,7 +192,7 @@ void program_run_desc(program_result *r, const program_desc *desc) {
     if (desc->output == PROGRAM_TERMINAL && !open_terminal(&t)) fnd_test_failed(__FILE__, __LINE__, "no terminal could be made: %s", strerror(errno));
     if (!in || !out || !err) abort();
     program_temp("cache"); /* make the folder here: the child would remove it */
-    if (desc->input) fputs(desc->input, in);
+    if (desc->input) fwrite(desc->input, 1, desc->input_bytes ? desc->input_bytes : strlen(desc->input), in);
     rewind(in);
     fflush(NULL);
     pid_t child = fork();

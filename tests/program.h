@@ -20,6 +20,7 @@ typedef enum program_output { PROGRAM_KEEP, PROGRAM_BOTH, PROGRAM_TERMINAL, PROG
 typedef struct program_desc {
     const char *const *words;     /* behind the program's name; ends with NULL */
     const char        *input;     /* standard input; NULL: empty */
+    size_t             input_bytes; /* of it; 0: up to the NUL */
     program_output     output;    /* what becomes of standard output */
     const char        *path;      /* PATH; NULL: as it is */
     bool               interrupt; /* SIGINT as soon as something was written to it */

@@ -375,9 +375,45 @@ TEST(cli_inspect_of_what_cannot_be_run) {
     PROGRAM_REFUSED(1, "type 4711", "run", "--model", program_temp("banana.gguf"), "--prompt", "x");
 }
 
+/* Standard output carries results, and "-" makes no file of that name. */
+TEST(cli_files_to_standard_output) {
+    NEED(program_there(), not_built);
+    static const char says[] = "cannot be written to standard output (-)";
+    PROGRAM_REFUSED(2, says, "synth", "--arch", "llama", "--size", "tiny", "--format", "q8_0", "-o", "-");
+    PROGRAM_REFUSED(2, says, "quantize", "x", "-", "--format", "q8_0");
+    PROGRAM_REFUSED(2, says, "bench", "--model", "x", "--roofline", "-");
+    PROGRAM_REFUSED(2, says, "profile", "--model", "x", "--trace", "-");
+    PROGRAM_REFUSED(2, says, "profile", "--model", "x", "--lines", "-");
+    PROGRAM_REFUSED(2, says, "chat", "--model", "x", "--session", "-");
+    PROGRAM_REFUSED(2, says, "chat", "--model", "x", "--history", "-");
+}
+
 TEST(cli_unsupported_models) {
     NEED(program_there(), not_built);
     gguf_writer w = { 0 };
+    static const struct {
+        const char *key, *text;
+        uint32_t number;
+        const char *says;
+    } others[] = {
+        { "general.type", "adapter", 0, "its general.type is \"adapter\": it is an adapter, which changes the weights of a model" },
+        { "general.type", "imatrix", 0, "its general.type is \"imatrix\"" },
+        { "llama.attention.causal", NULL, 0, "llama.attention.causal is false" },
+        { "llama.pooling_type", NULL, 3, "this model makes embeddings (llama.pooling_type is 3)" },
+    };
+    for (size_t i = 0; i < FND_COUNT(others); i++) {
+        gguf_add_str(&w, "general.architecture", "llama");
+        if (others[i].text)
+            gguf_add_str(&w, others[i].key, others[i].text);
+        else if (others[i].number)
+            gguf_add_u32(&w, others[i].key, others[i].number);
+        else
+            gguf_add_bool(&w, others[i].key, false);
+        gguf_add_byte_tokenizer(&w, "qwen2");
+        gguf_save(&w, program_temp("other.gguf"));
+        gguf_free(&w);
+        PROGRAM_REFUSED(1, others[i].says, "run", "--model", program_temp("other.gguf"), "--prompt", "x");
+    }
     gguf_add_str(&w, "general.architecture", "banana");
     gguf_add_byte_tokenizer(&w, "qwen2");
     gguf_save(&w, program_temp("banana.gguf"));

@@ -221,6 +221,52 @@ TEST(cli_chat_goes_on_after_errors) {
     program_refused(&r, 1, "is no session file", __FILE__, __LINE__);
 }
 
+/* A note on bytes that are none, every byte of a line, and a note on lines without any. */
+TEST(cli_chat_lines_of_any_bytes) {
+    NEED(program_there(), not_built);
+    program_result cut, r;
+    static const char zero[] = "one\0two\n/save a\0b\n";
+    const char *words[] = { "chat", "--model", tiny(), LETTERS, "--system", "b\xff", NULL };
+    program_run_desc(&r, &(program_desc){ .words = words, .input = zero, .input_bytes = sizeof zero - 1 });
+    chat(&cut, "one\n", (const char *const[]){ "--system", "b\xff", NULL });
+    CHECK_MSG(r.exit_code == 1 && cut.exit_code == 0 && lines_in(r.out) == 1, "%s", r.err);
+    CHECK_HAS(r.err, "there is a NUL byte in a line with a command");
+    CHECK_HAS(r.err, "the system message is not valid UTF-8 from byte 1 on; each byte that is none is read as U+FFFD");
+    const char *longer = strstr(r.err, "prompt: "), *shorter = strstr(cut.err, "prompt: ");
+    CHECK_MSG(longer && shorter && atoi(longer + 8) == atoi(shorter + 8) + 4, "%s%s", r.err, cut.err);
+    program_free(&cut);
+    program_free(&r);
+    chat(&r, "caf\xe9\n\n  \nplain\n", (const char *const[]){ "--quiet", NULL });
+    CHECK_MSG(r.exit_code == 0 && lines_in(r.out) == 2, "%s", r.err);
+    CHECK_HAS(r.err, "foundry: the line is not valid UTF-8 from byte 3 on; each byte that is none is read as U+FFFD\n");
+    CHECK_HAS(r.err, "foundry: 2 empty lines were not answered\n");
+    program_free(&r);
+}
+
+TEST(cli_chat_shifts_earlier_messages) {
+    NEED(program_there(), not_built);
+    program_result r;
+    static const char lines[] = "hello\nhello\nzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz\n/stats\n/regen\n";
+    chat(&r, lines, (const char *const[]){ "--context", "100", "--context-shift", "--keep", "5", "--max-tokens", "2", NULL });
+    CHECK_MSG(r.exit_code == 0 && lines_in(r.out) == 4, "%s", r.err);
+    CHECK_HAS(r.err, "the context was full, which dropped 41 tokens behind the first 5\n");
+    CHECK_HAS(r.err, "of 100 tokens, 41 dropped\n");
+    CHECK_HAS(r.err, "without a --temperature above 0 the same tokens are chosen again\n");
+    program_free(&r);
+    chat(&r, "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz\nhello\n", (const char *const[]){ "--context", "100", "--context-shift", NULL });
+    CHECK_MSG(r.exit_code == 1 && lines_in(r.out) == 1, "%s", r.err);
+    CHECK_HAS(r.err, "the message takes 114 tokens, and the context of 100 has room for 99 and for an answer");
+    program_free(&r);
+    chat(&r, "hi\n", (const char *const[]){ "--context", "40", "--context-shift", "--max-tokens", "30", NULL }); /* keeps what it can */
+    CHECK_MSG(r.exit_code == 0, "%s", r.err);
+    CHECK_HAS(r.err, "which dropped 16 tokens behind the first 16\n");
+    program_free(&r);
+    PROGRAM_REFUSED(2, "--keep: 999999 tokens cannot be kept: a context of 512, of which 16 at a time are dropped, can keep 495", "chat", "--model", tiny(), "--context-shift", "--keep", "999999");
+    PROGRAM_REFUSED(2, "--keep: 60 tokens cannot be kept: a context of 64", "run", "--model", tiny(), "--prompt", "x", "--context", "64", "--context-shift", "--keep", "60");
+    PROGRAM_REFUSED(2, "--context-shift: a context of 12 tokens cannot be shifted", "run", "--model", tiny(), "--prompt", "x", "--raw", "--context", "12", "--context-shift");
+    PROGRAM_REFUSED(2, "--keep says what --context-shift keeps", "run", "--model", tiny(), "--prompt", "x", "--keep", "4");
+}
+
 TEST(cli_chat_interrupted_keeps_the_session) {
     NEED(program_there(), not_built);
     program_result r;
@@ -414,6 +460,7 @@ TEST(cli_run_stops_and_choices) {
 
 TEST(cli_run_refuses_wrong_choices) {
     NEED(program_there(), not_built);
+    PROGRAM_REFUSED(2, "--parallel says how many prompts of --batch", "run", "--model", "x", "--prompt", "x", "--parallel", "8");
     PROGRAM_REFUSED(2, "--logprobs are printed with --json", "run", "--model", "x", "--prompt", "x", "--logprobs", "2");
     PROGRAM_REFUSED(2, "--stop needs a text", "run", "--model", tiny(), "--prompt", "x", "--stop", "");
     static const char *const biases[][2] = { { "a", "there is no '='" }, { "a=hot", "X is a number" }, { "a=nan", "X is a number" }, { "a=inf", "X is a number" }, { "=1", "no token before" }, { "xyz=1", "not one token" }, { "270=1", "no such id" } };

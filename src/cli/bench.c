@@ -146,8 +146,8 @@ static fnd_status print(const fnd_cli_lm *lm, const bench_options *o, const figu
         json_figure(&out, "load_s", lm->load_seconds + lm->open_seconds, true);
         fnd_text_str(&out, "}\n");
     } else {
-        fnd_text_printf(&out, "%s\n%s\nprefill  %10.1f tok/s  (%u tokens)\n", o->model, device.device, r->prefill_tok_s, o->prompt_tokens);
-        fnd_text_printf(&out, "decode   %10.1f tok/s  (%u tokens behind %u), %.1f GB/s", r->decode_tok_s, o->tokens, o->depth, gb_s);
+        fnd_text_printf(&out, "%s\n%s\nprefill  %10.1f tok/s  (%u token%s)\n", o->model, device.device, r->prefill_tok_s, o->prompt_tokens, fnd_plural(o->prompt_tokens));
+        fnd_text_printf(&out, "decode   %10.1f tok/s  (%u token%s behind %u), %.1f GB/s", r->decode_tok_s, o->tokens, fnd_plural(o->tokens), o->depth, gb_s);
         if (known) fnd_text_printf(&out, ": %.0f %% of the %.1f GB/s that this machine reads", percent, r->read_gb_s);
         fnd_text_str(&out, "\n");
     }
@@ -212,6 +212,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     figures r = { 0 };
     FND_TRY(fnd_cli_need(&fnd_cli_bench, "--model", o->model, err));
     if (o->batch) return batches(globals, o, err);
+    FND_TRY(fnd_cli_check_named("the roofline", o->roofline, err));
     FND_TRY(fnd_cli_check_writable(o->roofline, err));
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
     if (status == FND_OK) status = measure_roofs(&lm, o, &roofs, err);

@@ -85,7 +85,7 @@ static fnd_status print(const fnd_cli_lm *lm, const fnd_cli_bench_batch *o, cons
         fnd_cli_json_string(&out, device.device);
         fnd_text_printf(&out, ", \"groups\": %u,\n \"tokens\": %u, \"depth\": %u, \"repeat\": %u, \"batch\": [", device.groups, o->tokens, o->depth, o->repeat);
     } else {
-        fnd_text_printf(&out, "%s\n%s\n%u steps behind %u tokens, medians\n", o->model, device.device, o->tokens, o->depth);
+        fnd_text_printf(&out, "%s\n%s\n%u step%s behind %u token%s, medians\n", o->model, device.device, o->tokens, fnd_plural(o->tokens), o->depth, fnd_plural(o->depth));
     }
     for (uint32_t i = 0; i < o->count; i++) {
         double seconds = times[i * each + each / 2], one = times[each / 2], tok_s = fnd_cli_per_second(o->sizes[i], seconds);

@@ -28,6 +28,8 @@ static const fnd_cli_option options_list[] = {
 };
 #undef FIELD
 
+static const char invalid_bytes[] = "each byte that is none is read as U+FFFD";
+
 typedef struct chat {
     fnd_cli_lm *lm;
     const chat_options *o;
@@ -37,9 +39,9 @@ typedef struct chat {
     fnd_chat_template *chat_template; /* of the inputs */
     fnd_conversation *c;
     fnd_cli_lines *lines;
-    uint64_t seed;    /* of the present answer */
-    uint32_t answers; /* /regen without a seed */
-    unsigned failed;
+    uint64_t seed;          /* of the present answer */
+    uint32_t answers;       /* /regen without a seed */
+    unsigned failed, empty; /* lines */
     bool ends;
 } chat;
 
@@ -55,23 +57,23 @@ static fnd_status show(void *ctx, fnd_span text, fnd_error *err) {
 static void tell(const chat *a, const fnd_generated *g) {
     const fnd_session *s = a->lm->s;
     if (g->ending == FND_ENDING_CANCELLED) fnd_cli_note("stopped; the answer so far is kept");
-    if (g->ending == FND_ENDING_TOKENS) fnd_cli_note("stopped after %zu token%s, as --max-tokens says", g->ids.count, g->ids.count == 1 ? "" : "s");
-    if (g->ending == FND_ENDING_CONTEXT) fnd_cli_note("stopped because the context of %u tokens is full; /undo, /clear or --context-shift make room", fnd_session_context(s));
-    if (g->dropped) fnd_cli_note("the context was full: %u tokens behind the first %u were dropped", g->dropped, a->o->generation.keep);
+    if (g->ending == FND_ENDING_TOKENS) fnd_cli_note("stopped after %zu token%s, as --max-tokens says", g->ids.count, fnd_plural(g->ids.count));
+    if (g->ending == FND_ENDING_CONTEXT) fnd_cli_note("stopped because the context of %u token%s is full; /undo, /clear or --context-shift make room", fnd_session_context(s), fnd_plural(fnd_session_context(s)));
+    if (g->dropped) fnd_cli_note("the context was full, which dropped %u token%s behind the first %u", g->dropped, fnd_plural(g->dropped), fnd_conversation_kept(a->c));
     if (a->o->quiet) return;
     uint32_t computed = g->prompt_tokens - g->prompt_reused;
     char speed[32] = "";
     if (computed) snprintf(speed, sizeof speed, ", %.1f tok/s", fnd_cli_per_second((double)computed, g->prompt_seconds));
-    fnd_cli_note("%zu tokens, %.1f tok/s; prompt: %u tokens, %u of them new%s; context: %u of %u", g->ids.count, fnd_cli_per_second((double)g->ids.count, g->seconds), g->prompt_tokens, computed, speed,
+    fnd_cli_note("%zu token%s, %.1f tok/s; prompt: %u token%s, %u of them new%s; context: %u of %u", g->ids.count, fnd_plural(g->ids.count), fnd_cli_per_second((double)g->ids.count, g->seconds), g->prompt_tokens, fnd_plural(g->prompt_tokens), computed, speed,
                  fnd_session_position(s), fnd_session_context(s));
     fnd_cli_lookup_note(&a->o->generation, g);
 }
 
-/* text: a message to answer; NULL: the last one again. */
-static fnd_status answer(chat *a, const char *text, uint64_t seed, fnd_error *err) {
+/* text: a message to answer; without data: the last one again. */
+static fnd_status answer(chat *a, fnd_span text, uint64_t seed, fnd_error *err) {
     fnd_generated g;
     a->desc.sampling.seed = seed;
-    fnd_status status = text ? fnd_conversation_ask(a->c, text, 0, &a->desc, &g, err) : fnd_conversation_answer_again(a->c, &a->desc, &g, err);
+    fnd_status status = text.data ? fnd_conversation_ask(a->c, text.data, text.bytes, &a->desc, &g, err) : fnd_conversation_answer_again(a->c, &a->desc, &g, err);
     fnd_cli_progress_clear();
     if (fnd_cli_in_line()) FND_TRY(show(NULL, (fnd_span){ "\n", 1 }, err));
     bool interrupted = fnd_cli_lines_typed(a->lines) ? fnd_cli_answer_interrupt() : fnd_cli_interrupted;
@@ -127,20 +129,22 @@ static fnd_status do_regen(chat *a, const char *rest, fnd_error *err) {
         seed = strtoull(rest, &end, 10);
         if (!isdigit((unsigned char)rest[0]) || *end || errno) return fnd_fail(err, FND_ERR_USAGE, "/regen needs a seed, a whole number from 0 to 18446744073709551615, or nothing");
     }
-    return answer(a, NULL, seed, err);
+    if (a->desc.sampling.temperature <= 0) fnd_cli_note("without a --temperature above 0 the same tokens are chosen again");
+    return answer(a, (fnd_span){ 0 }, seed, err);
 }
 
 static fnd_status do_save(chat *a, const char *rest, fnd_error *err) {
     FND_TRY(need_file("save", rest, err));
+    FND_TRY(fnd_cli_check_named("a conversation", rest, err));
     FND_TRY(fnd_conversation_save(a->c, rest, err));
-    fnd_cli_note("saved %zu messages, %u tokens in %s", fnd_conversation_count(a->c), fnd_session_position(a->lm->s), rest);
+    fnd_cli_note("saved %zu message%s, %u token%s in %s", fnd_conversation_count(a->c), fnd_plural(fnd_conversation_count(a->c)), fnd_session_position(a->lm->s), fnd_plural(fnd_session_position(a->lm->s)), rest);
     return FND_OK;
 }
 
 static fnd_status do_load(chat *a, const char *rest, fnd_error *err) {
     FND_TRY(need_file("load", rest, err));
     FND_TRY(fnd_conversation_load(a->c, rest, err));
-    fnd_cli_note("loaded %zu messages, %u tokens from %s", fnd_conversation_count(a->c), fnd_session_position(a->lm->s), rest);
+    fnd_cli_note("loaded %zu message%s, %u token%s from %s", fnd_conversation_count(a->c), fnd_plural(fnd_conversation_count(a->c)), fnd_session_position(a->lm->s), fnd_plural(fnd_session_position(a->lm->s)), rest);
     return FND_OK;
 }
 
@@ -149,7 +153,7 @@ static fnd_status do_stats(chat *a, const char *rest, fnd_error *err) {
     (void)rest;
     (void)err;
     fnd_session_get_stats(a->lm->s, &s);
-    fnd_cli_note("messages: %zu; context: %u of %u tokens, %llu dropped", fnd_conversation_count(a->c), fnd_session_position(a->lm->s), fnd_session_context(a->lm->s), (unsigned long long)s.dropped);
+    fnd_cli_note("messages: %zu; context: %u of %u tokens, %zu dropped", fnd_conversation_count(a->c), fnd_session_position(a->lm->s), fnd_session_context(a->lm->s), fnd_conversation_dropped(a->c));
     fnd_cli_note("tokens computed: %llu; reused: %llu", (unsigned long long)s.computed, (unsigned long long)s.reused);
     fnd_cli_note("keys and values: %.1f MB; seed: %llu", 1e-6 * (double)s.cache_bytes, (unsigned long long)a->seed);
     return FND_OK;
@@ -200,16 +204,20 @@ static fnd_status run_command(chat *a, const char *line, fnd_error *err) {
 
 /* ---- the loop ---- */
 
-static fnd_status run_line(chat *a, const char *line, fnd_error *err) {
-    if (!without_spaces(line)[0]) return FND_OK;
-    if (line[0] == '/' && line[1] != '/') return run_command(a, line + 1, err);
-    return answer(a, line[0] == '/' ? line + 1 : line, a->seed, err);
+static fnd_status run_line(chat *a, fnd_span line, fnd_error *err) {
+    size_t spaces = (size_t)(without_spaces(line.data) - line.data), escaped = line.data[0] == '/';
+    a->empty += spaces == line.bytes;
+    if (spaces == line.bytes) return FND_OK;
+    fnd_cli_note_utf8("the line", line.data, line.bytes, invalid_bytes);
+    if (line.data[0] != '/' || line.data[1] == '/') return answer(a, (fnd_span){ line.data + escaped, line.bytes - escaped }, a->seed, err);
+    if (memchr(line.data, '\0', line.bytes)) return fnd_fail(err, FND_ERR_USAGE, "there is a NUL byte in a line with a command");
+    return run_command(a, line.data + 1, err);
 }
 
 /* What fails is told and does not end the conversation, unless nobody can read the answers. */
 static fnd_status converse(chat *a, fnd_error *err) {
     while (!a->ends) {
-        const char *line;
+        fnd_span line;
         fnd_cli_line what;
         fnd_error failure = { .status = FND_OK };
         FND_TRY(fnd_cli_lines_next(a->lines, &line, &what, err));
@@ -240,9 +248,11 @@ static fnd_status prepare(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
     FND_TRY(fnd_cli_template_get(&a->inputs, a->inputs.tools, &a->chat_template, err));
     FND_TRY(fnd_cli_generation_desc(o, lm, a->bias, &a->desc, err));
     FND_TRY(fnd_cli_lm_fits(lm, "nothing", 0, o->context, err));
+    fnd_cli_lm_note_window(lm, o->context);
     a->desc.text = show;
     a->seed = a->desc.sampling.seed;
     if (!a->o->quiet) fnd_cli_generation_note(o, a->seed);
+    if (a->o->system) fnd_cli_note_utf8("the system message", a->o->system, strlen(a->o->system), invalid_bytes);
     return FND_OK;
 }
 
@@ -267,17 +277,18 @@ static fnd_status with_lines(chat *a, fnd_error *err) {
     if (typed && !a->o->quiet) fnd_cli_note("/help lists the commands");
     fnd_cli_survive_interrupts();
     fnd_status status = keep(a, converse(a, err), err);
+    if (a->empty && !typed) fnd_cli_note("%u empty line%s not answered", a->empty, a->empty == 1 ? " was" : "s were");
     fnd_error late = { .status = FND_OK };
     fnd_status closed = fnd_cli_lines_close(a->lines, status == FND_OK ? err : &late);
     if (status == FND_OK) status = closed;
-    if (status == FND_OK && a->failed && !typed) status = fnd_fail(err, FND_ERR_FILE, "%u line%s could not be carried out, as told above", a->failed, a->failed == 1 ? "" : "s");
+    if (status == FND_OK && a->failed && !typed) status = fnd_fail(err, FND_ERR_FILE, "%u line%s could not be carried out, as told above", a->failed, fnd_plural(a->failed));
     return status;
 }
 
 static fnd_status begin(chat *a, fnd_error *err) {
     const fnd_cli_generation *o = &a->o->generation;
     FND_TRY(fnd_cli_lm_begin(a->lm, o->context, err));
-    const fnd_conversation_desc d = { .chat_template = a->chat_template, .system = a->o->system, .variables_json = a->inputs.variables, .tools_json = a->inputs.tools, .context_shift = o->context_shift, .keep = o->keep };
+    const fnd_conversation_desc d = { .chat_template = a->chat_template, .system = a->o->system, .variables_json = a->inputs.variables, .tools_json = a->inputs.tools, .context_shift = o->context_shift, .keep = a->desc.keep };
     fnd_status status = fnd_conversation_open(a->lm->s, &d, &a->c, err);
     if (status == FND_OK) status = resume(a, err);
     if (status == FND_OK) status = with_lines(a, err);
@@ -291,6 +302,8 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     chat a = { .lm = &lm, .o = o };
     FND_TRY(fnd_cli_need(&fnd_cli_chat, "--model", o->model, err));
     FND_TRY(fnd_cli_template_check(&o->generation.template, false, "the messages", err));
+    FND_TRY(fnd_cli_check_named("a conversation", o->session, err));
+    FND_TRY(fnd_cli_check_named("the history", o->history, err));
     FND_TRY(fnd_cli_check_writable(o->session, err)); /* not when all is said */
     lm.check_ctx = &a;
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);

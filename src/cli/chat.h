@@ -15,7 +15,8 @@ bool fnd_cli_lines_typed(const fnd_cli_lines *l);
 
 typedef enum fnd_cli_line { FND_CLI_LINE, FND_CLI_LINE_END, FND_CLI_LINE_INTERRUPTED } fnd_cli_line;
 /* The next line without its newline. Lines that end with a backslash go on in the next one, with a newline
- * in place of the backslash. *text is valid until the next call. */
-FND_USE_RESULT fnd_status fnd_cli_lines_next(fnd_cli_lines *l, const char **text, fnd_cli_line *what, fnd_error *err);
+ * in place of the backslash. A piped one may hold any bytes. *text, which ends with a NUL too, is valid until the next
+ * call. */
+FND_USE_RESULT fnd_status fnd_cli_lines_next(fnd_cli_lines *l, fnd_span *text, fnd_cli_line *what, fnd_error *err);
 
 #endif

@@ -135,7 +135,7 @@ static void remember(fnd_cli_lines *l, const char *line, size_t bytes) {
     fnd_text_free(&copy);
 }
 
-fnd_status fnd_cli_lines_next(fnd_cli_lines *l, const char **text, fnd_cli_line *what, fnd_error *err) {
+fnd_status fnd_cli_lines_next(fnd_cli_lines *l, fnd_span *text, fnd_cli_line *what, fnd_error *err) {
     fnd_text_clear(&l->text);
     *what = FND_CLI_LINE;
     for (l->goes_on = false;; l->goes_on = true) {
@@ -161,6 +161,6 @@ fnd_status fnd_cli_lines_next(fnd_cli_lines *l, const char **text, fnd_cli_line 
         if (!more) break;
         fnd_text_str(&l->text, "\n");
     }
-    *text = fnd_text_get(&l->text);
+    *text = (fnd_span){ fnd_text_get(&l->text), l->text.bytes };
     return fnd_text_check(&l->text, err);
 }

@@ -17,7 +17,7 @@ static void print_processor(fnd_text *out) {
     const fnd_cpuinfo *cpu = fnd_cpuinfo_get();
     size_t count;
     const fnd_cpu_level *levels = fnd_cpu_levels(&count);
-    fnd_text_printf(out, "processor     %s, %u cores for this process\n", cpu->name, fnd_cpu_cores());
+    fnd_text_printf(out, "processor     %s, %u core%s for this process\n", cpu->name, fnd_cpu_cores(), fnd_plural(fnd_cpu_cores()));
     fnd_text_printf(out, "caches        L1 %zu KiB, L2 %zu KiB, last level %zu KiB\n", cpu->l1_bytes >> 10, cpu->l2_bytes >> 10, cpu->llc_bytes >> 10);
     fnd_text_printf(out, "features      %s\n", cpu->features);
     for (size_t i = 0; i < count; i++) {
@@ -44,7 +44,7 @@ static void print_memory(const fnd_desc *desc, fnd_text *out) {
         fnd_team_close(team);
     }
     if (status == FND_OK)
-        fnd_text_printf(out, "reads         %.1f GB/s with %u thread%s\n", gb_per_s, threads, threads == 1 ? "" : "s");
+        fnd_text_printf(out, "reads         %.1f GB/s with %u thread%s\n", gb_per_s, threads, fnd_plural(threads));
     else
         fnd_text_printf(out, "reads         not measured: %s\n", why.text);
 }
@@ -59,7 +59,7 @@ static void print_backends(const fnd_desc *desc, fnd_text *out) {
         d.backend = fnd_backend_name(i);
         fnd_status status = fnd_open(&d, &f, &why);
         if (status == FND_OK && fnd_info(f, &info, &why) == FND_OK) {
-            fnd_text_printf(out, "backend %-5s works: %s, %u groups of %u lanes\n", d.backend, info.device, info.groups, info.lanes);
+            fnd_text_printf(out, "backend %-5s works: %s, %u group%s of %u lane%s\n", d.backend, info.device, info.groups, fnd_plural(info.groups), info.lanes, fnd_plural(info.lanes));
             if (!info.can_build) fnd_text_printf(out, "              compiles nothing: %s\n", info.why_not_build);
             if (fnd_device_check(f, says, sizeof says, &why) != FND_OK)
                 fnd_text_printf(out, "              will not work right: %s\n", why.text);
@@ -108,7 +108,7 @@ static void print_tuning(const fnd_desc *desc, fnd_text *out) {
         fnd_text_str(out, "tuned         no: `foundry tune --model F` measures what is fastest here\n");
     else {
         fnd_text_str(out, "tuned         ");
-        if (t.threads) fnd_text_printf(out, "%u thread%s", t.threads, t.threads == 1 ? "" : "s");
+        if (t.threads) fnd_text_printf(out, "%u thread%s", t.threads, fnd_plural(t.threads));
         if (!t.threads) fnd_text_str(out, "a thread per core");
         fnd_text_printf(out, ", prompts by %u%s; %s\n", t.batch ? t.batch : 256, repacked[t.repack], t.measured);
     }

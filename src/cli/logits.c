@@ -137,7 +137,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     fnd_status status = FND_OK;
     FND_TRY(fnd_cli_need(&fnd_cli_logits, "--model", o->model, err));
     FND_TRY(fnd_cli_one_of("logits", "--prompt", o->prompt, "--ids", o->ids, err));
-    if (o->prompt) fnd_cli_note_utf8("the prompt", o->prompt, strlen(o->prompt));
+    if (o->prompt) fnd_cli_note_utf8("the prompt", o->prompt, strlen(o->prompt), "its bytes are taken as they are");
     if (o->ids) status = fnd_cli_parse_ids(o->ids, &c.ids, err);
     if (status == FND_OK) status = fnd_cli_lm_open(globals, o->model, &lm, err);
     if (status == FND_OK) status = evaluate_prompt(&lm, o, &c.ids, err);

@@ -57,7 +57,7 @@ static fnd_status print(const scores *s, const perplexity_options *o, fnd_error 
         fnd_text_str(&out, o->per_token ? "]}\n" : "}\n");
     } else {
         for (size_t i = 0; o->per_token && i < scored; i++) fnd_text_printf(&out, "%zu\t%u\t%.6f\n", i + 1, s->ids->data[i + 1], s->logprobs[i]);
-        fnd_text_printf(&out, "perplexity %.4f, %.5f nats per token, %zu tokens scored\n", exp(nll), nll, scored);
+        fnd_text_printf(&out, "perplexity %.4f, %.5f nats per token, %zu token%s scored\n", exp(nll), nll, scored, fnd_plural(scored));
     }
     return fnd_cli_put_text(&out, err);
 }

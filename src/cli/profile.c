@@ -46,6 +46,8 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     fnd_cli_lm lm = { .separate = true, .wait_for_kernels = true, .check = check, .check_ctx = &copy };
     FND_TRY(fnd_cli_need(&fnd_cli_profile, "--model", o->model, err));
     if (o->trace && o->lines && strcmp(o->trace, o->lines) == 0) return fnd_fail(err, FND_ERR_USAGE, "--trace and --lines name one file, %s: each needs its own", o->trace);
+    FND_TRY(fnd_cli_check_named("the trace", o->trace, err));
+    FND_TRY(fnd_cli_check_named("the lines", o->lines, err));
     FND_TRY(fnd_cli_check_writable(o->trace, err));
     FND_TRY(fnd_cli_check_writable(o->lines, err));
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);

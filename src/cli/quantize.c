@@ -1,6 +1,7 @@
 /* quantize.c - foundry quantize: a model's weights into another format. */
 #include "cli/cli.h"
 #include "cli/formats.h"
+#include "cli/text.h"
 #include "foundry/quantize.h"
 
 #include <stddef.h>
@@ -101,6 +102,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     FND_TRY(fnd_cli_need(&fnd_cli_quantize, "the file to read", o->from, err));
     if (!o->dry_run) FND_TRY(fnd_cli_need(&fnd_cli_quantize, "the file to write", o->to, err));
     FND_TRY(fnd_cli_need(&fnd_cli_quantize, "--format", o->format, err));
+    FND_TRY(fnd_cli_check_named("a model", o->to, err));
     FND_TRY(fnd_cli_weight_format("--format", o->format, &d.format, err));
     for (uint32_t i = 0; i < o->keep.count; i++) FND_TRY(parse_keep(o->keep.items[i], patterns[i], &keep[i], err));
     FND_TRY(fnd_cli_desc(globals, &device, err));

@@ -12,7 +12,7 @@
 typedef struct run_options {
     const char *model, *prompt, *prompt_file, *batch, *system;
     fnd_cli_generation generation;
-    uint32_t logprobs, parallel;
+    uint32_t logprobs, parallel; /* 0: not given */
     bool raw, json;
 } run_options;
 
@@ -78,6 +78,8 @@ static fnd_status make_prompt(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
     uint32_t vocab = fnd_model_get_info(lm->m)->vocab;
     g->desc.logprobs = g->o->logprobs < vocab ? g->o->logprobs : vocab;
     fnd_cli_generation_note(&g->o->generation, g->desc.sampling.seed);
+    if (g->o->system) fnd_cli_note_utf8("the system message", g->o->system, strlen(g->o->system), "its bytes are taken as they are");
+    fnd_cli_lm_note_window(lm, g->o->generation.context);
     return fnd_cli_lm_fits(lm, "the prompt", g->prompt.count, g->o->generation.context, err);
 }
 
@@ -115,10 +117,10 @@ static void tell(const generation *g) {
     const foundry *f = g->lm->f;
     size_t count = g->out.ids.count;
     double prefill = fnd_cli_per_second((double)g->prompt.count, g->out.prompt_seconds), decode = fnd_cli_per_second((double)count, g->out.seconds);
-    if (g->out.ending == FND_ENDING_TOKENS) fnd_cli_note("stopped after %zu token%s, as --max-tokens says", count, count == 1 ? "" : "s");
-    if (g->out.ending == FND_ENDING_CONTEXT) fnd_cli_note("stopped because the context of %u tokens is full", fnd_session_context(g->lm->s));
-    if (g->out.dropped) fnd_cli_note("the context was full: %u tokens behind the first %u were dropped", g->out.dropped, g->desc.keep);
-    fnd_cli_note("prompt: %zu tokens in %.3f s, %.1f tok/s; answer: %zu tokens in %.3f s, %.1f tok/s", g->prompt.count, g->out.prompt_seconds, prefill, count, g->out.seconds, decode);
+    if (g->out.ending == FND_ENDING_TOKENS) fnd_cli_note("stopped after %zu token%s, as --max-tokens says", count, fnd_plural(count));
+    if (g->out.ending == FND_ENDING_CONTEXT) fnd_cli_note("stopped because the context of %u token%s is full", fnd_session_context(g->lm->s), fnd_plural(fnd_session_context(g->lm->s)));
+    if (g->out.dropped) fnd_cli_note("the context was full, which dropped %u token%s behind the first %u", g->out.dropped, fnd_plural(g->out.dropped), g->desc.keep);
+    fnd_cli_note("prompt: %zu token%s in %.3f s, %.1f tok/s; answer: %zu token%s in %.3f s, %.1f tok/s", g->prompt.count, fnd_plural(g->prompt.count), g->out.prompt_seconds, prefill, count, fnd_plural(count), g->out.seconds, decode);
     fnd_cli_lookup_note(&g->o->generation, &g->out);
     fnd_cli_note("first token after %.3f s: weights in %.3f s, kernels in %.3f s (%llu compiled, %llu from the cache, %llu built in)", g->first_seconds, g->lm->load_seconds, g->lm->open_seconds,
                  (unsigned long long)fnd_counter_get(f, FND_COUNTER_COMPILATIONS), (unsigned long long)fnd_counter_get(f, FND_COUNTER_DISK_HITS),
@@ -154,6 +156,7 @@ static fnd_status check(const run_options *o, fnd_error *err) {
     const char *one = o->prompt ? "--prompt" : "--prompt-file";
     if (o->batch && (o->prompt || o->prompt_file)) return fnd_fail(err, FND_ERR_USAGE, "run takes %s or --batch, not both", one);
     if (o->batch && o->generation.lookup) return fnd_fail(err, FND_ERR_USAGE, "--lookup checks several tokens of one answer in a step, --batch takes one of several answers: not both");
+    if (!o->batch && o->parallel) return fnd_fail(err, FND_ERR_USAGE, "--parallel says how many prompts of --batch are answered at a time; without that there is one");
     if (!o->batch) FND_TRY(fnd_cli_one_of("run", "--prompt", o->prompt, "--prompt-file", o->prompt_file, err));
     bool from_input = o->batch ? strcmp(o->batch, "-") == 0 : strcmp(o->prompt ? o->prompt : o->prompt_file, "-") == 0;
     FND_TRY(fnd_cli_template_check(&o->generation.template, o->raw, !from_input ? NULL : o->batch ? "--batch"
@@ -165,7 +168,7 @@ static fnd_status check(const run_options *o, fnd_error *err) {
 }
 
 static fnd_status run_batch(const fnd_cli_globals *globals, const run_options *o, fnd_error *err) {
-    const fnd_cli_batch b = { .model = o->model, .file = o->batch, .system = o->system, .raw = o->raw, .logprobs = o->logprobs, .parallel = o->parallel, .generation = &o->generation };
+    const fnd_cli_batch b = { .model = o->model, .file = o->batch, .system = o->system, .raw = o->raw, .logprobs = o->logprobs, .parallel = o->parallel ? o->parallel : 8, .generation = &o->generation };
     return fnd_cli_run_batch(globals, &b, err);
 }
 
@@ -187,7 +190,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     return fnd_cli_lm_close(&lm, status, err);
 }
 
-static const run_options defaults = { .parallel = 8, .generation = FND_CLI_GENERATION_DEFAULTS };
+static const run_options defaults = { .generation = FND_CLI_GENERATION_DEFAULTS };
 
 const fnd_cli_command fnd_cli_run = {
     .name = "run",

@@ -1,6 +1,7 @@
 /* synth.c - foundry synth: a model with random weights. */
 #include "cli/cli.h"
 #include "cli/formats.h"
+#include "cli/text.h"
 #include "foundry/synth.h"
 
 #include <stddef.h>
@@ -72,6 +73,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     FND_TRY(fnd_cli_need(&fnd_cli_synth, "--size", o->size, err));
     FND_TRY(fnd_cli_need(&fnd_cli_synth, "--format", o->format, err));
     if (!o->dry_run) FND_TRY(fnd_cli_need(&fnd_cli_synth, "-o", o->to, err));
+    FND_TRY(fnd_cli_check_named("a model", o->to, err));
     FND_TRY(fnd_cli_weight_format("--format", o->format, &d.format, err));
     FND_TRY(fnd_cli_desc(globals, &device, err));
     d.threads = device.threads;

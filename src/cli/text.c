@@ -15,9 +15,9 @@ fnd_status fnd_cli_one_of(const char *command, const char *first, const void *a,
     return FND_OK;
 }
 
-void fnd_cli_note_utf8(const char *what, const char *text, size_t bytes) {
+void fnd_cli_note_utf8(const char *what, const char *text, size_t bytes, const char *becomes) {
     size_t valid = fnd_utf8_valid(text, bytes);
-    if (valid < bytes) fnd_cli_note("%s is not valid UTF-8 from byte %zu on; its bytes are taken as they are", what, valid);
+    if (valid < bytes) fnd_cli_note("%s is not valid UTF-8 from byte %zu on; %s", what, valid, becomes);
 }
 
 fnd_status fnd_cli_read_text(const char *text, const char *file, char **data, size_t *bytes, fnd_error *err) {
@@ -28,7 +28,7 @@ fnd_status fnd_cli_read_text(const char *text, const char *file, char **data, si
     } else {
         FND_TRY(fnd_file_read(file, FND_CLI_TEXT_BYTES, data, bytes, err));
     }
-    fnd_cli_note_utf8("the text", *data, *bytes);
+    fnd_cli_note_utf8("the text", *data, *bytes, "its bytes are taken as they are");
     return FND_OK;
 }
 
@@ -46,6 +46,11 @@ fnd_status fnd_cli_parse_ids(const char *text, fnd_ids *ids, fnd_error *err) {
         FND_TRY(fnd_ids_add(ids, (uint32_t)id, err));
         if (!*p) return FND_OK;
     }
+}
+
+fnd_status fnd_cli_check_named(const char *what, const char *path, fnd_error *err) {
+    if (!path || strcmp(path, "-") != 0) return FND_OK;
+    return fnd_fail(err, FND_ERR_USAGE, "%s cannot be written to standard output (-); it needs a file, such as ./-", what);
 }
 
 fnd_status fnd_cli_check_writable(const char *path, fnd_error *err) {

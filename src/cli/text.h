@@ -14,6 +14,8 @@ FND_USE_RESULT fnd_status fnd_cli_one_of(const char *command, const char *first,
  * noted. Free with fnd_free_memory. */
 FND_USE_RESULT fnd_status fnd_cli_read_text(const char *text, const char *file, char **data, size_t *bytes, fnd_error *err);
 
+/* FND_ERR_USAGE: "-" is standard output, and `what` cannot be written there. NULL is fine. */
+FND_USE_RESULT fnd_status fnd_cli_check_named(const char *what, const char *path, fnd_error *err);
 /* Found out before the work begins: FND_ERR_FILE when no file can be written at this path. NULL is fine. */
 FND_USE_RESULT fnd_status fnd_cli_check_writable(const char *path, fnd_error *err);
 
@@ -23,7 +25,7 @@ FND_USE_RESULT fnd_status fnd_cli_parse_ids(const char *text, fnd_ids *ids, fnd_
 /* A note when the file, of this name, does not say how its tokenizer cuts text, and what is assumed. */
 void fnd_cli_tokenizer_note(const char *path, const fnd_tokenizer *t);
 
-/* A note when it is not UTF-8. */
-void fnd_cli_note_utf8(const char *what, const char *text, size_t bytes);
+/* A note when it is not UTF-8, and `becomes` of the bytes that are not: "its bytes are taken as they are". */
+void fnd_cli_note_utf8(const char *what, const char *text, size_t bytes, const char *becomes);
 
 #endif

@@ -284,7 +284,7 @@ static void note_measured(tuner *t) {
 static void note_load(void) {
     double load;
     uint32_t cores = fnd_cpu_cores();
-    if (getloadavg(&load, 1) == 1 && load > 0.5 * cores + 0.5) fnd_cli_note("%.1f others want the %u core%s of this machine: what is measured now may not be what is fastest when it is quiet", load, cores, cores == 1 ? "" : "s");
+    if (getloadavg(&load, 1) == 1 && load > 0.5 * cores + 0.5) fnd_cli_note("%.1f others want the %u core%s of this machine: what is measured now may not be what is fastest when it is quiet", load, cores, fnd_plural(cores));
 }
 
 static fnd_status tune(tuner *t, const fnd_desc *desc, fnd_error *err) {

@@ -29,7 +29,7 @@ static void describe(const fnd_cpu *cpu, fnd_device_info *info) {
         .runs_programs = true,
         .can_build = cpu->compiler.path[0] != '\0',
     };
-    snprintf(info->name, sizeof info->name, "%s (%u thread%s, %s)", fnd_cpuinfo_get()->name, cpu->threads, cpu->threads == 1 ? "" : "s", level->name);
+    snprintf(info->name, sizeof info->name, "%s (%u thread%s, %s)", fnd_cpuinfo_get()->name, cpu->threads, fnd_plural(cpu->threads), level->name);
     snprintf(info->why_not_build, sizeof info->why_not_build, "%s%s", cpu->compiler.why_not, cpu->compiler.why_not[0] && !fnd_baked_kernel_count ? "; and no kernels were built into this program" : "");
     fnd_cpu_target_print(&cpu->compiler, level, info->target, sizeof info->target);
 }
