@@ -141,6 +141,7 @@ TEST(cli_template_missing_or_wrong_in_a_model) {
         program_free(&r);
     }
     PROGRAM_REFUSED(1, "empty.jinja: the chat template is empty", "run", "--model", model, "--prompt", "x", "--template", empty);
+    PROGRAM_REFUSED(1, "the prompt has no tokens: the chat template makes nothing of it", "run", "--model", model, "--prompt", "x", "--template", TEXT_FILE("nothing.jinja", "{# nothing #}"));
     PROGRAM_REFUSED(1, "wrong2.jinja: chat template, line 1, column 8: the filter", "chat", "--model", model, "--template", wrong);
     PROGRAM_REFUSED(1, "raises2.jinja: chat template, line 1, column 19: raise_exception() refuses", "run", "--model", model, "--prompt", "x", "--template", raises);
     PROGRAM_REFUSED(1, "no-such.jinja", "run", "--model", model, "--batch", batch, "--template", "no-such.jinja");

@@ -74,6 +74,7 @@ static fnd_status make_prompt(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
     } else {
         FND_TRY(chat_prompt(g, g->text, g->bytes, err));
     }
+    if (!g->prompt.count) return fnd_fail(err, FND_ERR_FORMAT, "the prompt has no tokens: the chat template makes nothing of it");
     FND_TRY(fnd_cli_generation_desc(&g->o->generation, lm, g->bias, &g->desc, err));
     uint32_t vocab = fnd_model_get_info(lm->m)->vocab;
     g->desc.logprobs = g->o->logprobs < vocab ? g->o->logprobs : vocab;
