@@ -108,7 +108,7 @@ $(ROOT)/libmetal_standin.so: $(STANDIN_OBJ) $(ROOT)/libfoundry.a tests/metal_sta
 	$(CC) $(ALL_CFLAGS) -shared -Wl,--version-script=tests/metal_standin/exports.map $(STANDIN_OBJ) $(ROOT)/libfoundry.a $(LDLIBS) -o $@
 # And for NVIDIA's driver, found in its folder by the name that the driver has.
 CUDA_STANDIN := $(if $(filter Linux,$(SYSTEM)),$(ROOT)/cuda_standin/libcuda.so.1)
-$(ROOT)/cuda_standin/libcuda.so.1: tests/cuda_standin/libcuda.c tests/cuda_standin/cubin.c tests/cuda_standin/cubin.h src/backend/cuda/api.h
+$(ROOT)/cuda_standin/libcuda.so.1: $(wildcard tests/cuda_standin/*.[ch]) src/backend/cuda/api.h
 	@mkdir -p $(@D)
 	@echo "  cc $<"; $(CC) -std=gnu11 -O1 -fPIC -shared -Isrc -Iinclude $(WARNINGS) $(filter %.c,$^) -o $@
 # The tests open devices through a function of their own: see tests/test_isa.c.

@@ -1,45 +1,14 @@
 /* test_cuda_standin.c - the cuda backend against a driver that stands in for NVIDIA's (cuda_standin/): whole programs
  * are printed and compiled as for an H100, without spilling; and each way to fail is one clear sentence. */
-#include "backend/cuda/api.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "base/system.h"
+#include "cuda_standin.h"
 #include "program.h"
 #include "test.h"
 #include "tiny_model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-static char old_path[4096];
-
-/* The program finds the stand-in from here on, which is told `words`. Skips where it cannot be. */
-#define STAND_IN(words) \
-    const fnd_nvrtc_api *nvrtc_; \
-    fnd_error missing_ = { 0 }; \
-    NEED(program_there(), "the program is not built beside the tests"); \
-    NEED(fnd_nvrtc_api_open(&nvrtc_, &missing_) == FND_OK, missing_.text); \
-    NEED(stand_in(words), "the stand-in is not built beside the tests")
-
-static bool stand_in(const char *words) {
-    char folder[2048], path[4096];
-    const char *old = getenv("LD_LIBRARY_PATH");
-    fnd_system_program_path(folder, sizeof folder - 32);
-    char *slash = strrchr(folder, '/');
-    snprintf(slash ? slash + 1 : folder, 32, "cuda_standin");
-    snprintf(path, sizeof path, "%s/libcuda.so.1", folder);
-    if (access(path, R_OK) != 0) return false;
-    snprintf(old_path, sizeof old_path, "%s", old ? old : "");
-    snprintf(path, sizeof path, "%s:%.1900s", folder, old_path);
-    setenv("LD_LIBRARY_PATH", path, 1);
-    setenv("CUDA_STANDIN", words, 1);
-    return true;
-}
-static void stand_out(void) {
-    setenv("LD_LIBRARY_PATH", old_path, 1);
-    unsetenv("CUDA_STANDIN");
-}
 
 static void refused(const char *words, const char *part) {
     STAND_IN(words);

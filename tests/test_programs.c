@@ -2,6 +2,7 @@
  * fewer, variables, misuse, and nothing allocated while they run. */
 #include "base/memory.h"
 #include "base/process.h"
+#include "fake_backend.h"
 #include "kernel_bench.h"
 #include "lm/session.h"
 #include "run/program.h"
@@ -130,14 +131,17 @@ TEST(programs_do_what_their_calls_do) {
         user_calls(&u);
         CHECK_OK(fnd_wait(u.b.f, &u.err), &u.err);
         float *want = floats_of(&u, u.y);
-        for (int separate = 0; separate < 2; separate++) {
+        for (int form = FND_PROGRAM_AUTO; form < FND_PROGRAM_FORMS; form++) {
+            fnd_error none = { 0 };
+            if (fnd_program_form_check(u.b.f, (fnd_program_form)form, &none) != FND_OK) continue;
             user_forget(&u);
-            if (!user_program(&u, &(fnd_program_desc){ .name = "user", .separate = separate })) break;
+            if (!user_program(&u, &(fnd_program_desc){ .name = "user", .form = (fnd_program_form)form })) break;
             fnd_program_info info;
             fnd_program_get_info(u.p, &info);
+            CHECK_MSG((form == FND_PROGRAM_AUTO || (int)info.form == form) && info.launches == (info.form == FND_PROGRAM_PERSISTENT ? 1 : info.calls), "%s: form %d, %u launches", u.b.label, (int)info.form, info.launches);
             CHECK_MSG(info.calls == 2 + 2 * LAYERS && info.layers == LAYERS && info.barriers == 1 + 2 * LAYERS, "%s: %u calls, %u layers, %u barriers", u.b.label, info.calls, info.layers, info.barriers);
             for (int run = 0; run < 2; run++) CHECK_MSG(user_run(&u) == FND_OK, "%s: %s", u.b.label, u.err.text);
-            check_equal(&u, want, u.y->count, separate ? "separate" : "whole");
+            check_equal(&u, want, u.y->count, fnd_program_form_name((fnd_program_form)form));
             bench_check(&u.b, "program");
             fnd_program_free(u.p);
             u.p = NULL;
@@ -207,6 +211,32 @@ TEST(programs_derive_barriers) {
     bench_close(&b);
 }
 
+/* Barriers are proved again where tensors lie at last: one that is gone is named, and so is a text that is another. */
+TEST(programs_are_checked_before_they_run) {
+    kernel_bench b;
+    fnd_program *p;
+    fnd_tensor t;
+    fnd_error err = { 0 };
+    if (!bench_open(&b, &(bench_device){ "cpu", "generic", false })) return;
+    bench_tensor *x = bench_in(&b, "x", FND_F32, fnd_shape2(4, 32)), *y = bench_out(&b, "y", FND_F32, fnd_shape2(4, 32));
+    CHECK_OK(fnd_program_begin(b.f, &(fnd_program_desc){ .name = "waits" }, &p, &err), &err);
+    CHECK_OK(fnd_program_temporary(p, FND_F32, fnd_shape2(4, 32), "t", &t, &err), &err);
+    CHECK_OK(add(p, &x->t, &x->t, &t, &err), &err);
+    CHECK_OK(add(p, &t, &x->t, &y->t, &err), &err);
+    CHECK_OK(fnd_program_finish(p, &err), &err);
+    const fnd_part parts[] = { { p->calls[0].variant, false }, { p->calls[1].variant, true } };
+    fnd_program_text text = { .name = "waits", .before = { parts, 2 } };
+    CHECK_OK(fnd_program_check_schedule(p, &text, &err), &err);
+    text.before.count = 1;
+    FAILS(fnd_program_check_schedule(p, &text, &why), FND_ERR_DEVICE, "program waits is not run: its function has 1 calls, and 2 were recorded");
+    text.before.count = 2;
+    p->calls[1].barrier = false;
+    FAILS(fnd_program_check_schedule(p, &text, &why), FND_ERR_DEVICE, "another call or barrier than was recorded at call 2");
+    FAILS(fnd_program_check_schedule(p, NULL, &why), FND_ERR_DEVICE, "program waits is not run: call 2 (add) does not wait for call 1 (add), and one writes what the other touches");
+    fnd_program_free(p);
+    bench_close(&b);
+}
+
 /* ---- a model's programs ---- */
 
 enum { MODEL_TOKENS = 16 };
@@ -217,7 +247,7 @@ static fnd_status run_without(const fnd_program *of, uint32_t drop, uint32_t tok
     fnd_program *p = fnd_alloc_zeroed(1, sizeof *p);
     if (!calls || !p) abort();
     memcpy(calls, of->calls, of->call_count * sizeof *calls);
-    *p = (fnd_program){ .f = of->f, .separate = true, .stands_in = true, .drop_barrier = drop, .calls = calls, .call_count = of->call_count, .call_capacity = of->call_count, .variable_count = of->variable_count };
+    *p = (fnd_program){ .f = of->f, .form = FND_PROGRAM_LAUNCH, .separate = true, .stands_in = true, .drop_barrier = drop, .calls = calls, .call_count = of->call_count, .call_capacity = of->call_count, .variable_count = of->variable_count };
     memcpy(p->name, of->name, sizeof p->name);
     for (uint32_t i = 0; i < of->variable_count; i++) memcpy(p->variables[i].name, of->variables[i].name, sizeof p->variables[i].name);
     fnd_program_derive_barriers(p);
@@ -427,7 +457,7 @@ TEST(programs_bind_all_tensors_of_a_launch) {
     bench_tensor *xs = bench_in(&b, "x", FND_F32, fnd_shape2(CALLS, COLS)), *rs = bench_in(&b, "residual", FND_F32, fnd_shape2(CALLS, COLS)), *ys = bench_out(&b, "y", FND_F32, fnd_shape2(CALLS, COLS));
     CHECK_OK(fnd_kernel_get(b.f, "add", &k, &b.err), &b.err);
     /* With a barrier to leave out, calls between barriers are one launch. */
-    CHECK_OK(fnd_program_begin(b.f, &(fnd_program_desc){ .name = "sums", .separate = true, .drop_barrier = 1000 }, &p, &b.err), &b.err);
+    CHECK_OK(fnd_program_begin(b.f, &(fnd_program_desc){ .name = "sums", .form = FND_PROGRAM_LAUNCH, .drop_barrier = 1000 }, &p, &b.err), &b.err);
     for (uint64_t i = 0; i < CALLS; i++) {
         fnd_cut row = { .dim = 0, .first = i, .count = 1 };
         CHECK_OK(fnd_view_cut(&xs->t, row, &x[i], &b.err), &b.err);

@@ -273,7 +273,7 @@ static void check_run(kernel_bench *b, fnd_program *p, uint32_t pos, uint32_t to
 }
 
 TEST(rules_hold_for_variables_of_a_program) {
-    static const fnd_program_desc fused = { .name = "writes", .variables = { "pos", "tokens" } }, cut = { .name = "writes", .variables = { "pos", "tokens" }, .separate = true };
+    static const fnd_program_desc fused = { .name = "writes", .variables = { "pos", "tokens" } }, cut = { .name = "writes", .variables = { "pos", "tokens" }, .form = FND_PROGRAM_LAUNCH };
     static const bench_device devices[] = { { "cpu", NULL, false }, { "cpu", "generic", false }, { "sim", NULL, false } };
     for (size_t d = 0; d < sizeof devices / sizeof *devices; d++) {
         kernel_bench b;
@@ -352,7 +352,7 @@ TEST(rules_know_how_far_a_tensor_has_grown) {
     CHECK_HAS(b.err.text, "pos + tokens <= 16*blocks");
     b.err = (fnd_error){ 0 };
     fnd_program *p;
-    CHECK_OK(fnd_program_begin(b.f, &(fnd_program_desc){ .name = "writes", .separate = true }, &p, &b.err), &b.err);
+    CHECK_OK(fnd_program_begin(b.f, &(fnd_program_desc){ .name = "writes", .form = FND_PROGRAM_LAUNCH }, &p, &b.err), &b.err);
     CHECK_OK(fnd_program_call(p, k, bindings, count, &b.err), &b.err);
     CHECK_OK(fnd_program_finish(p, &b.err), &b.err);
     CHECK(fnd_program_run(p, &b.err) == FND_ERR_LIMIT);

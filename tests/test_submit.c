@@ -473,7 +473,7 @@ TEST(submit_times_every_launch) {
     fnd_profile_row rows[4];
     enum { CALLS = 100 };
     if (!open_bench(&b, &gate.table)) return;
-    fnd_status status = fnd_program_begin(b.f, &(fnd_program_desc){ .name = "many", .separate = true }, &p, &b.err);
+    fnd_status status = fnd_program_begin(b.f, &(fnd_program_desc){ .name = "many", .form = FND_PROGRAM_LAUNCH }, &p, &b.err);
     for (int i = 0; i < CALLS && status == FND_OK; i++) {
         const fnd_binding list[] = { fnd_bind_in("x", i ? &b.y[i % 2].t : &b.x[0].t), fnd_bind_in("residual", &b.x[1].t), fnd_bind_out("y", &b.y[(i + 1) % 2].t) };
         status = fnd_program_call(p, b.add, list, 3, &b.err);

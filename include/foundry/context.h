@@ -17,7 +17,8 @@ extern "C" {
 
 typedef struct foundry foundry;
 
-enum { FND_PATH_BYTES = 1024, FND_MAX_THREADS = 1024, FND_COMPILER_SECONDS = 300 };
+enum { FND_PATH_BYTES = 1024, FND_MAX_THREADS = 1024, FND_COMPILER_SECONDS = 300, FND_WATCHDOG_SECONDS = 60 };
+#define FND_NO_WATCHDOG UINT32_MAX
 
 typedef struct fnd_desc {
     const char *backend;    /* "cpu" (default), "cuda", "metal", "sim" */
@@ -27,6 +28,8 @@ typedef struct fnd_desc {
     const char *compiler;   /* C compiler of the backends that need one; NULL: first on the PATH */
     const char *metal_library; /* metal: opened in place of Apple's frameworks (tests); NULL: those */
     uint32_t    compiler_seconds; /* a compiler that takes longer for one text is stopped; 0: FND_COMPILER_SECONDS */
+    uint32_t    watchdog_seconds; /* cuda: a GPU that finishes none of its work for so long is lost, and every call
+                             * says so; 0: FND_WATCHDOG_SECONDS; FND_NO_WATCHDOG: it may take any time */
     const char *kernel_dir; /* kernel texts found here replace those inside the library */
     const char *cache_dir;  /* compiled kernels on disk; NULL: default_cache_dir */
     bool        no_cache;   /* neither read nor write compiled kernels on disk */
@@ -39,6 +42,20 @@ typedef struct fnd_desc {
     char        default_cache_dir[FND_PATH_BYTES]; /* filled by fnd_options_from_environment; empty: no
                                                     * cache on disk unless cache_dir names one */
 } fnd_desc;
+
+/* How a program runs (foundry/run.h): as one kernel after the other, or as one thing. The results are the same. */
+typedef enum fnd_program_form {
+    FND_PROGRAM_AUTO,      /* persistent where the device runs programs so, else launches */
+    FND_PROGRAM_LAUNCH,    /* a launch for every call */
+    FND_PROGRAM_GRAPH,     /* these launches, captured once and then given to the device as one (cuda) */
+    FND_PROGRAM_PERSISTENT /* one function, whose groups meet at barriers (cpu, cuda) */
+} fnd_program_form;
+enum { FND_PROGRAM_FORMS = FND_PROGRAM_PERSISTENT + 1 };
+
+/* "auto", "launch", "graph", "persistent". */
+const char *fnd_program_form_name(fnd_program_form form);
+/* FND_ERR_UNSUPPORTED, with a sentence that names those it has, where the device runs no programs in this form. */
+FND_USE_RESULT fnd_status fnd_program_form_check(const foundry *f, fnd_program_form form, fnd_error *err);
 
 typedef struct fnd_context_info {
     const char *backend;       /* "cpu" */
@@ -60,6 +77,7 @@ typedef struct fnd_context_info {
  *   FOUNDRY_KERNEL_DIR  folder of kernel texts
  *   FOUNDRY_CACHE_DIR   folder of compiled kernels, else $XDG_CACHE_HOME/foundry, else
  *                       $HOME/.cache/foundry, where these are absolute paths
+ *   FOUNDRY_WATCHDOG_SECONDS  0 (no limit) .. 86400
  *   FOUNDRY_METAL_LIBRARY  path of a library in place of Apple's frameworks (tests)
  *
  * The strings are those of the environment: open the foundry before changing it. */

@@ -44,8 +44,8 @@ typedef enum fnd_repacking {
 typedef struct fnd_model_desc {
     const char      *path;
     fnd_repacking    repack;
-    bool             no_fuse;  /* one kernel per operation, launched one by one: to compare with */
-    bool             separate; /* fused kernels, but each a launch of its own: to profile them */
+    bool             no_fuse;  /* one kernel per operation, launched one by one where no form is named: to compare with */
+    fnd_program_form program;  /* how its programs run. On cuda this is what evaluates single tokens: prompts are launches */
     fnd_progress_fn *progress; /* may be NULL */
     void            *progress_ctx;
     /* Called when hyper-parameters and tokenizer are there and the weights are not: a prompt that does

@@ -12,6 +12,7 @@
 #ifndef FOUNDRY_RUN_H
 #define FOUNDRY_RUN_H
 
+#include "foundry/context.h"
 #include "foundry/kernel.h"
 #include "foundry/tensor.h"
 
@@ -88,8 +89,7 @@ FND_USE_RESULT fnd_status fnd_wait(foundry *f, fnd_error *err);
 
 /* A program is a list of kernel calls with bound tensors. What each call reads and writes follows
  * from the argument lists, and from that the barriers. The composer prints all of it as one function
- * where the device can run it so; elsewhere, or with `separate`, it is cut at the barriers into
- * launches. Calls between fnd_program_layer(p, i) and the next repeat for i = 0, 1, 2 ...: equal
+ * where the device can run it so; elsewhere, or in another `form`, every call is a launch. Calls between fnd_program_layer(p, i) and the next repeat for i = 0, 1, 2 ...: equal
  * layers share their text.
  *
  *     fnd_program_begin(f, &(fnd_program_desc){ .name = "step" }, &p, &err);
@@ -103,7 +103,7 @@ enum { FND_MAX_VARIABLES = 8 };
 typedef struct fnd_program_desc {
     const char *name;
     const char *variables[FND_MAX_VARIABLES]; /* numbers and dimensions that change between runs, or from one program to the next */
-    bool        separate;                     /* a launch between every two barriers */
+    fnd_program_form form;                    /* how it runs; FND_ERR_UNSUPPORTED where the device has no such form */
     uint32_t    drop_barrier;                 /* tests: leave out the n-th derived barrier (1 = first) */
 } fnd_program_desc;
 
@@ -129,6 +129,7 @@ void fnd_program_free(fnd_program *p);
 
 typedef struct fnd_program_info {
     uint32_t    calls, barriers, layers, launches;
+    fnd_program_form form;                 /* what it runs as: never FND_PROGRAM_AUTO */
     uint64_t    bytes_read, bytes_written; /* of one run with the present variables */
     uint64_t    ops;                       /* its multiplications and additions, as stages count them */
     uint64_t    temporary_bytes;           /* memory of the temporaries, shared by lifetime */

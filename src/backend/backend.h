@@ -19,6 +19,7 @@ typedef struct fnd_backend_desc {
     const char *compiler;  /* cpu, sim: C compiler; NULL = first of cc, gcc, clang on the PATH */
     const char *metal_library; /* metal: in place of Apple's frameworks; NULL: those */
     uint32_t    compiler_seconds; /* a compiler that takes longer is stopped; 0 = FND_COMPILER_SECONDS */
+    uint32_t    watchdog_seconds; /* cuda: a device that gets nowhere for so long is lost; 0 = none */
 } fnd_backend_desc;
 
 typedef struct fnd_device_info {
@@ -40,6 +41,7 @@ typedef struct fnd_device_info {
     bool     host_memory;     /* device pointers are host pointers */
     bool     counts_ops;      /* launches say how many operations they are: what is too long is cut */
     bool     runs_programs;   /* one function per program, groups meeting at fnd_grid_barrier */
+    bool     runs_graphs;     /* takes launches with a fnd_graph */
     uint32_t stream_warps;    /* of a group beside one that brings a program's weights (dialect/stream.cuda.h); 0: no such */
     bool     can_build;       /* a compiler is present */
     char     why_not_build[256];
@@ -79,9 +81,13 @@ typedef struct fnd_launch_buffer {
     bool        reads, writes;
 } fnd_launch_buffer;
 
+typedef struct fnd_graph fnd_graph;
+
 typedef struct fnd_launch {
     const char *label;
     void       *code;         /* from load */
+    fnd_graph  *graph;        /* not NULL: these launches are to be made, and of the rest label and args count */
+    size_t      args_at;      /* in a graph: where its part of the whole's args begins; `args` is then NULL */
     bool        is_program;   /* of a program's text: args are the table of its calls, its groups may meet */
     const void *args;         /* argument struct as the text declares it; copied by the call */
     size_t      args_bytes, values_at; /* where the numbers begin, behind the tensors */
@@ -89,10 +95,19 @@ typedef struct fnd_launch {
     uint64_t    ops;          /* about; 0: not known, or nobody counts them */
     uint32_t    groups, warps;
     size_t      scratch_bytes;        /* device memory per group */
+    size_t      ring_bytes;           /* of a weight stream: what must have room in its ring at once; 0: there is none */
     size_t      shared_scratch_bytes; /* cpu: seen by all groups */
     const fnd_launch_buffer *buffers;
     size_t      buffer_count;
 } fnd_launch;
+
+/* Launches that go to the device as one, again and again: each time the same code in the same order, with other
+ * arguments. */
+struct fnd_graph {
+    fnd_launch *launches;
+    size_t      count;
+    void       *made;         /* the backend's own, NULL at first; goes with free_graph */
+};
 
 /* When a submission ran, on the monotonic clock of fnd_now_ns as near as the device can say; 0, 0: it cannot. */
 typedef struct fnd_times {
@@ -143,6 +158,8 @@ typedef struct fnd_backend {
      * ticket tells of. */
     fnd_status (*launch)(void *self, const fnd_launch *launch, fnd_error *err);
     fnd_status (*wait)(void *self, fnd_error *err);
+    /* Where info.runs_graphs: what `launch` made of a graph. It may be running. */
+    void (*free_graph)(void *self, void *made);
 
     /* Work in flight: all three, or NULL where launch returns when the work is done.
      *   begin    what is launched from here to the next submit is one submission (a command buffer; two

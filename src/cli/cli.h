@@ -53,7 +53,7 @@ typedef struct fnd_cli_option {
 
 /* Options that every command takes. */
 typedef struct fnd_cli_globals {
-    const char *backend, *isa, *compiler, *kernel_dir, *cache_dir, *kv_type, *repack;
+    const char *backend, *isa, *compiler, *kernel_dir, *cache_dir, *kv_type, *repack, *program;
     uint32_t    gpu, threads, compiler_seconds;
     bool        no_cache, no_fuse, help, version;
 } fnd_cli_globals;

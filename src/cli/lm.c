@@ -31,9 +31,22 @@ static fnd_status read_repack(const char *name, fnd_repacking *out, fnd_error *e
     return name ? fnd_fail(err, FND_ERR_USAGE, "--repack %s: weights are repacked (on), used as the file has them (off), or as fits (auto)", name) : FND_OK;
 }
 
+static fnd_status read_form(const char *name, fnd_program_form unnamed, fnd_program_form *out, fnd_error *err) {
+    char shown[80];
+    *out = unnamed;
+    if (!name) return FND_OK;
+    for (unsigned i = 0; i < FND_PROGRAM_FORMS; i++) {
+        *out = (fnd_program_form)i;
+        if (strcmp(name, fnd_program_form_name(*out)) == 0) return FND_OK;
+    }
+    return fnd_fail(err, FND_ERR_USAGE, "--program %s: a token runs as launches (launch), as a graph of them (graph), as one kernel (persistent), or as fits (auto)", fnd_span_quote((fnd_span){ name, strlen(name) }, shown, sizeof shown));
+}
+
 fnd_status fnd_cli_lm_open(const fnd_cli_globals *globals, const char *path, fnd_cli_lm *out, fnd_error *err) {
     fnd_desc device;
     fnd_repacking repack;
+    fnd_program_form form;
+    FND_TRY(read_form(globals->program, out->separate ? FND_PROGRAM_LAUNCH : FND_PROGRAM_AUTO, &form, err));
     FND_TRY(read_kv_type(globals->kv_type, &out->kv_type, err));
     FND_TRY(read_repack(globals->repack, &repack, err));
     FND_TRY(fnd_cli_desc(globals, &device, err));
@@ -42,7 +55,7 @@ fnd_status fnd_cli_lm_open(const fnd_cli_globals *globals, const char *path, fnd
     device.untuned = out->untuned;
     FND_TRY(fnd_open(&device, &out->f, err));
     uint64_t start = fnd_now_ns();
-    fnd_model_desc desc = { .path = path, .repack = repack, .no_fuse = globals->no_fuse, .separate = out->separate, .progress = fnd_cli_progress, .before_weights = before_weights, .before_weights_ctx = out };
+    fnd_model_desc desc = { .path = path, .repack = repack, .no_fuse = globals->no_fuse, .program = form, .progress = fnd_cli_progress, .before_weights = before_weights, .before_weights_ctx = out };
     FND_TRY(fnd_model_load(out->f, &desc, &out->m, err));
     fnd_cli_progress_clear();
     out->load_seconds = fnd_cli_seconds_since(start);

@@ -13,6 +13,7 @@ static const fnd_cli_option global_options[] = {
     { "gpu", FND_CLI_U32, "N", FIELD(gpu), "which GPU, counted from 0 (default: 0)", 0, 255 },
     { "threads", FND_CLI_U32, "N", FIELD(threads), "workers (default: as tuned, else one per core this process may use)", 1, FND_MAX_THREADS },
     { "isa", FND_CLI_NAME, "LEVEL", FIELD(isa), "instructions to use; generic forces the portable texts (default: the best here)", 0, 0 },
+    { "program", FND_CLI_NAME, "launch|graph|persistent|auto", FIELD(program), "run a token as one launch per kernel, as a captured graph of them (cuda), or as one kernel (default: auto)", 0, 0 },
     { "no-fuse", FND_CLI_FLAG, NULL, FIELD(no_fuse), "one kernel per operation: to compare with", 0, 0 },
     { "compiler", FND_CLI_NAME, "CC", FIELD(compiler), "C compiler for kernels (default: cc, gcc or clang)", 0, 0 },
     { "compiler-seconds", FND_CLI_U32, "N", FIELD(compiler_seconds), "stop a compiler that takes longer for one text (default: 300)", 1, 86400 },
@@ -212,8 +213,13 @@ fnd_status fnd_cli_need(const fnd_cli_command *command, const char *option, cons
 }
 
 bool fnd_cli_global_option(const fnd_cli_command *command, size_t index, fnd_cli_option *out) {
-    if (index + 1 >= FND_COUNT(global_options)) return false;
-    *out = global_options[index];
+    const fnd_cli_option *o = global_options;
+    for (;; o++) { /* a command's own option hides that of its name */
+        if (!o->name) return false;
+        if (command && find(command->options, o->name, strlen(o->name))) continue;
+        if (index-- == 0) break;
+    }
+    *out = *o;
     if (!command || !command->machines || strcmp(out->name, "backend") != 0) return true;
     out->value = command->machines;
     out->doc = "the machine that it is for (default: cpu)";

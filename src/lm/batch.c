@@ -175,7 +175,7 @@ static fnd_status record_greedy(fnd_batch *b, fnd_error *err) {
     const fnd_binding two[] = { fnd_bind_in("best", &b->best.t), fnd_bind_in("best_id", &b->best_id.t), fnd_bind_out("id", &b->chosen.t) };
     FND_TRY(fnd_kernel_get(b->m->f, "argmax_partial", &partial, err));
     FND_TRY(fnd_kernel_get(b->m->f, "argmax_pick", &pick, err));
-    FND_TRY(fnd_program_begin(b->m->f, &(fnd_program_desc){ .name = "greedy_batch", .variables = { "tokens" }, .separate = b->m->separate }, &b->greedy, err));
+    FND_TRY(fnd_program_begin(b->m->f, &(fnd_program_desc){ .name = "greedy_batch", .variables = { "tokens" }, .form = b->m->form }, &b->greedy, err));
     FND_TRY(fnd_program_call(b->greedy, partial, one, FND_COUNT(one), err));
     FND_TRY(fnd_program_call(b->greedy, pick, two, FND_COUNT(two), err));
     return fnd_program_finish(b->greedy, err);

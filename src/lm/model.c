@@ -182,12 +182,13 @@ static fnd_status open_parts(fnd_model *m, const fnd_model_desc *desc, fnd_error
 fnd_status fnd_model_load(foundry *f, const fnd_model_desc *desc, fnd_model **out, fnd_error *err) {
     *out = NULL;
     if (!desc || !desc->path) return fnd_fail(err, FND_ERR_USAGE, "no model file was named");
+    FND_TRY(fnd_program_form_check(f, desc->program, err));
     fnd_model *m = fnd_alloc_zeroed(1, sizeof *m);
     if (!m) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a model");
     m->f = f;
     m->no_fuse = desc->no_fuse;
     m->repack = desc->repack;
-    m->separate = desc->separate || desc->no_fuse;
+    m->form = desc->program == FND_PROGRAM_AUTO && desc->no_fuse ? FND_PROGRAM_LAUNCH : desc->program;
     m->progress = desc->progress;
     m->progress_ctx = desc->progress_ctx;
     fnd_status status = open_parts(m, desc, err);

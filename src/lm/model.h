@@ -33,7 +33,8 @@ struct fnd_model {
     fnd_tokenizer *tokenizer;
     fnd_model_info info;
     const fnd_architecture *architecture;
-    bool no_fuse, separate;
+    bool no_fuse;
+    fnd_program_form form; /* of its programs */
     fnd_repacking repack; /* as it was asked for; info.repacked says what became of it */
     fnd_const_view file;  /* all of it, as bytes */
     fnd_dedicated tiles;  /* all repacked matrices, one behind the other, in the order of use */

@@ -53,7 +53,7 @@ static fnd_status take(fnd_session *s, uint32_t room, fnd_error *err) {
 static fnd_status record(fnd_session *s, fnd_tensor *logits, fnd_error *err) {
     fnd_sampler *p = &s->sampler;
     fnd_kernel *k;
-    fnd_program_desc desc = { .name = "penalize", .variables = { "places", "repeat", "presence", "frequency" }, .separate = s->m->separate };
+    fnd_program_desc desc = { .name = "penalize", .variables = { "places", "repeat", "presence", "frequency" }, .form = s->m->form };
     FND_TRY(fnd_program_begin(s->m->f, &desc, &p->penalize, err));
     const fnd_binding b[] = {
         fnd_bind_in("logits", logits),

@@ -246,7 +246,7 @@ static fnd_status head(writer *w, fnd_tensor *x, fnd_tensor *logits) {
 
 static fnd_status begin(writer *w, const fnd_program_desc *desc, fnd_program **p) {
     fnd_program_desc d = *desc;
-    d.separate = d.separate || w->s->m->separate;
+    if (d.form == FND_PROGRAM_AUTO) d.form = w->s->m->form;
     FND_TRY(fnd_program_begin(w->s->m->f, &d, p, w->err));
     w->p = *p;
     return FND_OK;
@@ -266,8 +266,8 @@ static fnd_status make_prefill(fnd_session *s, fnd_error *err) {
     FND_TRY(fnd_info(s->m->f, &info, err));
     /* Kernels of matrices with many tokens take all registers of an NVIDIA GPU, and one text of them all would make
      * each take what the worst does; what a launch takes is little beside them. */
-    bool separate = strcmp(info.backend, "cuda") == 0;
-    FND_TRY(begin(&w, &(fnd_program_desc){ .name = "prefill", .variables = { "pos", "tokens", "blocks" }, .separate = separate }, &s->prefill));
+    fnd_program_form how = strcmp(info.backend, "cuda") == 0 ? FND_PROGRAM_LAUNCH : FND_PROGRAM_AUTO;
+    FND_TRY(begin(&w, &(fnd_program_desc){ .name = "prefill", .variables = { "pos", "tokens", "blocks" }, .form = how }, &s->prefill));
     FND_TRY(layers(&w));
     return fnd_program_finish(s->prefill, err);
 }

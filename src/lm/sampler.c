@@ -50,7 +50,7 @@ static fnd_status call(fnd_session *s, fnd_program *p, const char *name, const f
 
 static fnd_status record_greedy(fnd_session *s, fnd_tensor *logits, fnd_program **out, fnd_error *err) {
     fnd_sampler *p = &s->sampler;
-    FND_TRY(fnd_program_begin(s->m->f, &(fnd_program_desc){ .name = "greedy", .separate = s->m->separate }, out, err));
+    FND_TRY(fnd_program_begin(s->m->f, &(fnd_program_desc){ .name = "greedy", .form = s->m->form }, out, err));
     const fnd_binding a[] = { fnd_bind_in("logits", logits), fnd_bind_out("best", &p->best.t), fnd_bind_out("best_id", &p->best_id.t) };
     const fnd_binding b[] = { fnd_bind_in("best", &p->best.t), fnd_bind_in("best_id", &p->best_id.t), fnd_bind_out("id", &p->chosen.t) };
     FND_TRY(call(s, *out, "argmax_partial", a, FND_COUNT(a), err));
@@ -69,7 +69,7 @@ static fnd_status record_draw(fnd_session *s, fnd_tensor *logits, const fnd_draw
     fnd_sampler *p = &s->sampler;
     fnd_view kept, kept_ids, near_logits, near_ids;
     uint64_t candidates = (uint64_t)FND_SLICES * key->per_slice;
-    fnd_program_desc desc = { .name = "draw", .variables = { "top_k", "top_p", "min_p", "temperature", "seed", "seed_high", "position" }, .separate = s->m->separate };
+    fnd_program_desc desc = { .name = "draw", .variables = { "top_k", "top_p", "min_p", "temperature", "seed", "seed_high", "position" }, .form = s->m->form };
     if (key->typical) desc.variables[7] = "typical_p";
     FND_TRY(front(&p->kept, FND_SLICES, candidates, &kept, err));
     FND_TRY(front(&p->kept_ids, FND_SLICES, candidates, &kept_ids, err));

@@ -166,7 +166,8 @@ static void read_tuning(foundry *f) {
 }
 
 static fnd_status open_device(foundry *f, fnd_error *err) {
-    fnd_backend_desc d = { .threads = f->desc.threads, .device = f->desc.device, .isa = f->desc.isa, .compiler = f->desc.compiler, .metal_library = f->desc.metal_library, .compiler_seconds = f->desc.compiler_seconds };
+    const uint32_t seconds = f->desc.watchdog_seconds ? f->desc.watchdog_seconds : FND_WATCHDOG_SECONDS;
+    fnd_backend_desc d = { .watchdog_seconds = seconds == FND_NO_WATCHDOG ? 0 : seconds, .threads = f->desc.threads, .device = f->desc.device, .isa = f->desc.isa, .compiler = f->desc.compiler, .metal_library = f->desc.metal_library, .compiler_seconds = f->desc.compiler_seconds };
     FND_TRY(f->backend->open(&d, &f->device, &f->info, err));
     f->storage_ops = device_ops;
     f->storage_ops.host_memory = f->info.host_memory;

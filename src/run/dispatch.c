@@ -41,6 +41,7 @@ fnd_launch fnd_dispatch_launch(const foundry *f, const fnd_dispatch *d) {
     return (fnd_launch){
         .label = d->label,
         .code = d->code,
+        .graph = d->graph,
         .is_program = d->is_program,
         .args = d->args,
         .args_bytes = d->args_bytes,
@@ -50,6 +51,7 @@ fnd_launch fnd_dispatch_launch(const foundry *f, const fnd_dispatch *d) {
         .groups = f->info.groups,
         .warps = d->warps,
         .scratch_bytes = d->own_scratch_bytes,
+        .ring_bytes = d->ring_bytes,
         .shared_scratch_bytes = d->shared_scratch_bytes,
         .buffers = d->buffers,
         .buffer_count = d->buffer_count,

@@ -8,10 +8,11 @@ typedef struct fnd_dispatch {
     const char    *label;
     void          *code;
     bool           is_program; /* code of a program's text */
+    fnd_graph     *graph;      /* or launches that go as one */
     const uint8_t *args;
     uint32_t       args_bytes, values_at, warps;
     bool           concurrent; /* needs nothing of the launches since the last that is not */
-    size_t         own_scratch_bytes, shared_scratch_bytes;
+    size_t         own_scratch_bytes, shared_scratch_bytes, ring_bytes;
     fnd_traffic    traffic;
     const fnd_launch_buffer *buffers;
     size_t         buffer_count;

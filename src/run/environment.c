@@ -24,16 +24,28 @@ static fnd_status get_backend(fnd_desc *desc, fnd_error *err) {
 #undef FND_BACKEND_ROW_
 }
 
+/* *given: it is set. */
+static fnd_status get_number(const char *name, uint32_t least, uint32_t most, uint32_t *out, bool *given, fnd_error *err) {
+    const char *value = variable(name), *p = value;
+    uint64_t number = 0;
+    *given = value != NULL;
+    if (!value) return FND_OK;
+    for (; isdigit((unsigned char)*p) && number <= most; p++) number = number * 10 + (uint64_t)(*p - '0');
+    if (*p || number < least || number > most) return fnd_fail(err, FND_ERR_USAGE, "%s=%.64s is not a number from %u to %u", name, value, least, most);
+    *out = (uint32_t)number;
+    return FND_OK;
+}
+
 static fnd_status get_threads(fnd_desc *desc, fnd_error *err) {
-    const char *value = variable("FOUNDRY_THREADS");
-    if (!value || desc->threads) return FND_OK;
-    uint32_t threads = 0;
-    const char *p = value;
-    for (; isdigit((unsigned char)*p) && threads <= FND_MAX_THREADS; p++) threads = threads * 10 + (uint32_t)(*p - '0');
-    if (*p || threads < 1 || threads > FND_MAX_THREADS) {
-        return fnd_fail(err, FND_ERR_USAGE, "FOUNDRY_THREADS=%.64s is not a number from 1 to %d", value, FND_MAX_THREADS);
-    }
-    desc->threads = threads;
+    bool given;
+    return desc->threads ? FND_OK : get_number("FOUNDRY_THREADS", 1, FND_MAX_THREADS, &desc->threads, &given, err);
+}
+
+static fnd_status get_watchdog(fnd_desc *desc, fnd_error *err) {
+    bool given;
+    if (desc->watchdog_seconds) return FND_OK;
+    FND_TRY(get_number("FOUNDRY_WATCHDOG_SECONDS", 0, 86400, &desc->watchdog_seconds, &given, err));
+    if (given && !desc->watchdog_seconds) desc->watchdog_seconds = FND_NO_WATCHDOG;
     return FND_OK;
 }
 
@@ -71,6 +83,7 @@ static void get_default_cache(fnd_desc *desc) {
 fnd_status fnd_options_from_environment(fnd_desc *desc, fnd_error *err) {
     FND_TRY(get_backend(desc, err));
     FND_TRY(get_threads(desc, err));
+    FND_TRY(get_watchdog(desc, err));
     FND_TRY(get_isa(desc, err));
     FND_TRY(get_path("FOUNDRY_KERNEL_DIR", &desc->kernel_dir, err));
     FND_TRY(get_path("FOUNDRY_CACHE_DIR", &desc->cache_dir, err));

@@ -8,7 +8,7 @@
 
 fnd_status fnd_program_begin(foundry *f, const fnd_program_desc *desc, fnd_program **out, fnd_error *err) {
     *out = NULL;
-    FND_TRY(fnd_context_check(f, err));
+    FND_TRY(fnd_program_form_check(f, desc->form, err));
     if (!desc->name || !fnd_expr_is_name(desc->name) || strlen(desc->name) >= FND_NAME_BYTES) {
         return fnd_fail(err, FND_ERR_USAGE, "a program needs a name of letters, digits and _, at most %d of them", FND_NAME_BYTES - 1);
     }
@@ -16,7 +16,10 @@ fnd_status fnd_program_begin(foundry *f, const fnd_program_desc *desc, fnd_progr
     if (!p) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", desc->name);
     p->f = f;
     p->layer = -1;
-    p->separate = desc->separate || !f->info.runs_programs;
+    p->asked = desc->form != FND_PROGRAM_AUTO;
+    p->form = p->asked ? desc->form : f->info.runs_programs ? FND_PROGRAM_PERSISTENT
+                                                            : FND_PROGRAM_LAUNCH;
+    p->separate = p->form != FND_PROGRAM_PERSISTENT;
     p->drop_barrier = desc->drop_barrier;
     snprintf(p->name, sizeof p->name, "%s", desc->name);
     for (uint32_t i = 0; i < FND_MAX_VARIABLES && desc->variables[i]; i++) {
@@ -97,6 +100,7 @@ static fnd_status finish(fnd_program *p, fnd_error *err) {
     FND_TRY(fnd_program_choose_texts(p, err));
     fnd_program_derive_barriers(p);
     FND_TRY(fnd_program_place(p, err));
+    FND_TRY(fnd_program_check_schedule(p, NULL, err));
     FND_TRY(fnd_program_fold(p, err));
     FND_TRY(fnd_program_fill_table(p, err));
     for (uint32_t i = 0; i < p->variable_count; i++) {
@@ -180,11 +184,44 @@ static fnd_status check_tensors(fnd_program *p, uint64_t submission, fnd_error *
     fnd_storage_ref refs[FND_MAX_ARGS];
     for (uint32_t i = 0; i < p->call_count; i++) {
         FND_TRY(fnd_bound_resolve(p->f, &p->calls[i].bound, submission, refs, err));
-        if (p->f->info.runs_programs) continue;
+        if (p->f->info.runs_programs) continue; /* nor are graphs */
         refresh(p, &p->calls[i]);
         fnd_dispatch_buffers(&p->calls[i].bound, refs, p->buffers + p->first_buffer[i]);
     }
     return FND_OK;
+}
+
+fnd_dispatch fnd_program_dispatch(const fnd_program *p, uint32_t segment) {
+    const fnd_segment *s = &p->segments[segment];
+    size_t first = p->first_buffer[s->first], end = p->first_buffer[s->first + s->count];
+    return (fnd_dispatch){
+        .label = s->label,
+        .code = s->code,
+        .is_program = s->is_program,
+        .args = p->table + s->at,
+        .args_bytes = s->bytes,
+        .values_at = s->values_at,
+        .concurrent = segment > 0 && !p->calls[s->first].barrier,
+        .warps = s->warps,
+        .own_scratch_bytes = s->own_scratch_bytes,
+        .shared_scratch_bytes = s->shared_scratch_bytes,
+        .ring_bytes = s->ring_bytes,
+        .traffic = s->traffic,
+        .buffers = p->buffers + first,
+        .buffer_count = end - first,
+    };
+}
+
+/* All segments as one dispatch. */
+static fnd_status run_graph(fnd_program *p, const fnd_sink *sink, bool profiled, fnd_error *err) {
+    fnd_dispatch d = { .label = p->name, .graph = &p->graph, .args = p->table, .args_bytes = p->table_bytes };
+    for (uint32_t i = 0; profiled && i < p->segment_count; i++) {
+        segment_traffic(p, &p->segments[i]);
+        d.traffic.bytes_read += p->segments[i].traffic.bytes_read;
+        d.traffic.bytes_written += p->segments[i].traffic.bytes_written;
+        d.traffic.ops += p->segments[i].traffic.ops;
+    }
+    return sink->take(p->f, sink->to, &d, err);
 }
 
 fnd_status fnd_program_run_into(fnd_program *program, const fnd_sink *sink, fnd_error *err) {
@@ -193,26 +230,12 @@ fnd_status fnd_program_run_into(fnd_program *program, const fnd_sink *sink, fnd_
     fnd_program *p = fnd_program_present(program);
     FND_TRY(check_tensors(p, sink->submission, err));
     bool profiled = fnd_profile_on(&p->f->profiler);
+    if (p->graph.count) return run_graph(p, sink, profiled, err);
     for (uint32_t i = 0; i < p->segment_count; i++) {
         fnd_segment *s = &p->segments[i];
-        size_t first = p->first_buffer[s->first], end = p->first_buffer[s->first + s->count];
         if (profiled) segment_traffic(p, s);
         if (!profiled && p->f->info.counts_ops) s->traffic.ops = segment_ops(p, s);
-        fnd_dispatch d = {
-            .label = s->label,
-            .code = s->code,
-            .is_program = s->is_program,
-            .args = p->table + s->at,
-            .args_bytes = s->bytes,
-            .values_at = s->values_at,
-            .concurrent = i > 0 && !p->calls[s->first].barrier,
-            .warps = s->warps,
-            .own_scratch_bytes = s->own_scratch_bytes,
-            .shared_scratch_bytes = s->shared_scratch_bytes,
-            .traffic = s->traffic,
-            .buffers = p->buffers + first,
-            .buffer_count = end - first,
-        };
+        const fnd_dispatch d = fnd_program_dispatch(p, i);
         FND_TRY(sink->take(p->f, sink->to, &d, err));
     }
     return FND_OK;
@@ -226,7 +249,7 @@ fnd_status fnd_program_run(fnd_program *program, fnd_error *err) {
 }
 
 void fnd_program_get_info(const fnd_program *p, fnd_program_info *out) {
-    *out = (fnd_program_info){ .calls = p->call_count, .barriers = p->barriers, .layers = p->layers, .launches = p->segment_count, .temporary_bytes = p->temporary_bytes, .text = fnd_text_get(&p->text) };
+    *out = (fnd_program_info){ .calls = p->call_count, .barriers = p->barriers, .layers = p->layers, .form = p->form, .launches = p->segment_count, .temporary_bytes = p->temporary_bytes, .text = fnd_text_get(&p->text) };
     for (uint32_t i = 0; i < p->segment_count; i++) {
         segment_traffic(p, &p->segments[i]);
         out->bytes_read += p->segments[i].traffic.bytes_read;
@@ -235,9 +258,20 @@ void fnd_program_get_info(const fnd_program *p, fnd_program_info *out) {
     }
 }
 
+static void free_graph(fnd_program *p) {
+    fnd_error ignored = { 0 };
+    if (p->graph.made && fnd_context_check(p->f, &ignored) == FND_OK) { /* a closed device has freed it */
+        fnd_device_lock(p->f);
+        p->f->backend->free_graph(p->f->device, p->graph.made);
+        fnd_device_unlock(p->f);
+    }
+    fnd_free_memory(p->graph.launches);
+}
+
 void fnd_program_free(fnd_program *p) {
     if (!p) return;
     fnd_program_stop_compiling(p);
+    free_graph(p);
     fnd_program_free(p->meanwhile);
     for (uint32_t i = 0; i < p->variant_count; i++) fnd_free_memory(p->variants[i]);
     for (uint32_t i = 0; i < p->variable_count; i++) fnd_free_memory(p->variables[i].at);

@@ -39,6 +39,7 @@ typedef struct fnd_segment {
     uint32_t warps;     /* of a group */
     uint32_t values_at; /* of a single call: where its numbers begin in there */
     size_t   own_scratch_bytes, shared_scratch_bytes;
+    size_t   ring_bytes; /* of its weight stream, at least; 0: it has none */
     fnd_traffic traffic;
     char     label[FND_NAME_BYTES + 16];
 } fnd_segment;
@@ -46,7 +47,10 @@ typedef struct fnd_segment {
 struct fnd_program {
     foundry        *f;
     char            name[FND_NAME_BYTES];
-    bool            separate, finished, failed;
+    fnd_program_form form;       /* never AUTO */
+    bool            asked;       /* for this form and no other */
+    bool            separate;    /* a launch for every call */
+    bool            finished, failed;
     bool            unchecked;   /* a variable was set since the rules were checked */
     bool            only_baked;  /* every call must find its kernel in the library */
     uint32_t        drop_barrier;
@@ -65,6 +69,7 @@ struct fnd_program {
     uint32_t        table_bytes, barriers, layers;
     fnd_segment    *segments;
     uint32_t        segment_count;
+    fnd_graph       graph;        /* of all segments, where the form is that */
     fnd_launch_buffer *buffers;   /* of all calls, one behind the other */
     size_t         *first_buffer; /* of each call, and behind the last */
     fnd_text        text;
@@ -89,6 +94,12 @@ struct fnd_program {
 
 /* program_plan.c: which calls must wait for which. Sets call.barrier, p->barriers. */
 void fnd_program_derive_barriers(fnd_program *p);
+/* Does one write what the other touches? */
+bool fnd_calls_depend(const fnd_call *a, const fnd_call *b);
+/* program_schedule.c: every call comes behind a barrier or launch that follows all calls it depends on, wherever their
+ * tensors have been placed; where `text` is given, the function that will be printed has these calls and barriers and
+ * no others, so that all groups meet as often. */
+FND_USE_RESULT fnd_status fnd_program_check_schedule(const fnd_program *p, const fnd_program_text *text, fnd_error *err);
 /* program_plan.c: variants with constants folded; call.variant. */
 FND_USE_RESULT fnd_status fnd_program_fold(fnd_program *p, fnd_error *err);
 /* program_build.c: calls that read tiles and calls whose weights only portable texts read cannot be
@@ -107,6 +118,9 @@ void fnd_program_stop_compiling(fnd_program *p);
 
 /* program_memory.c: put the temporaries in their places; needs the barriers. */
 FND_USE_RESULT fnd_status fnd_program_place(fnd_program *p, fnd_error *err);
+
+/* One of its segments, as it is launched. */
+fnd_dispatch fnd_program_dispatch(const fnd_program *p, uint32_t segment);
 
 int fnd_program_variable(const fnd_program *p, const char *name); /* -1: none */
 

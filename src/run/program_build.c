@@ -142,7 +142,10 @@ fnd_status fnd_program_choose_texts(fnd_program *p, fnd_error *err) {
         tiled |= p->calls[i].bound.tiled;
         portable |= !suffix[0];
     }
-    p->separate |= tiled && portable && p->f->info.suffix[0];
+    if (p->separate || !tiled || !portable || !p->f->info.suffix[0]) return FND_OK;
+    if (p->asked) return fnd_fail(err, FND_ERR_UNSUPPORTED, "program %s cannot be one function: some of its weights lie in tiles, and others are of a format that only portable texts read; the form auto or launch runs it", p->name);
+    p->separate = true;
+    p->form = FND_PROGRAM_LAUNCH;
     return FND_OK;
 }
 
@@ -165,7 +168,8 @@ static void measure_segment(const fnd_program *p, fnd_segment *s) {
 
 /* ---- the weight stream ---- */
 
-enum { STREAM_OVERHEAD_BYTES = 36 << 10 }; /* group memory of the stream's slots and of kernels, at most */
+enum { STREAM_OVERHEAD_BYTES = 36 << 10, /* group memory of the stream's slots and of kernels, at most */
+       STREAM_CHUNK_BYTES = 8192 };      /* FND_STREAM_CHUNK */
 
 /* All that matters to dialect/stream.cuda.h: its pieces are up to 4 rows of at most 8192 columns, or one. */
 static uint64_t piece_bytes(const fnd_tensor *w) {
@@ -183,13 +187,15 @@ static bool one_token(const fnd_variant *v) {
 
 /* Every matrix of the program in turn can come by a stream: one token, rows in the device's layout, and room
  * for three pieces beside the activations. */
-static bool can_stream(const fnd_program *p, uint64_t *scratch_bytes) {
+static bool can_stream(const fnd_program *p, uint64_t *scratch_bytes, uint64_t *ring_bytes) {
     uint64_t piece = 0, matrices = 0;
     *scratch_bytes = 0;
+    *ring_bytes = STREAM_CHUNK_BYTES;
     for (uint32_t i = 0; i < p->call_count; i++) {
         const fnd_bound *b = &p->calls[i].bound;
         const fnd_composition *c = &b->kernel->composition;
         size_t own, shared;
+        uint64_t together = 0; /* pieces of all its matrices: what is brought at once is no more, or a chunk */
         fnd_bound_scratch(b, &own, &shared);
         if (c->form == FND_FORM_LINEAR) {
             if (!one_token(p->variants[p->calls[i].variant]) || !b->tiled) return false;
@@ -198,9 +204,11 @@ static bool can_stream(const fnd_program *p, uint64_t *scratch_bytes) {
                 uint64_t cols = b->tensors[k].shape[b->tensors[k].rank - 1], bytes = piece_bytes(&b->tensors[k]);
                 own = (size_t)(5 * cols + (cols + 31) / 32 * 12 + 512); /* gemv/x.cuda.h for one token */
                 piece = bytes > piece ? bytes : piece;
+                together += bytes;
                 matrices++;
                 if (own > *scratch_bytes) *scratch_bytes = own;
             }
+            if (together > *ring_bytes) *ring_bytes = together;
         } else if (own > *scratch_bytes) {
             *scratch_bytes = own;
         }
@@ -237,14 +245,16 @@ static fnd_status print_whole_program(fnd_program *p, fnd_error *err) {
     p->segments[0].count = p->call_count;
     snprintf(p->segments[0].label, sizeof p->segments[0].label, "%s", p->name);
     measure_segment(p, &p->segments[0]);
-    uint64_t scratch_bytes;
-    bool streamed = p->f->info.stream_warps && can_stream(p, &scratch_bytes);
+    uint64_t scratch_bytes, ring_bytes;
+    bool streamed = p->f->info.stream_warps && can_stream(p, &scratch_bytes, &ring_bytes);
     if (streamed) {
         p->segments[0].own_scratch_bytes = (size_t)scratch_bytes;
+        p->segments[0].ring_bytes = (size_t)ring_bytes;
         p->segments[0].warps = p->f->info.stream_warps;
     }
     for (uint32_t i = 0; i < p->variant_count; i++) p->variants[i]->streamed = streamed && p->variants[i]->kernel->form == FND_FORM_LINEAR;
     fnd_status status = find_layers(p, &l, &text, err);
+    if (status == FND_OK) status = fnd_program_check_schedule(p, &text, err);
     if (status == FND_OK) status = print_segment(p, &p->segments[0], &text, err);
     free_layering(&l);
     if (status == FND_OK) return FND_OK;
@@ -313,6 +323,21 @@ static fnd_status build_segment(fnd_program *p, fnd_segment *s, fnd_error *err) 
     return compile_printed(p, text.name, false, NULL, &s->code, err);
 }
 
+/* The segments as one graph: what is told of each launch, but for its arguments, never changes. */
+static fnd_status join_segments(fnd_program *p, fnd_error *err) {
+    p->graph.launches = fnd_alloc_zeroed(p->segment_count, sizeof *p->graph.launches);
+    if (!p->graph.launches) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", p->name);
+    p->graph.count = p->segment_count;
+    for (uint32_t i = 0; i < p->segment_count; i++) {
+        const fnd_segment *s = &p->segments[i];
+        const fnd_dispatch d = fnd_program_dispatch(p, i);
+        p->graph.launches[i] = fnd_dispatch_launch(p->f, &d);
+        p->graph.launches[i].args = NULL;
+        p->graph.launches[i].args_at = s->at;
+    }
+    return FND_OK;
+}
+
 static fnd_status build_separate(fnd_program *p, fnd_error *err) {
     p->segments = fnd_alloc_zeroed(p->call_count, sizeof *p->segments);
     if (!p->segments) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", p->name);
@@ -322,7 +347,7 @@ static fnd_status build_separate(fnd_program *p, fnd_error *err) {
         p->segments[p->segment_count - 1].count++;
     }
     for (uint32_t i = 0; i < p->segment_count; i++) FND_TRY(build_segment(p, &p->segments[i], err));
-    return FND_OK;
+    return p->form == FND_PROGRAM_GRAPH ? join_segments(p, err) : FND_OK;
 }
 
 fnd_status fnd_program_fill_table(fnd_program *p, fnd_error *err) {

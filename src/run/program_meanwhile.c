@@ -63,7 +63,7 @@ static fnd_status make_meanwhile(fnd_program *p, fnd_error *err) {
         return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", p->name);
     }
     memcpy(calls, p->calls, p->call_count * sizeof *calls);
-    *m = (fnd_program){ .f = p->f, .separate = true, .only_baked = true, .stands_in = true, .calls = calls, .call_count = p->call_count, .call_capacity = p->call_count };
+    *m = (fnd_program){ .f = p->f, .form = FND_PROGRAM_LAUNCH, .separate = true, .only_baked = true, .stands_in = true, .calls = calls, .call_count = p->call_count, .call_capacity = p->call_count };
     memcpy(m->name, p->name, sizeof m->name);
     for (uint32_t i = 0; i < p->variable_count; i++) memcpy(m->variables[i].name, p->variables[i].name, sizeof m->variables[i].name);
     m->variable_count = p->variable_count;

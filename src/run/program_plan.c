@@ -23,8 +23,7 @@ static bool overlap(const fnd_tensor *a, const fnd_tensor *b) {
     return a->offset_bytes < b->offset_bytes + fnd_tensor_extent_bytes(b) && b->offset_bytes < a->offset_bytes + fnd_tensor_extent_bytes(a);
 }
 
-/* Does one write what the other touches? */
-static bool depend(const fnd_call *a, const fnd_call *b) {
+bool fnd_calls_depend(const fnd_call *a, const fnd_call *b) {
     const fnd_composition *ca = &a->bound.kernel->composition, *cb = &b->bound.kernel->composition;
     for (uint32_t i = 0; i < ca->arg_count; i++) {
         for (uint32_t k = 0; fnd_arg_is_tensor(&ca->args[i]) && k < cb->arg_count; k++) {
@@ -55,7 +54,7 @@ void fnd_program_derive_barriers(fnd_program *p) {
     uint32_t since = 0; /* first call behind the last barrier */
     for (uint32_t i = 0; i < p->call_count; i++) {
         bool needed = false;
-        for (uint32_t k = since; k < i && !needed; k++) needed = depend(&p->calls[k], &p->calls[i]);
+        for (uint32_t k = since; k < i && !needed; k++) needed = fnd_calls_depend(&p->calls[k], &p->calls[i]);
         p->calls[i].barrier = needed;
         if (needed) since = i;
     }

@@ -1,6 +1,7 @@
 /* cubin.c - a cubin is an ELF file. A function's code is section .text.NAME, its group memory .nv.shared.NAME;
  * .nv.info has records of all functions (registers 0x2f, least stack 0x12, by symbol), .nv.info.NAME the function's
- * own (most threads 0x05). A record is four bytes (form, what, and 16 bits), and where the form is 4, as many bytes
+ * own (most threads 0x05; parameters 0x17, each with its number in the third 16 bits and its size from bit 18 of
+ * the third word on). A record is four bytes (form, what, and 16 bits), and where the form is 4, as many bytes
  * more as these bits say. */
 #include "cubin.h"
 
@@ -11,6 +12,7 @@
 
 enum { LONG_FORM = 4,
        MOST_THREADS = 0x05,
+       PARAMETER = 0x17,
        LEAST_STACK = 0x12,
        REGISTERS = 0x2f,
        RESERVED_SHARED = 1024 /* of .nv.shared.NAME from 9.0 on: the system's */ };
@@ -63,6 +65,19 @@ static int record(const elf *e, const Elf64_Shdr *info, unsigned what, int by_sy
     return 0;
 }
 
+static void read_params(const elf *e, const Elf64_Shdr *info, cubin_facts *out) {
+    for (uint64_t at = 0; at + 4 <= info->sh_size;) {
+        const uint8_t *r = e->image + info->sh_offset + at;
+        unsigned bytes = r[0] == LONG_FORM ? (unsigned)(r[2] | r[3] << 8) : 0, number = r[0] == LONG_FORM && r[1] == PARAMETER ? (unsigned)(r[8] | r[9] << 8) : CUBIN_PARAMS;
+        uint32_t size;
+        if (number < CUBIN_PARAMS) {
+            memcpy(&size, r + 12, sizeof size);
+            out->param_bytes[number] = size >> 18;
+        }
+        at += 4 + bytes;
+    }
+}
+
 int cubin_read(const void *image, const char *entry, cubin_facts *out) {
     elf e = { .image = image };
     Elf64_Shdr s;
@@ -78,6 +93,7 @@ int cubin_read(const void *image, const char *entry, cubin_facts *out) {
         if (record(&e, &s, LEAST_STACK, 1, symbol, words)) out->local_bytes = (int)words[1];
     }
     out->max_threads = 1024;
+    if (find(&e, ".nv.info.", entry, &s)) read_params(&e, &s, out);
     if (find(&e, ".nv.info.", entry, &s) && record(&e, &s, MOST_THREADS, 0, 0, words)) out->max_threads = (int)(words[0] * words[1] * words[2]);
     if (find(&e, ".nv.shared.", entry, &s)) {
         Elf64_Shdr reserved;

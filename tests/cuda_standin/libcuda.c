@@ -3,24 +3,19 @@
  * and the backend's ways to fail are tried.
  *
  * CUDA_STANDIN holds words: "no-device", "old" (capability 7.0), "memory=N" (bytes that can be had), "lost"
- * (every wait fails), "bad-image" (no code loads). */
-#include "backend/cuda/api.h"
-#include "cubin.h"
+ * (every wait fails), "bad-image" (no code loads), "crowded" (no group of code finds room), "hang=NAME" (the kernel
+ * of that name never ends). CUDA_STANDIN_LOG names a file for all that is launched (run.c). */
+#include "standin.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { OK = 0,
-       INVALID = 1,
-       BAD_IMAGE = 200,
-       NOT_FOUND = 500,
-       LOST = 719,
-       PAGE = 2 << 20 };
+enum { PAGE = 2 << 20 };
 
 static size_t taken; /* bytes of the device's memory */
 
-static const char *word(const char *name) {
+const char *word(const char *name) {
     const char *words = getenv("CUDA_STANDIN");
     return words ? strstr(words, name) : NULL;
 }
@@ -29,22 +24,33 @@ static size_t limit(void) {
     return memory ? strtoull(memory + strlen("memory="), NULL, 10) : (size_t)1 << 40;
 }
 
-#define CALL(name, ...) \
-    int name(__VA_ARGS__); \
-    int name(__VA_ARGS__)
-
 CALL(cuInit, unsigned flags) { return flags ? INVALID : word("no-device") ? FND_CU_NO_DEVICE
                                                                           : OK; }
+static const struct {
+    int error;
+    const char *name, *text;
+} errors[] = {
+    { FND_CU_OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory" },
+    { BAD_IMAGE, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid" },
+    { BAD_HANDLE, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle" },
+    { BAD_STATE, "CUDA_ERROR_ILLEGAL_STATE", "the operation cannot be performed in the present state" },
+    { LOST, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure" },
+    { TOO_LARGE, "CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE", "too many blocks in cooperative launch" },
+    { CAPTURES, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing" },
+};
+static size_t error_at(int error) {
+    size_t i = 0;
+    while (i < sizeof errors / sizeof *errors && errors[i].error != error) i++;
+    return i;
+}
 CALL(cuGetErrorName, int error, const char **name) {
-    *name = error == FND_CU_OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY" : error == LOST    ? "CUDA_ERROR_LAUNCH_FAILED"
-                                                                     : error == BAD_IMAGE ? "CUDA_ERROR_INVALID_IMAGE"
-                                                                                          : "CUDA_ERROR_UNKNOWN";
+    size_t i = error_at(error);
+    *name = i < sizeof errors / sizeof *errors ? errors[i].name : "CUDA_ERROR_UNKNOWN";
     return OK;
 }
 CALL(cuGetErrorString, int error, const char **text) {
-    *text = error == FND_CU_OUT_OF_MEMORY ? "out of memory" : error == LOST    ? "unspecified launch failure"
-                                                          : error == BAD_IMAGE ? "device kernel image is invalid"
-                                                                               : "unknown error";
+    size_t i = error_at(error);
+    *text = i < sizeof errors / sizeof *errors ? errors[i].text : "unknown error";
     return OK;
 }
 CALL(cuDeviceGetCount, int *count) { return *count = 1, OK; }
@@ -54,7 +60,7 @@ CALL(cuDeviceGetAttribute, int *value, int attribute, int device) {
     (void)device;
     switch (attribute) {
     case FND_CU_MULTIPROCESSOR_COUNT:
-        return *value = 132, OK;
+        return *value = PROCESSORS, OK;
     case FND_CU_MAX_SHARED_PER_BLOCK:
         return *value = 232448, OK;
     case FND_CU_CAPABILITY_MAJOR:
@@ -66,7 +72,12 @@ CALL(cuDeviceGetAttribute, int *value, int attribute, int device) {
     }
 }
 CALL(cuDevicePrimaryCtxRetain, fnd_cu_context *context, int device) { return (void)device, *context = (fnd_cu_context)&taken, OK; }
-CALL(cuDevicePrimaryCtxRelease_v2, int device) { return (void)device, OK; }
+CALL(cuDevicePrimaryCtxRelease_v2, int device) {
+    (void)device;
+    would_block("releasing a context");
+    check_left();
+    return OK;
+}
 CALL(cuCtxSetCurrent, fnd_cu_context context) { return context == (fnd_cu_context)&taken ? OK : INVALID; }
 CALL(cuMemGetInfo_v2, size_t *available, size_t *all) { return *all = limit(), *available = *all - taken, OK; }
 
@@ -74,6 +85,37 @@ CALL(cuMemGetInfo_v2, size_t *available, size_t *all) { return *all = limit(), *
 CALL(cuGetExportTable, const void **table, const void *which) {
     static const size_t bytes = sizeof bytes;
     return (void)which, *table = &bytes, OK;
+}
+
+/* ---- where memory is, for the log: by number, since addresses are others in every run ---- */
+
+static struct {
+    uintptr_t at;
+    size_t bytes;
+    unsigned number;
+} places[4096];
+static unsigned place_count, numbers;
+
+static void note_place(const void *p, size_t bytes) {
+    unsigned i = 0;
+    while (i < place_count && places[i].bytes) i++;
+    if (i == sizeof places / sizeof *places) return;
+    if (i == place_count) place_count++;
+    places[i].at = (uintptr_t)p;
+    places[i].bytes = bytes ? bytes : 1;
+    places[i].number = ++numbers;
+}
+static void forget_place(const void *p) {
+    for (unsigned i = 0; i < place_count; i++) {
+        if (places[i].at == (uintptr_t)p) places[i].bytes = 0;
+    }
+}
+unsigned place_of(uint64_t address, uint64_t *offset) {
+    for (unsigned i = 0; i < place_count; i++) {
+        *offset = address - places[i].at;
+        if (address >= places[i].at && *offset < places[i].bytes) return places[i].number;
+    }
+    return 0;
 }
 
 /* ---- memory: the host's, with its size in front ---- */
@@ -97,11 +139,20 @@ CALL(cuMemAlloc_v2, fnd_cu_address *address, size_t bytes) {
     void *p = NULL;
     int result = take(bytes, &p);
     *address = (fnd_cu_address)(uintptr_t)p;
-    return result;
+    if (result == OK) note_place(p, bytes);
+    return capturing() ? CAPTURES : result;
 }
-CALL(cuMemFree_v2, fnd_cu_address address) { return give((void *)(uintptr_t)address); }
+CALL(cuMemFree_v2, fnd_cu_address address) {
+    would_block("freeing memory");
+    forget_place((void *)(uintptr_t)address);
+    return give((void *)(uintptr_t)address);
+}
 CALL(cuMemHostAlloc, void **address, size_t bytes, unsigned flags) { return (void)flags, *address = calloc(1, bytes), *address ? OK : FND_CU_OUT_OF_MEMORY; }
-CALL(cuMemFreeHost, void *address) { return free(address), OK; }
+CALL(cuMemFreeHost, void *address) {
+    would_block("freeing pinned memory");
+    free(address);
+    return OK;
+}
 CALL(cuMemsetD8Async, fnd_cu_address to, unsigned char value, size_t bytes, fnd_cu_stream s) { return (void)s, memset((void *)(uintptr_t)to, value, bytes), OK; }
 CALL(cuMemcpyHtoDAsync_v2, fnd_cu_address to, const void *from, size_t bytes, fnd_cu_stream s) { return (void)s, memcpy((void *)(uintptr_t)to, from, bytes), OK; }
 CALL(cuMemcpyDtoHAsync_v2, void *to, fnd_cu_address from, size_t bytes, fnd_cu_stream s) { return (void)s, memcpy(to, (void *)(uintptr_t)from, bytes), OK; }
@@ -112,9 +163,15 @@ CALL(cuMemAddressReserve, fnd_cu_address *address, size_t bytes, size_t alignmen
     (void)alignment, (void)at, (void)flags;
     void *p = calloc(1, bytes);
     *address = (fnd_cu_address)(uintptr_t)p;
+    if (p) note_place(p, bytes);
     return p ? OK : FND_CU_OUT_OF_MEMORY;
 }
-CALL(cuMemAddressFree, fnd_cu_address address, size_t bytes) { return (void)bytes, free((void *)(uintptr_t)address), OK; }
+CALL(cuMemAddressFree, fnd_cu_address address, size_t bytes) {
+    (void)bytes;
+    forget_place((void *)(uintptr_t)address);
+    free((void *)(uintptr_t)address);
+    return OK;
+}
 CALL(cuMemCreate, fnd_cu_allocation *allocation, size_t bytes, const fnd_cu_allocation_prop *prop, uint64_t flags) {
     (void)prop, (void)flags;
     if (bytes > limit() - taken) return FND_CU_OUT_OF_MEMORY;
@@ -125,51 +182,3 @@ CALL(cuMemRelease, fnd_cu_allocation allocation) { return taken -= allocation, O
 CALL(cuMemMap, fnd_cu_address at, size_t bytes, size_t offset, fnd_cu_allocation allocation, uint64_t flags) { return (void)at, (void)offset, (void)flags, bytes == allocation ? OK : INVALID; }
 CALL(cuMemUnmap, fnd_cu_address at, size_t bytes) { return (void)at, (void)bytes, OK; }
 CALL(cuMemSetAccess, fnd_cu_address at, size_t bytes, const fnd_cu_access *access, size_t count) { return (void)at, (void)bytes, access && count ? OK : INVALID; }
-
-/* ---- streams, events, code ---- */
-
-CALL(cuStreamCreate, fnd_cu_stream *stream, unsigned flags) { return (void)flags, *stream = (fnd_cu_stream)&taken, OK; }
-CALL(cuStreamDestroy_v2, fnd_cu_stream stream) { return (void)stream, OK; }
-CALL(cuStreamSynchronize, fnd_cu_stream stream) { return (void)stream, word("lost") ? LOST : OK; }
-CALL(cuEventCreate, fnd_cu_event *event, unsigned flags) { return (void)flags, *event = (fnd_cu_event)&taken, OK; }
-CALL(cuEventDestroy_v2, fnd_cu_event event) { return (void)event, OK; }
-CALL(cuEventRecord, fnd_cu_event event, fnd_cu_stream stream) { return (void)event, (void)stream, OK; }
-CALL(cuEventSynchronize, fnd_cu_event event) { return (void)event, word("lost") ? LOST : OK; }
-CALL(cuEventElapsedTime, float *milliseconds, fnd_cu_event start, fnd_cu_event end) { return (void)start, (void)end, *milliseconds = 0, OK; }
-/* A module is a copy of what the one function in it takes, with the image until it is asked for. */
-typedef struct code {
-    const void *image;
-    cubin_facts facts;
-} code;
-CALL(cuModuleLoadData, fnd_cu_module *module, const void *image) {
-    code *c = calloc(1, sizeof *c);
-    *module = (fnd_cu_module)(void *)c;
-    if (!c || word("bad-image")) {
-        free(c);
-        return *module = NULL, c ? BAD_IMAGE : FND_CU_OUT_OF_MEMORY;
-    }
-    c->image = image;
-    return OK;
-}
-CALL(cuModuleUnload, fnd_cu_module module) { return free(module), OK; }
-CALL(cuModuleGetFunction, fnd_cu_function *function, fnd_cu_module module, const char *name) {
-    code *c = (code *)(void *)module;
-    *function = (fnd_cu_function)(void *)c;
-    return cubin_read(c->image, name, &c->facts) ? OK : NOT_FOUND;
-}
-CALL(cuFuncGetAttribute, int *value, int attribute, fnd_cu_function function) {
-    const cubin_facts *f = &((const code *)(const void *)function)->facts;
-    *value = attribute == FND_CU_FUNCTION_REGISTERS     ? f->registers
-             : attribute == FND_CU_FUNCTION_LOCAL_BYTES ? f->local_bytes
-             : attribute == FND_CU_FUNCTION_MAX_THREADS ? f->max_threads
-                                                        : f->shared_bytes;
-    return OK;
-}
-CALL(cuFuncSetAttribute, fnd_cu_function function, int attribute, int value) { return (void)function, (void)attribute, (void)value, OK; }
-CALL(cuLaunchKernel, fnd_cu_function f, unsigned x, unsigned y, unsigned z, unsigned bx, unsigned by, unsigned bz, unsigned shared, fnd_cu_stream s, void **params, void **extra) {
-    (void)f, (void)y, (void)z, (void)by, (void)bz, (void)shared, (void)s, (void)params, (void)extra;
-    return x && bx && bx <= 1024 ? OK : INVALID;
-}
-CALL(cuLaunchCooperativeKernel, fnd_cu_function f, unsigned x, unsigned y, unsigned z, unsigned bx, unsigned by, unsigned bz, unsigned shared, fnd_cu_stream s, void **params) {
-    return cuLaunchKernel(f, x, y, z, bx, by, bz, shared, s, params, NULL);
-}

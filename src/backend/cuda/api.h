@@ -16,6 +16,9 @@ typedef struct CUstream_st *fnd_cu_stream;
 typedef struct CUevent_st  *fnd_cu_event;
 typedef struct CUmod_st    *fnd_cu_module;
 typedef struct CUfunc_st   *fnd_cu_function;
+typedef struct CUgraph_st     *fnd_cu_graph;
+typedef struct CUgraphNode_st *fnd_cu_node;
+typedef struct CUgraphExec_st *fnd_cu_graph_exec;
 typedef uint64_t            fnd_cu_address;
 typedef uint64_t            fnd_cu_allocation; /* CUmemGenericAllocationHandle */
 typedef struct fnd_nvrtc_program *fnd_nvrtc_program;
@@ -32,12 +35,19 @@ typedef struct fnd_cu_allocation_prop {
         unsigned char reserved[4];
     } flags;
 } fnd_cu_allocation_prop;
+/* CUDA_KERNEL_NODE_PARAMS_v1 */
+typedef struct fnd_cu_kernel_node {
+    fnd_cu_function function;
+    unsigned        groups[3], threads[3], shared_bytes;
+    void          **params, **extra;
+} fnd_cu_kernel_node;
 typedef struct fnd_cu_access { fnd_cu_location location; int flags; } fnd_cu_access;
 
 /* The values that are used, by their names in cuda.h. */
 enum {
     FND_CU_OUT_OF_MEMORY = 2,
     FND_CU_NO_DEVICE = 100,
+    FND_CU_NOT_READY = 600,
     FND_CU_MULTIPROCESSOR_COUNT = 16,
     FND_CU_MAX_SHARED_PER_BLOCK = 97, /* when asked for */
     FND_CU_CAPABILITY_MAJOR = 75,
@@ -53,6 +63,7 @@ enum {
     FND_CU_EVENT_DISABLE_TIMING = 2,
     FND_CU_PINNED = 1,          /* CU_MEM_ALLOCATION_TYPE_PINNED */
     FND_CU_LOCATION_DEVICE = 1,
+    FND_CU_CAPTURE_THREAD = 1,  /* CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may go on asking after events */
     FND_CU_READ_WRITE = 3,      /* CU_MEM_ACCESS_FLAGS_PROT_READWRITE */
 };
 
@@ -87,6 +98,8 @@ enum {
     X(stream_create, "cuStreamCreate", (fnd_cu_stream *, unsigned flags))                                   \
     X(stream_destroy, "cuStreamDestroy_v2", (fnd_cu_stream))                                                \
     X(stream_wait, "cuStreamSynchronize", (fnd_cu_stream))                                                  \
+    X(stream_query, "cuStreamQuery", (fnd_cu_stream))                                                       \
+    X(event_query, "cuEventQuery", (fnd_cu_event))                                                          \
     X(event_create, "cuEventCreate", (fnd_cu_event *, unsigned flags))                                      \
     X(event_destroy, "cuEventDestroy_v2", (fnd_cu_event))                                                   \
     X(event_record, "cuEventRecord", (fnd_cu_event, fnd_cu_stream))                                         \
@@ -97,6 +110,15 @@ enum {
     X(module_function, "cuModuleGetFunction", (fnd_cu_function *, fnd_cu_module, const char *name))         \
     X(function_attribute, "cuFuncGetAttribute", (int *value, int attribute, fnd_cu_function))               \
     X(function_set, "cuFuncSetAttribute", (fnd_cu_function, int attribute, int value))                      \
+    X(function_resident, "cuOccupancyMaxActiveBlocksPerMultiprocessor", (int *groups, fnd_cu_function, int threads, size_t shared)) \
+    X(capture_begin, "cuStreamBeginCapture_v2", (fnd_cu_stream, int mode))                                  \
+    X(capture_info, "cuStreamGetCaptureInfo_v2", (fnd_cu_stream, int *status, uint64_t *id, fnd_cu_graph *, const fnd_cu_node **last, size_t *count)) \
+    X(capture_end, "cuStreamEndCapture", (fnd_cu_stream, fnd_cu_graph *))                                   \
+    X(graph_instantiate, "cuGraphInstantiateWithFlags", (fnd_cu_graph_exec *, fnd_cu_graph, unsigned long long flags)) \
+    X(graph_set, "cuGraphExecKernelNodeSetParams", (fnd_cu_graph_exec, fnd_cu_node, const fnd_cu_kernel_node *)) \
+    X(graph_launch, "cuGraphLaunch", (fnd_cu_graph_exec, fnd_cu_stream))                                    \
+    X(graph_exec_destroy, "cuGraphExecDestroy", (fnd_cu_graph_exec))                                        \
+    X(graph_destroy, "cuGraphDestroy", (fnd_cu_graph))                                                      \
     X(launch, "cuLaunchKernel", (fnd_cu_function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned shared, fnd_cu_stream, void **params, void **extra)) \
     X(launch_together, "cuLaunchCooperativeKernel", (fnd_cu_function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned shared, fnd_cu_stream, void **params))
 

@@ -24,7 +24,10 @@ fnd_status fnd_cuda_check(const fnd_cuda_api *cu, int result, const char *what, 
     return fnd_fail(err, result == FND_CU_OUT_OF_MEMORY ? FND_ERR_MEMORY : FND_ERR_DEVICE, "%s: the NVIDIA driver says %s (%s, %d)", what, text, name, result);
 }
 
-fnd_status fnd_cuda_enter(fnd_cuda *c, fnd_error *err) { return fnd_cuda_check(c->cu, c->cu->context_set(c->context), "entering the GPU's context", err); }
+fnd_status fnd_cuda_enter(fnd_cuda *c, fnd_error *err) {
+    FND_TRY(fnd_cuda_watch_check(c, err));
+    return fnd_cuda_check(c->cu, c->cu->context_set(c->context), "entering the GPU's context", err);
+}
 
 /* ---- opening ---- */
 
@@ -91,7 +94,8 @@ static void describe(fnd_cuda *c, const facts *f, const fnd_error *no_compiler, 
     int major = 0, minor = 0;
     if (c->nvrtc) (void)c->nvrtc->version(&major, &minor);
     c->group_bytes = (size_t)f->shared_bytes;
-    c->groups = (uint32_t)f->processors * GROUPS_PER_PROCESSOR;
+    c->processors = (uint32_t)f->processors;
+    c->groups = c->processors * GROUPS_PER_PROCESSOR;
     *info = (fnd_device_info){
         .suffix = ".cuda",
         .groups = c->groups,
@@ -106,6 +110,7 @@ static void describe(fnd_cuda *c, const facts *f, const fnd_error *no_compiler, 
         .flash_bytes = panel_bytes(c) < 147456 ? 0 : 137216,
         .group_bytes = (uint64_t)f->shared_bytes,
         .runs_programs = true,
+        .runs_graphs = true,
         .stream_warps = atoi(c->arch + strlen("sm_")) >= STREAM_CAPABILITY ? STREAM_WARPS : 0,
         .can_build = c->nvrtc != NULL,
     };
@@ -117,7 +122,13 @@ static void describe(fnd_cuda *c, const facts *f, const fnd_error *no_compiler, 
 static void cuda_close(void *self) {
     fnd_cuda *c = self;
     if (!c) return;
-    if (c->context && c->cu->context_set(c->context) == 0) {
+    fnd_error ignored = { 0 };
+    bool inside = c->context && fnd_cuda_enter(c, &ignored) == FND_OK;
+    if (inside && c->stream) (void)fnd_cuda_await(c, NULL, "closing", &ignored);
+    bool lost = atomic_load(&c->watch.lost); /* then every call of the driver may hang */
+    while (c->graphs) fnd_cuda_free_graph(c, c->graphs);
+    if (inside && !lost) {
+        fnd_cuda_watch_close(c);
         fnd_cuda_staging_close(c);
         fnd_cuda_submissions_close(c);
         if (c->scratch) c->cu->release(c->scratch);
@@ -125,7 +136,8 @@ static void cuda_close(void *self) {
         if (c->table) c->cu->release(c->table);
         if (c->stream) c->cu->stream_destroy(c->stream);
     }
-    if (c->context) c->cu->context_release(c->device);
+    if (!lost && c->context) c->cu->context_release(c->device);
+    pthread_mutex_destroy(&c->watch.lock);
     fnd_free_memory(c);
 }
 
@@ -149,6 +161,8 @@ static fnd_status cuda_open(const fnd_backend_desc *desc, void **self, fnd_devic
     *self = NULL;
     fnd_cuda *c = fnd_alloc_zeroed(1, sizeof *c);
     if (!c) return fnd_fail(err, FND_ERR_MEMORY, "out of memory while opening the cuda backend");
+    c->watch.seconds = desc ? desc->watchdog_seconds : 0;
+    pthread_mutex_init(&c->watch.lock, NULL);
     fnd_status status = open_device(c, desc ? desc->device : 0, info, err);
     if (status != FND_OK) {
         cuda_close(c);
@@ -175,6 +189,7 @@ const fnd_backend fnd_backend_cuda = {
     .unload = fnd_cuda_unload,
     .launch = fnd_cuda_launch,
     .wait = fnd_cuda_wait,
+    .free_graph = fnd_cuda_free_graph,
     .begin = fnd_cuda_begin,
     .submit = fnd_cuda_submit,
     .finish = fnd_cuda_finish,

@@ -6,6 +6,7 @@
 #include "backend/cuda/api.h"
 #include "backend/cuda/usage.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 enum {
@@ -29,6 +30,28 @@ typedef struct fnd_cuda_submissions {
     bool             open;
 } fnd_cuda_submissions;
 
+/* Launches one behind the other, and an event behind the last of them when the next ones begin. */
+enum { FND_CUDA_MARKS = 16,
+       FND_CUDA_MARK_LAUNCHES = 32 };
+typedef struct fnd_cuda_mark {
+    fnd_cu_event event; /* made when first needed */
+    uint32_t     launches;
+    char         first[64], last[64]; /* labels */
+} fnd_cuda_mark;
+
+/* What the GPU has been given and is not known to have done: how a wait sees that it gets on, and says where it
+ * stands. */
+typedef struct fnd_cuda_watch {
+    pthread_mutex_t lock;
+    uint32_t        seconds; /* 0: nobody watches, and all below is unused */
+    fnd_cuda_mark   marks[FND_CUDA_MARKS];
+    uint64_t        begun, passed; /* marks whose event was recorded; which the GPU has passed. Mark `begun` is filled */
+    _Atomic bool    lost;
+    fnd_error       why;     /* once lost */
+} fnd_cuda_watch;
+
+typedef struct fnd_cuda_graph fnd_cuda_graph;
+
 typedef struct fnd_cuda {
     const fnd_cuda_api *cu;
     const fnd_nvrtc_api *nvrtc;  /* NULL: nothing can be compiled */
@@ -37,12 +60,14 @@ typedef struct fnd_cuda {
     fnd_cu_stream        stream;
     fnd_cuda_staging     staging;
     fnd_cuda_submissions submissions;
+    fnd_cuda_watch       watch;
+    fnd_cuda_graph      *graphs; /* all that there are */
     fnd_cu_address       scratch, shared, table; /* shared: of all groups */
     size_t               scratch_bytes, shared_bytes, table_bytes, granularity;
     char                 arch[16]; /* "sm_90a" */
     char                 name[80];
     size_t               group_bytes; /* of fast memory, at most */
-    uint32_t             groups;      /* resident */
+    uint32_t             groups, processors; /* groups: resident */
     fnd_error            failure; /* the first since the last wait */
 } fnd_cuda;
 
@@ -53,11 +78,22 @@ typedef struct fnd_cuda_code {
     fnd_cuda_usage  usage; /* as the compiler told it, */
     bool            told;  /* where it did */
     size_t          dynamic_bytes; /* of fast memory that was asked for so far */
+    unsigned        resident_threads, resident_shared; /* for which it was asked how many groups fit; 0: not yet */
+    uint64_t        resident; /* that many, on all processors */
 } fnd_cuda_code;
+
+/* A launch as the driver is told of it. */
+typedef struct fnd_cuda_config {
+    fnd_cu_function function;
+    unsigned        groups, threads, shared;
+    bool            together; /* its groups meet */
+    uint64_t        scratch, stride, shared_scratch;
+} fnd_cuda_config;
 
 /* Turn the driver's answer into a status and a sentence: "<what>: <the driver's words>". */
 FND_USE_RESULT fnd_status fnd_cuda_check(const fnd_cuda_api *cu, int result, const char *what, fnd_error *err);
-/* Make this device the calling thread's. Every call of the backend begins with it. */
+/* Make this device the calling thread's. Every call of the backend begins with it: none goes on where the device is
+ * lost. */
 FND_USE_RESULT fnd_status fnd_cuda_enter(fnd_cuda *c, fnd_error *err);
 
 /* memory.c */
@@ -79,6 +115,23 @@ void fnd_cuda_unload(void *self, void *code);
 bool fnd_cuda_usage_of(void *self, const void *code, fnd_code_usage *out);
 fnd_status fnd_cuda_launch(void *self, const fnd_launch *launch, fnd_error *err);
 fnd_status fnd_cuda_wait(void *self, fnd_error *err);
+/* Memory in place, groups resident: what remains is the launch. The addresses hold until the next one is configured
+ * that needs more memory. */
+FND_USE_RESULT fnd_status fnd_cuda_configure(fnd_cuda *c, const fnd_launch *launch, fnd_cuda_config *out, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_cuda_start(fnd_cuda *c, const fnd_cuda_config *config, const void *args, const char *label, fnd_error *err);
+
+/* graph.c */
+FND_USE_RESULT fnd_status fnd_cuda_run_graph(fnd_cuda *c, const fnd_launch *launch, fnd_error *err);
+void fnd_cuda_free_graph(void *self, void *made);
+
+/* watch.c */
+/* Wait for an event, or (NULL) for all that was launched: FND_ERR_DEVICE when the GPU gets nowhere for as long as is
+ * allowed, and it is lost then. From any thread. */
+fnd_status fnd_cuda_await(fnd_cuda *c, fnd_cu_event event, const char *what, fnd_error *err);
+void fnd_cuda_watch_launched(fnd_cuda *c, const char *label);
+void fnd_cuda_watch_passed(fnd_cuda *c); /* nothing runs */
+FND_USE_RESULT fnd_status fnd_cuda_watch_check(fnd_cuda *c, fnd_error *err); /* is it lost? */
+void fnd_cuda_watch_close(fnd_cuda *c);
 
 /* submit.c */
 fnd_status fnd_cuda_begin(void *self, const char *label, fnd_error *err);

@@ -44,8 +44,8 @@ void fnd_cuda_unload(void *self, void *loaded) {
     fnd_error ignored = { 0 };
     if (!code) return;
     if (code->module && fnd_cuda_enter(c, &ignored) == FND_OK) {
-        c->cu->stream_wait(c->stream);
-        c->cu->module_unload(code->module);
+        (void)fnd_cuda_await(c, NULL, "unloading", &ignored);
+        if (fnd_cuda_watch_check(c, &ignored) == FND_OK) c->cu->module_unload(code->module);
     }
     fnd_free_memory(code);
 }
@@ -71,7 +71,7 @@ bool fnd_cuda_usage_of(void *self, const void *loaded, fnd_code_usage *out) {
 /* Device memory of at least `bytes`; what it held is lost. */
 static fnd_status grow(fnd_cuda *c, fnd_cu_address *at, size_t *have, size_t bytes, const char *label, fnd_error *err) {
     if (bytes <= *have) return FND_OK;
-    FND_TRY(fnd_cuda_check(c->cu, c->cu->stream_wait(c->stream), label, err));
+    FND_TRY(fnd_cuda_await(c, NULL, label, err));
     if (*at) c->cu->release(*at);
     *at = 0;
     *have = 0;
@@ -114,31 +114,63 @@ static fnd_status place_ring(fnd_cuda *c, fnd_cuda_code *code, const fnd_launch 
     size_t room = c->group_bytes - fnd_min_size(c->group_bytes, (size_t)code->shared_bytes);
     *stride = fnd_round_up(l->scratch_bytes, SCRATCH_ALIGNMENT);
     *shared = (unsigned)(room / SCRATCH_ALIGNMENT * SCRATCH_ALIGNMENT);
-    if (*stride >= *shared) return fnd_fail(err, FND_ERR_LIMIT, "%s: %zu bytes of group memory leave no room for a weight stream", l->label, l->scratch_bytes);
+    if (*stride + fnd_max_size(l->ring_bytes, 1) > *shared) {
+        return fnd_fail(err, FND_ERR_LIMIT, "%s is not run: it would wait for ever for its weights, which need a ring of %zu bytes in a group's memory; of %zu bytes, %llu are left", l->label, l->ring_bytes, room, (unsigned long long)(*stride < *shared ? *shared - *stride : 0));
+    }
     if (code->dynamic_bytes < *shared) FND_TRY(fnd_cuda_check(c->cu, c->cu->function_set(code->function, FND_CU_FUNCTION_MAX_DYNAMIC_SHARED_BYTES, (int)*shared), l->label, err));
     code->dynamic_bytes = *shared;
     return FND_OK;
 }
 
-static fnd_status start(fnd_cuda *c, const fnd_launch *l, fnd_error *err) {
+/* Groups that wait for each other must all be on the GPU at once. */
+static fnd_status check_resident(const fnd_cuda *c, fnd_cuda_code *code, const fnd_cuda_config *config, const fnd_launch *l, fnd_error *err) {
+    if (code->resident_threads != config->threads || code->resident_shared != config->shared) {
+        int each = 0;
+        FND_TRY(fnd_cuda_check(c->cu, c->cu->function_resident(&each, code->function, (int)config->threads, config->shared), l->label, err));
+        code->resident = each > 0 ? (uint64_t)each * c->processors : 0;
+        code->resident_threads = config->threads;
+        code->resident_shared = config->shared;
+    }
+    if (code->resident >= config->groups) return FND_OK;
+    return fnd_fail(err, FND_ERR_LIMIT, "%s is not run: its %u groups wait for each other, and %llu of them fit on %s at once (each takes %u threads of %d registers and %zu bytes of group memory)%s", l->label, config->groups,
+                    (unsigned long long)code->resident, c->name, config->threads, code->registers, config->shared + (size_t)code->shared_bytes, l->is_program ? "; as launches (--program launch) most of its kernels wait for nobody" : "");
+}
+
+fnd_status fnd_cuda_configure(fnd_cuda *c, const fnd_launch *l, fnd_cuda_config *out, fnd_error *err) {
     fnd_cuda_code *code = l->code;
-    uint64_t scratch = 0, stride = 0;
-    unsigned shared = 0, threads = l->warps * 32;
     if (!code) return fnd_fail(err, FND_ERR_USAGE, "%s: there is no code to launch", l->label);
-    FND_TRY(fnd_cuda_enter(c, err));
+    *out = (fnd_cuda_config){ .function = code->function, .groups = l->groups, .threads = l->warps * 32, .together = l->is_program || l->shared_scratch_bytes };
     if (streams(code, l)) {
-        threads += 32;
-        FND_TRY(place_ring(c, code, l, &stride, &shared, err));
+        out->threads += 32;
+        FND_TRY(place_ring(c, code, l, &out->stride, &out->shared, err));
     } else {
-        FND_TRY(place_scratch(c, code, l, &scratch, &stride, &shared, err));
+        FND_TRY(place_scratch(c, code, l, &out->scratch, &out->stride, &out->shared, err));
     }
     if (l->shared_scratch_bytes) FND_TRY(grow(c, &c->shared, &c->shared_bytes, l->shared_scratch_bytes, l->label, err));
-    void *by_value[] = { (void *)(uintptr_t)l->args, &scratch, &stride, &c->shared }, *by_table[] = { &c->table, &scratch, &stride, &c->shared };
-    if (!l->is_program && l->shared_scratch_bytes) /* its groups meet */
-        return fnd_cuda_check(c->cu, c->cu->launch_together(code->function, l->groups, 1, 1, threads, 1, 1, shared, c->stream, by_value), l->label, err);
-    if (!l->is_program) return fnd_cuda_check(c->cu, c->cu->launch(code->function, l->groups, 1, 1, threads, 1, 1, shared, c->stream, by_value, NULL), l->label, err);
-    FND_TRY(put_table(c, l, err));
-    return fnd_cuda_check(c->cu, c->cu->launch_together(code->function, l->groups, 1, 1, threads, 1, 1, shared, c->stream, by_table), l->label, err);
+    out->shared_scratch = c->shared;
+    return out->together ? check_resident(c, code, out, l, err) : FND_OK;
+}
+
+fnd_status fnd_cuda_start(fnd_cuda *c, const fnd_cuda_config *config, const void *args, const char *label, fnd_error *err) {
+    fnd_cuda_config g = *config;
+    void *params[] = { (void *)(uintptr_t)args, &g.scratch, &g.stride, &g.shared_scratch };
+    int result = g.together ? c->cu->launch_together(g.function, g.groups, 1, 1, g.threads, 1, 1, g.shared, c->stream, params)
+                            : c->cu->launch(g.function, g.groups, 1, 1, g.threads, 1, 1, g.shared, c->stream, params, NULL);
+    return fnd_cuda_check(c->cu, result, label, err);
+}
+
+static fnd_status start(fnd_cuda *c, const fnd_launch *l, fnd_error *err) {
+    fnd_cuda_config config;
+    FND_TRY(fnd_cuda_enter(c, err));
+    if (l->graph) {
+        FND_TRY(fnd_cuda_run_graph(c, l, err));
+    } else {
+        FND_TRY(fnd_cuda_configure(c, l, &config, err));
+        if (l->is_program) FND_TRY(put_table(c, l, err));
+        FND_TRY(fnd_cuda_start(c, &config, l->is_program ? (const void *)&c->table : l->args, l->label, err));
+    }
+    fnd_cuda_watch_launched(c, l->label);
+    return FND_OK;
 }
 
 fnd_status fnd_cuda_launch(void *self, const fnd_launch *launch, fnd_error *err) {
@@ -152,6 +184,6 @@ fnd_status fnd_cuda_wait(void *self, fnd_error *err) {
     fnd_error failure = c->failure;
     c->failure = (fnd_error){ 0 };
     FND_TRY(fnd_cuda_enter(c, err));
-    fnd_status status = fnd_cuda_check(c->cu, c->cu->stream_wait(c->stream), "waiting for the GPU", &failure);
+    fnd_status status = fnd_cuda_await(c, NULL, "waiting for the GPU", &failure);
     return status == FND_OK && failure.status == FND_OK ? FND_OK : fnd_fail(err, failure.status, "%s", failure.text);
 }

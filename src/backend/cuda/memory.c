@@ -115,7 +115,9 @@ void fnd_cuda_release(void *self, fnd_memory *memory) {
     block *b = memory->handle;
     fnd_error ignored = { 0 };
     if (b && fnd_cuda_enter(c, &ignored) == FND_OK) {
-        c->cu->stream_wait(c->stream); /* nothing may still use it */
+        (void)fnd_cuda_await(c, NULL, "freeing GPU memory", &ignored); /* nothing may still use it */
+    }
+    if (b && fnd_cuda_watch_check(c, &ignored) == FND_OK) {
         if (!b->reserved) c->cu->release(memory->address);
         for (size_t i = 0; i < b->piece_count; i++) {
             c->cu->memory_unmap(memory->address + b->pieces[i].at, b->pieces[i].bytes);
@@ -140,7 +142,6 @@ fnd_status fnd_cuda_staging_open(fnd_cuda *c, fnd_error *err) {
 }
 
 void fnd_cuda_staging_close(fnd_cuda *c) {
-    if (c->stream) c->cu->stream_wait(c->stream);
     for (int i = 0; i < 2; i++) {
         if (c->staging.buffer[i]) c->cu->release_host(c->staging.buffer[i]);
         if (c->staging.done[i]) c->cu->event_destroy(c->staging.done[i]);
@@ -164,7 +165,7 @@ fnd_status fnd_cuda_upload(void *self, fnd_memory *to, size_t offset, const void
     for (size_t at = 0; at < bytes;) {
         size_t part = fnd_min_size(bytes - at, FND_CUDA_STAGING_BYTES);
         unsigned i = s->next++ & 1;
-        FND_TRY(fnd_cuda_check(c->cu, c->cu->event_wait(s->done[i]), "waiting for an upload", err));
+        FND_TRY(fnd_cuda_await(c, s->done[i], "waiting for an upload", err));
         memcpy(s->buffer[i], (const uint8_t *)from + at, part);
         FND_TRY(fnd_cuda_check(c->cu, c->cu->copy_in(to->address + offset + at, s->buffer[i], part, c->stream), "upload", err));
         FND_TRY(fnd_cuda_check(c->cu, c->cu->event_record(s->done[i], c->stream), "upload", err));
@@ -173,11 +174,31 @@ fnd_status fnd_cuda_upload(void *self, fnd_memory *to, size_t offset, const void
     return FND_OK;
 }
 
+static fnd_status begin_download(fnd_cuda *c, const fnd_memory *from, size_t offset, size_t bytes, unsigned place, fnd_error *err) {
+    fnd_cuda_staging *s = &c->staging;
+    FND_TRY(fnd_cuda_check(c->cu, c->cu->copy_out(s->buffer[place], from->address + offset, bytes, c->stream), "download", err));
+    return fnd_cuda_check(c->cu, c->cu->event_record(s->done[place], c->stream), "download", err);
+}
+
+/* The same the other way round. Into the caller's memory the driver itself would wait, and nobody would watch. */
 fnd_status fnd_cuda_download(void *self, void *to, const fnd_memory *from, size_t offset, size_t bytes, fnd_error *err) {
     fnd_cuda *c = self;
+    fnd_cuda_staging *s = &c->staging;
     FND_TRY(check_range(from, offset, bytes, "download", err));
     if (!bytes) return FND_OK;
     FND_TRY(fnd_cuda_enter(c, err));
-    FND_TRY(fnd_cuda_check(c->cu, c->cu->copy_out(to, from->address + offset, bytes, c->stream), "download", err));
-    return fnd_cuda_check(c->cu, c->cu->stream_wait(c->stream), "download", err);
+    unsigned place = s->next++ & 1;
+    FND_TRY(begin_download(c, from, offset, fnd_min_size(bytes, FND_CUDA_STAGING_BYTES), place, err));
+    for (size_t at = 0; at < bytes; at += FND_CUDA_STAGING_BYTES) {
+        size_t next = at + FND_CUDA_STAGING_BYTES;
+        unsigned ready = place;
+        if (next < bytes) {
+            place = s->next++ & 1;
+            FND_TRY(begin_download(c, from, offset + next, fnd_min_size(bytes - next, FND_CUDA_STAGING_BYTES), place, err));
+        }
+        FND_TRY(fnd_cuda_await(c, s->done[ready], "download", err));
+        memcpy((uint8_t *)to + at, s->buffer[ready], fnd_min_size(bytes - at, FND_CUDA_STAGING_BYTES));
+    }
+    fnd_cuda_watch_passed(c); /* it was last */
+    return FND_OK;
 }

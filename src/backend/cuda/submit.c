@@ -7,7 +7,7 @@ static fnd_status set_clock(fnd_cuda *c, fnd_error *err) {
     fnd_cuda_submissions *s = &c->submissions;
     if (atomic_load(&s->finished) != s->given) return FND_OK;
     if (!s->base) FND_TRY(fnd_cuda_check(c->cu, c->cu->event_create(&s->base, 0), "making an event", err));
-    FND_TRY(fnd_cuda_check(c->cu, c->cu->stream_wait(c->stream), "waiting for the GPU", err));
+    FND_TRY(fnd_cuda_await(c, NULL, "waiting for the GPU", err));
     s->base_ns = fnd_now_ns();
     return fnd_cuda_check(c->cu, c->cu->event_record(s->base, c->stream), "beginning a submission", err);
 }
@@ -46,7 +46,7 @@ fnd_status fnd_cuda_finish(void *self, uint64_t ticket, fnd_times *ran, fnd_erro
     float before = 0, during = 0;
     *ran = (fnd_times){ 0 };
     fnd_status status = fnd_cuda_enter(c, err);
-    if (status == FND_OK) status = fnd_cuda_check(c->cu, c->cu->event_wait(s->end[place]), "waiting for the GPU", err);
+    if (status == FND_OK) status = fnd_cuda_await(c, s->end[place], "waiting for the GPU", err);
     if (status == FND_OK && c->cu->event_elapsed(&before, s->base, s->start[place]) == 0 && c->cu->event_elapsed(&during, s->start[place], s->end[place]) == 0) {
         ran->start_ns = s->base_ns + (uint64_t)((double)before * 1e6);
         ran->end_ns = ran->start_ns + (uint64_t)((double)during * 1e6);
