@@ -384,6 +384,8 @@ TEST(conversation_keeps_what_can_be_kept) {
     CHECK_HAS(b.err.text, "84 tokens cannot be kept: a context of 100, of which 16 at a time are dropped, can keep 83");
     b.err = (fnd_error){ 0 };
     CHECK_OK(fnd_conversation_open(b.s, &(fnd_conversation_desc){ .keep = 999999 }, &c, &b.err), &b.err); /* says nothing then */
+    CHECK(fnd_conversation_ask(c, "", 0, NULL, &g, &b.err) == FND_ERR_USAGE && fnd_conversation_count(c) == 0);
+    b.err = (fnd_error){ 0 };
     fnd_conversation_close(c);
     CHECK_OK(fnd_session_prompt(b.s, (uint32_t[]){ 1, 2, 3 }, 3, &b.err), &b.err);
     CHECK(fnd_generate(b.s, &(fnd_generate_desc){ .max_tokens = 150, .context_shift = true, .keep = 100 }, &g, &b.err) == FND_ERR_USAGE);

@@ -38,7 +38,7 @@ void fnd_conversation_close(fnd_conversation *c); /* NULL is fine */
 
 /* Say something (0 bytes: up to the NUL; what is no UTF-8 in it becomes U+FFFD) and have it answered. The
  * message is read whole, and it and the answer, also a cancelled or cut one, are then part of the conversation. On
- * failure (the message does not fit, a byte has no token, its evaluation was cancelled, ...) neither is, and nothing
+ * failure (the message is empty or does not fit, a byte has no token, its evaluation was cancelled, ...) neither is, and nothing
  * was dropped. out->dropped: tokens that were, for the message and for the answer. */
 FND_USE_RESULT fnd_status fnd_conversation_ask(fnd_conversation *c, const char *text, size_t bytes, const fnd_generate_desc *desc, fnd_generated *out, fnd_error *err);
 /* Answer the last message again; the old answer is gone, unless this fails. */

@@ -129,7 +129,7 @@ static fnd_status do_regen(chat *a, const char *rest, fnd_error *err) {
         seed = strtoull(rest, &end, 10);
         if (!isdigit((unsigned char)rest[0]) || *end || errno) return fnd_fail(err, FND_ERR_USAGE, "/regen needs a seed, a whole number from 0 to 18446744073709551615, or nothing");
     }
-    if (a->desc.sampling.temperature <= 0) fnd_cli_note("without a --temperature above 0 the same tokens are chosen again");
+    if (a->desc.sampling.temperature <= 0) fnd_cli_note("without a --temperature above 0 nothing is drawn: only another context gives another answer");
     return answer(a, (fnd_span){ 0 }, seed, err);
 }
 

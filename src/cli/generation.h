@@ -23,7 +23,7 @@ typedef struct fnd_cli_generation {
     { "max-tokens", FND_CLI_U32, "N", offsetof(T, G.max_tokens), "stop after so many (default: when the model ends or the context is full)", 1, UINT32_MAX },                 \
     { "stop", FND_CLI_LIST, "S", offsetof(T, G.stop), "end the answer before this text; may be given several times", 0, 0 },                                                 \
     { "context", FND_CLI_U32, "N", offsetof(T, G.context), "positions at most (default: the model's limit)", 1, UINT32_MAX },                                                 \
-    { "context-shift", FND_CLI_FLAG, NULL, offsetof(T, G.context_shift), "at the end of the context, drop the oldest half behind the first tokens and go on", 0, 0 },         \
+    { "context-shift", FND_CLI_FLAG, NULL, offsetof(T, G.context_shift), "where the context is full, drop the oldest tokens behind the first and go on", 0, 0 },               \
     { "keep", FND_CLI_U32, "N", offsetof(T, G.keep), "of which --context-shift keeps so many (default: 16, or what the context allows)", 0, UINT32_MAX - 1 },                                             \
     { "temperature", FND_CLI_REAL, "X", offsetof(T, G.temperature), "0: always the most likely token (default)", 0, 100 },                                                    \
     { "top-k", FND_CLI_U32, "N", offsetof(T, G.top_k), "choose among the N most likely; 0: all", 0, UINT32_MAX },                                                             \

@@ -323,7 +323,9 @@ static fnd_status check_text(const fnd_conversation *c, const fnd_message *m, fn
 
 fnd_status fnd_conversation_ask(fnd_conversation *c, const char *text, size_t bytes, const fnd_generate_desc *desc, fnd_generated *out, fnd_error *err) {
     *out = (fnd_generated){ .ending = FND_ENDING_NONE };
-    FND_TRY(fnd_messages_add(&c->messages, "user", (fnd_span){ text, bytes ? bytes : strlen(text) }, err));
+    if (!bytes) bytes = strlen(text);
+    if (!bytes) return fnd_fail(err, FND_ERR_USAGE, "the message is empty: there is nothing to answer");
+    FND_TRY(fnd_messages_add(&c->messages, "user", (fnd_span){ text, bytes }, err));
     fnd_status status = check_text(c, &c->messages.list[c->messages.count - 1], err);
     if (status == FND_OK) status = answer(c, desc, out, err);
     if (status != FND_OK) drop_last(&c->messages);
