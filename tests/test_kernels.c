@@ -597,6 +597,55 @@ static void check_kv_shift(kernel_bench *b, size_t n, fnd_format format) {
     bench_clear(b);
 }
 
+/* Tokens of three sequences, whose caches are ranges of one pool in another order: each as attention_ref says of its
+ * range alone, and nothing else is written. */
+static void check_prompts(kernel_bench *b, size_t n, fnd_format format) {
+    enum { SEQUENCES = 3 };
+    static const uint32_t lengths[][SEQUENCES] = { { 1, 5, 16 }, { 37, 2, 3 }, { 7, 7, 40 }, { 17, 1, 1 } }, positions[][SEQUENCES] = { { 0, 5, 16 }, { 15, 70, 0 }, { 130, 31, 64 }, { 3, 129, 200 } };
+    scene all = make_scene(n, format, false), s = all;
+    const uint32_t firsts[SEQUENCES] = { 16, 32, 0 }, *tokens = lengths[n % 4], *pos = positions[n % 4];
+    size_t rows = tokens[0] + tokens[1] + tokens[2], q_dim = s.heads * s.head_dim, kv_dim = s.kv_heads * s.head_dim;
+    uint32_t table[SEQUENCES][4];
+    s.blocks = 16;
+    all.blocks = SEQUENCES * s.blocks;
+    for (uint32_t i = 0, row = 0; i < SEQUENCES; row += tokens[i++]) memcpy(table[i], (uint32_t[]){ row, tokens[i], pos[i], firsts[i] }, sizeof table[i]);
+    for (int attends = 0; attends < 2; attends++) {
+        bench_tensor *k_cache = bench_cache(b, &all, 16 * all.blocks, true, !attends), *v_cache = bench_cache(b, &all, 16 * all.blocks, false, !attends);
+        double *k_before = gather(b, &all, k_cache, true), *v_before = gather(b, &all, v_cache, false);
+        const bench_tensor *q = attends ? bench_in(b, "q", FND_F32, fnd_shape2(rows, q_dim)) : NULL, *y = attends ? bench_out(b, "y", FND_F32, fnd_shape2(rows, q_dim)) : NULL;
+        const bench_tensor *k = attends ? NULL : bench_in(b, "k", FND_F32, fnd_shape2(rows, kv_dim)), *v = attends ? NULL : bench_in(b, "v", FND_F32, fnd_shape2(rows, kv_dim));
+        bench_in_copy(b, "prompts", FND_U32, fnd_shape2(SEQUENCES, 4), table);
+        bench_rope(b, &s);
+        if (attends) {
+            bench_u32(b, "keys", 1);
+            bench_u32(b, "seen", 1);
+            bench_f32(b, "scale", 0.125f);
+        }
+        bool ran = bench_run(b, attends ? "attention_prompts" : "kv_write_prompts");
+        for (size_t i = 0; ran && i < SEQUENCES; i++) {
+            size_t at = row_at(&s, 16 * firsts[i], 0);
+            s.pos = pos[i];
+            s.tokens = tokens[i];
+            range_of_pool = firsts[i];
+            if (attends) {
+                bench_tensor query = *q;
+                ref_val *got = ref_vals(s.tokens * q_dim);
+                query.v += table[i][0] * q_dim;
+                for (size_t e = 0; e < s.tokens * q_dim; e++) got[e] = ref_exact(y->v[table[i][0] * q_dim + e]);
+                check_attention(b, &s, &query, k_cache, v_cache, got, "attention_prompts");
+                free(got);
+            } else {
+                check_cache(b, &s, k_cache, k_before + at, k->v + table[i][0] * kv_dim, true, "kv_write_prompts");
+                check_cache(b, &s, v_cache, v_before + at, v->v + table[i][0] * kv_dim, false, "kv_write_prompts");
+            }
+        }
+        range_of_pool = 0;
+        free(k_before);
+        free(v_before);
+        bench_clear(b);
+    }
+}
+
 /* Prompts on a matrix unit, where one is asked for. */
 static void check_prefill_on_request(void) {
     kernel_bench b;
@@ -619,6 +668,7 @@ TEST(kernels_attention) {
             check_prefill(&b, n, formats[i % 3]);
             check_decode(&b, n, formats[i % 3]);
             check_batch(&b, n, formats[i % 3]);
+            check_prompts(&b, n, formats[i % 3]);
         }
         for (size_t i = 0; i < 2 && b.codes; i++) check_prefill(&b, 4, i ? FND_F32 : FND_F16);
     }
@@ -721,60 +771,10 @@ TEST(kernels_argmax) {
     }
 }
 
-/* ---- heads ---- */
-
-/* A head is a row of its own. */
-static void check_head_norm(kernel_bench *b, uint64_t tokens, uint64_t heads, uint64_t head_dim) {
-    bench_tensor *x = bench_inout(b, "x", FND_F32, fnd_shape3(tokens, heads, head_dim));
-    bench_tensor *gamma = bench_in(b, "gamma", FND_F32, fnd_shape1(head_dim));
-    bench_f32(b, "eps", 1e-6f);
-    ref_val *want = ref_rmsnorm(x->v, gamma->v, (double)1e-6f, tokens * heads, head_dim);
-    if (bench_run(b, "head_norm")) bench_compare(b, x, want, "head_norm");
-    free(want);
-    bench_clear(b);
-}
-
-TEST(kernels_head_norm) {
-    ON_EVERY_DEVICE(b) {
-        check_head_norm(&b, 1, 1, 16);
-        check_head_norm(&b, 1, 5, 128);
-        check_head_norm(&b, 7, 3, 80);
-        check_head_norm(&b, 3, 2, 33);
-    }
-}
-
-/* ---- what cannot be written ---- */
-
-TEST(kernels_refuse_single_values_in_blocks) {
-    static const char *const kernels[] = { "linear", "silu", "rope" };
-    kernel_bench b;
-    if (!bench_open(&b, &(bench_device){ "cpu", "generic", false })) return;
-    for (size_t k = 0; k < 3; k++) {
-        fnd_kernel *kernel;
-        fnd_binding bindings[BENCH_TENSORS + BENCH_NUMBERS];
-        scene s = make_scene(2, FND_F16, true);
-        if (k == 2) {
-            bench_inout(&b, "x", FND_Q8_0, fnd_shape3(1, 2, 32));
-            bench_in_copy(&b, "positions", FND_I32, fnd_shape1(1), (int32_t[]){ 3 });
-            bench_rope(&b, &s);
-        } else {
-            bench_in(&b, "x", FND_F32, fnd_shape2(2, 32));
-            bench_out(&b, "y", FND_Q8_0, fnd_shape2(2, 32));
-            if (k == 0) bench_weight(&b, "w", FND_F32, 32, 32);
-        }
-        CHECK_OK(fnd_kernel_get(b.f, kernels[k], &kernel, &b.err), &b.err);
-        CHECK(fnd_run(b.f, kernel, bindings, bench_bindings(&b, bindings), &b.err) == FND_ERR_TYPE);
-        CHECK_HAS(b.err.text, "written value by value");
-        b.err = (fnd_error){ 0 };
-        bench_clear(&b);
-    }
-    bench_close(&b);
-}
-
 /* ---- nothing is forgotten ---- */
 
 TEST(kernels_all_shipped_are_tested) {
-    static const char *const others[] = { "rmsnorm", "head_norm", "copy", "softmax", "silu", "gelu", "add", "swiglu", "embed", "repack", "kv_write", "attention", "attention_decode", "attention_batch", "merge", "rope", "argmax_partial", "argmax_pick",
+    static const char *const others[] = { "rmsnorm", "head_norm", "copy", "softmax", "silu", "gelu", "add", "swiglu", "embed", "repack", "kv_write", "attention", "attention_decode", "attention_batch", "kv_write_prompts", "attention_prompts", "merge", "rope", "argmax_partial", "argmax_pick",
                                           /* test_kernels_create.c */ "arange", "arange_i32", "fill", "ones", "random_uniform", "kv_rearrange", "sample_partial", "sample_pick", "sample_penalize", "sample_typical", "kv_shift" };
     for (size_t i = 0; i < fnd_shipped_count(); i++) {
         bool tested = false;

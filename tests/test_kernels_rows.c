@@ -1,4 +1,4 @@
-/* test_kernels_rows.c - kernels of rows, of single values, of the embedding, and repacking: as test_kernels.c. */
+/* test_kernels_rows.c - kernels of rows, of heads, of single values, of the embedding, and repacking: as test_kernels.c. */
 #include "kernel_bench.h"
 #include "test.h"
 
@@ -167,4 +167,54 @@ TEST(kernels_repack_writes_what_it_should) {
             bench_clear(&b);
         }
     }
+}
+
+/* ---- heads ---- */
+
+/* A head is a row of its own. */
+static void check_head_norm(kernel_bench *b, uint64_t tokens, uint64_t heads, uint64_t head_dim) {
+    bench_tensor *x = bench_inout(b, "x", FND_F32, fnd_shape3(tokens, heads, head_dim));
+    bench_tensor *gamma = bench_in(b, "gamma", FND_F32, fnd_shape1(head_dim));
+    bench_f32(b, "eps", 1e-6f);
+    ref_val *want = ref_rmsnorm(x->v, gamma->v, (double)1e-6f, tokens * heads, head_dim);
+    if (bench_run(b, "head_norm")) bench_compare(b, x, want, "head_norm");
+    free(want);
+    bench_clear(b);
+}
+
+TEST(kernels_head_norm) {
+    ON_EVERY_DEVICE(b) {
+        check_head_norm(&b, 1, 1, 16);
+        check_head_norm(&b, 1, 5, 128);
+        check_head_norm(&b, 7, 3, 80);
+        check_head_norm(&b, 3, 2, 33);
+    }
+}
+
+/* ---- what cannot be written ---- */
+
+TEST(kernels_refuse_single_values_in_blocks) {
+    static const char *const kernels[] = { "linear", "silu", "rope" };
+    kernel_bench b;
+    if (!bench_open(&b, &(bench_device){ "cpu", "generic", false })) return;
+    for (size_t k = 0; k < 3; k++) {
+        fnd_kernel *kernel;
+        fnd_binding bindings[BENCH_TENSORS + BENCH_NUMBERS];
+        scene s = make_scene(2, FND_F16, true);
+        if (k == 2) {
+            bench_inout(&b, "x", FND_Q8_0, fnd_shape3(1, 2, 32));
+            bench_in_copy(&b, "positions", FND_I32, fnd_shape1(1), (int32_t[]){ 3 });
+            bench_rope(&b, &s);
+        } else {
+            bench_in(&b, "x", FND_F32, fnd_shape2(2, 32));
+            bench_out(&b, "y", FND_Q8_0, fnd_shape2(2, 32));
+            if (k == 0) bench_weight(&b, "w", FND_F32, 32, 32);
+        }
+        CHECK_OK(fnd_kernel_get(b.f, kernels[k], &kernel, &b.err), &b.err);
+        CHECK(fnd_run(b.f, kernel, bindings, bench_bindings(&b, bindings), &b.err) == FND_ERR_TYPE);
+        CHECK_HAS(b.err.text, "written value by value");
+        b.err = (fnd_error){ 0 };
+        bench_clear(&b);
+    }
+    bench_close(&b);
 }

@@ -82,7 +82,7 @@ typedef struct fnd_batch_job {
 /* Answer all requests, as many at a time as there are sequences: when one ends, its sequence takes the next
  * prompt, of the free sequences the one that has read the longest beginning of it already. Where another has read
  * more, busy or not, its keys and values are copied: what prompts begin with alike is computed once for all
- * sequences, and changes no bit of any answer. Cancelled: FND_ERR_CANCELLED, when those that were being answered
+ * sequences. What is left of several prompts is read in one pass. Neither changes an answer. Cancelled: FND_ERR_CANCELLED, when those that were being answered
  * are done as FND_ENDING_CANCELLED. */
 FND_USE_RESULT fnd_status fnd_batch_generate(fnd_batch *b, const fnd_batch_job *job, fnd_error *err);
 

@@ -40,6 +40,8 @@ extern "C" {
     X(kv_write) \
     X(kv_shift) \
     X(attention) \
+    X(kv_write_prompts) \
+    X(attention_prompts) \
     X(attention_decode) \
     X(attention_batch) \
     X(head_norm) \

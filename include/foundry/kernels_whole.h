@@ -71,6 +71,45 @@ typedef struct fnd_attention_bind {
     float mscale;               /* RoPE: multiplies sine and cosine */
 } fnd_attention_bind;
 
+/* kv_write for tokens of several sequences. Must hold:
+ *     2*pairs <= head_dim
+ *     pairing <= 1
+ *     head_dim % 16 == 0
+ *     head_dim <= 256
+ *     blocks <= 134217728 */
+typedef struct fnd_kv_write_prompts_bind {
+    const fnd_key *k;           /* [tokens, kv_heads*head_dim] f32: keys of the new tokens of all sequences, not rotated */
+    const fnd_value *v;         /* [tokens, kv_heads*head_dim] f32: their values */
+    const fnd_tensor *inv_freq; /* [pairs] f32: radians per position for every pair */
+    const fnd_tensor *prompts;  /* [parts, 4] u32: of each sequence: its first row here, how many, the position of the first, the block where it begins; no two overlap */
+    fnd_key *k_cache;           /* [blocks, kv_heads, 16, head_dim] cache: keys of all sequences */
+    fnd_value *v_cache;         /* [blocks, kv_heads, 16, head_dim] cache: values of all sequences */
+    uint32_t pairing;           /* RoPE: 0 (2i, 2i+1), 1 (i, i+pairs) */
+    float mscale;               /* RoPE: multiplies sine and cosine */
+} fnd_kv_write_prompts_bind;
+
+/* attention of many tokens of several sequences. Must hold:
+ *     2*pairs <= head_dim
+ *     pairing <= 1
+ *     head_dim % 16 == 0
+ *     head_dim <= 256
+ *     blocks <= 134217728
+ *     q_dim % (kv_heads*head_dim) == 0
+ *     q_dim <= 16*kv_heads*head_dim */
+typedef struct fnd_attention_prompts_bind {
+    const fnd_query *q;         /* [tokens, q_dim] f32: queries of the tokens of all sequences, not rotated; q_dim = heads*head_dim */
+    const fnd_tensor *inv_freq; /* [pairs] f32: radians per position for every pair */
+    const fnd_tensor *prompts;  /* [parts, 4] u32: of each sequence: its first row here, how many, the position of the first, the block where it begins; together all rows */
+    const fnd_key *k_cache;     /* [blocks, kv_heads, 16, head_dim] cache: keys of all sequences */
+    const fnd_value *v_cache;   /* [blocks, kv_heads, 16, head_dim] cache: values of all sequences */
+    fnd_tensor *y;              /* [tokens, q_dim] f32: sum of values by softmax of scores */
+    uint32_t keys;              /* positions that the sequences hold together: what is moved */
+    uint32_t seen;              /* keys that the tokens see together: what is computed */
+    float scale;                /* of the scores; mostly 1/sqrt(head_dim) */
+    uint32_t pairing;           /* RoPE: 0 (2i, 2i+1), 1 (i, i+pairs) */
+    float mscale;               /* RoPE: multiplies sine and cosine */
+} fnd_attention_prompts_bind;
+
 /* one token: rotate, write to the cache, attend, split over keys. Must hold:
  *     2*pairs <= head_dim
  *     pairing <= 1

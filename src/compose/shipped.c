@@ -34,6 +34,8 @@ static const shipped list[] = {
     { "rotate keys and write keys and values into the cache", { 0 }, { .name = "kv_write", .stages = { { "kv_write", NULL } } } },
     { "drop positions from the cache and move later ones down", { 0 }, { .name = "kv_shift", .stages = { { "kv_shift", NULL } } } },
     { "attention of many tokens over the cache", { 0 }, { .name = "attention", .stages = { { "attention", NULL } } } },
+    { "kv_write for tokens of several sequences", { 0 }, { .name = "kv_write_prompts", .stages = { { "kv_write_prompts", NULL } } } },
+    { "attention of many tokens of several sequences", { 0 }, { .name = "attention_prompts", .stages = { { "attention_prompts", NULL } } } },
     { "one token: rotate, write to the cache, attend, split over keys", { 0 }, { .name = "attention_decode", .stages = { { "attention_decode", NULL } } } },
     { "one token each of several sequences, as attention_decode", { 0 }, { .name = "attention_batch", .stages = { { "attention_batch", NULL } } } },
     { "normalise heads, in place", { 0 }, { .name = "head_norm", .stages = { { "head_norm", NULL } } } },

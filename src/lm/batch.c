@@ -89,6 +89,7 @@ fnd_status fnd_batch_open(fnd_model *m, const fnd_batch_desc *desc, fnd_batch **
 void fnd_batch_close(fnd_batch *b) {
     if (!b) return;
     fnd_program_free(b->greedy);
+    fnd_batch_prompts_free(b);
     for (size_t i = FND_BATCH_SIZES; i-- > 0;) fnd_program_free(b->steps[i].program);
     for (uint32_t i = b->count; b->sessions && i-- > 0;) fnd_session_close(b->sessions[i]);
     for (uint32_t i = 0; b->k_pool && b->v_pool && i < b->m->info.layers; i++) {

@@ -9,10 +9,11 @@ typedef struct temporaries {
     fnd_tensor y, norm, q, k, v, attention, part, gate, up, hidden;
 } temporaries;
 
-/* How tokens see each other: one; many of one sequence; one each of several; a few of one sequence, computed
- * as one after the other would be. */
+/* How tokens see each other: one; many of one sequence; many of several; one each of several; a few of one
+ * sequence, computed as one after the other would be. */
 typedef enum form { ONE,
                     MANY,
+                    PROMPTS,
                     BATCH,
                     GUESSES } form;
 
@@ -20,7 +21,7 @@ typedef enum form { ONE,
 typedef struct writer {
     fnd_session *s;
     fnd_program *p;
-    fnd_batch *b;               /* of a BATCH */
+    fnd_batch *b;               /* of a BATCH and of PROMPTS */
     const fnd_batch_step *step; /* and of GUESSES */
     fnd_activations *a;
     temporaries t;
@@ -107,6 +108,20 @@ static fnd_status attend_many(writer *w) {
     return FND_OK;
 }
 
+static fnd_status attend_prompts(writer *w) {
+    const fnd_model *m = w->s->m;
+    const fnd_tensor *table = &w->b->prompts.table.t;
+    fnd_tensor *k_cache = &w->b->k_pool[w->i].t, *v_cache = &w->b->v_pool[w->i].t;
+    CALL(w, "kv_write_prompts", fnd_bind_in("k", &w->t.k), fnd_bind_in("v", &w->t.v), fnd_bind_in("inv_freq", w->s->inv_freq), fnd_bind_in("prompts", table), fnd_bind_out("k_cache", k_cache),
+         fnd_bind_out("v_cache", v_cache), fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope.mscale));
+    CALL(w, "attention_prompts", fnd_bind_in("q", &w->t.q), fnd_bind_in("inv_freq", w->s->inv_freq), fnd_bind_in("prompts", table), fnd_bind_in("k_cache", k_cache), fnd_bind_in("v_cache", v_cache),
+         fnd_bind_out("y", &w->t.attention), fnd_bind_u32("keys", 0), fnd_bind_u32("seen", 0), fnd_bind_f32("scale", 1.0f / __builtin_sqrtf((float)m->info.head_dim)),
+         fnd_bind_u32("pairing", m->info.rope_pairing), fnd_bind_f32("mscale", m->rope.mscale));
+    return FND_OK;
+}
+
+static bool reads(const writer *w) { return w->form == MANY || w->form == PROMPTS; }
+
 static fnd_status attend_each(writer *w) {
     const fnd_model *m = w->s->m;
     bool guesses = w->form == GUESSES; /* whose keys must all be there before the first looks at them */
@@ -128,11 +143,11 @@ static fnd_status fused_layer(writer *w) {
                             fnd_bind_out("y_v", &t->v), fnd_bind_in("bias_q", &l->q_bias), fnd_bind_in("bias_k", &l->k_bias), fnd_bind_in("bias_v", &l->v_bias) };
     FND_TRY(m->info.qkv_bias ? call(w, "norm_qkv_bias", qkv, 12) : call(w, "norm_qkv", qkv, 9));
     FND_TRY(head_calls(w));
-    if (w->form != MANY) {
+    if (!reads(w)) {
         FND_TRY(w->form == ONE ? attend_one(w) : attend_each(w));
         CALL(w, "merge_residual", fnd_bind_in("part", &t->part), fnd_bind_in("w", &l->o.t), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &a->x.t));
     } else {
-        FND_TRY(attend_many(w));
+        FND_TRY(w->form == MANY ? attend_many(w) : attend_prompts(w));
         CALL(w, "linear_residual", fnd_bind_in("x", &t->attention), fnd_bind_in("w", &l->o.t), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &a->x.t));
     }
     CALL(w, "norm_gate_up", fnd_bind_in("x", &a->x.t), fnd_bind_in("gamma", &l->ffn_norm), fnd_bind_f32("eps", m->info.norm_eps), fnd_bind_in("w_gate", &l->gate.t), fnd_bind_in("w_up", &l->up.t),
@@ -163,7 +178,8 @@ static fnd_status plain_layer(writer *w) {
     FND_TRY(linear(w, &t->norm, &l->v, &l->v_bias, &t->v));
     FND_TRY(head_calls(w));
     bool each = w->form == BATCH || w->form == GUESSES;
-    FND_TRY(each ? attend_each(w) : attend_many(w));
+    FND_TRY(each ? attend_each(w) : w->form == PROMPTS ? attend_prompts(w)
+                                                       : attend_many(w));
     if (each) CALL(w, "merge", fnd_bind_in("part", &t->part), fnd_bind_out("y", &t->attention));
     FND_TRY(linear(w, &t->attention, &l->o, &none, &t->norm));
     CALL(w, "add", fnd_bind_in("x", &t->norm), fnd_bind_in("residual", &a->x.t), fnd_bind_out("y", &t->y));
@@ -190,7 +206,7 @@ static fnd_status choose_splits(const writer *w, uint64_t *splits) {
 /* Room for what this form of a layer leaves behind: placed by lifetime, so the sum is never held. */
 static fnd_status take_temporaries(writer *w) {
     const fnd_model_info *m = &w->s->m->info;
-    bool plain = w->s->m->no_fuse, merged = w->form != MANY && !plain;
+    bool plain = w->s->m->no_fuse, merged = !reads(w) && !plain;
     uint64_t splits;
     FND_TRY(choose_splits(w, &splits));
     uint64_t rows = w->a->rows, q_dim = (uint64_t)m->heads * m->head_dim, kv_dim = (uint64_t)m->kv_heads * m->head_dim;
@@ -260,16 +276,21 @@ static fnd_status make_decode(fnd_session *s, fnd_tensor *one_logits, fnd_error 
     return fnd_program_finish(s->decode, err);
 }
 
-static fnd_status make_prefill(fnd_session *s, fnd_error *err) {
-    writer w = { .s = s, .a = &s->many, .form = MANY, .err = err };
+static fnd_status record_reading(writer *w, const fnd_program_desc *desc, fnd_program **out) {
+    fnd_program_desc d = *desc;
     fnd_context_info info;
-    FND_TRY(fnd_info(s->m->f, &info, err));
+    FND_TRY(fnd_info(w->s->m->f, &info, w->err));
     /* Kernels of matrices with many tokens take all registers of an NVIDIA GPU, and one text of them all would make
      * each take what the worst does; what a launch takes is little beside them. */
-    fnd_program_form how = strcmp(info.backend, "cuda") == 0 ? FND_PROGRAM_LAUNCH : FND_PROGRAM_AUTO;
-    FND_TRY(begin(&w, &(fnd_program_desc){ .name = "prefill", .variables = { "pos", "tokens", "blocks" }, .form = how }, &s->prefill));
-    FND_TRY(layers(&w));
-    return fnd_program_finish(s->prefill, err);
+    d.form = strcmp(info.backend, "cuda") == 0 ? FND_PROGRAM_LAUNCH : FND_PROGRAM_AUTO;
+    FND_TRY(begin(w, &d, out));
+    FND_TRY(layers(w));
+    return fnd_program_finish(*out, w->err);
+}
+
+static fnd_status make_prefill(fnd_session *s, fnd_error *err) {
+    writer w = { .s = s, .a = &s->many, .form = MANY, .err = err };
+    return record_reading(&w, &(fnd_program_desc){ .name = "prefill", .variables = { "pos", "tokens", "blocks" } }, &s->prefill);
 }
 
 static fnd_status make_head(fnd_session *s, uint32_t rows, fnd_program **out, fnd_error *err) {
@@ -323,6 +344,12 @@ fnd_status fnd_batch_make_program(fnd_batch *b, fnd_batch_step *step, fnd_error 
     const fnd_program_desc desc = { .name = "step", .variables = { "tokens", "keys", "blocks" } };
     writer w = { .s = b->sessions[0], .b = b, .step = step, .a = &step->a, .form = BATCH, .err = err };
     return whole_or_none(record_step(&w, &b->logits.t, &desc, &step->program), &step->program);
+}
+
+fnd_status fnd_batch_make_prompts(fnd_batch *b, fnd_error *err) {
+    const fnd_program_desc desc = { .name = "prompts", .variables = { "tokens", "parts", "keys", "seen", "blocks" } };
+    writer w = { .s = b->sessions[0], .b = b, .a = &b->prompts.a, .form = PROMPTS, .err = err };
+    return whole_or_none(record_reading(&w, &desc, &b->prompts.program), &b->prompts.program);
 }
 
 fnd_status fnd_session_make_guesses(fnd_session *s, fnd_batch_step *step, fnd_error *err) {

@@ -183,6 +183,12 @@ static void add_tokens(fnd_session *s, const uint32_t *ids, uint32_t count) {
     s->computed += count;
 }
 
+/* As a prompt. */
+static void add_read(fnd_session *s, const uint32_t *ids, uint32_t count) {
+    if (s->read == s->position) s->read += count;
+    add_tokens(s, ids, count);
+}
+
 static fnd_status eval_one(fnd_session *s, uint32_t id, fnd_error *err) {
     FND_TRY(fnd_tensor_write(s->m->f, &s->one.ids.t, 0, &id, sizeof id, err));
     FND_TRY(fnd_program_set(s->decode, "pos", s->position, err));
@@ -204,8 +210,7 @@ static fnd_status eval_chunk(fnd_session *s, const uint32_t *ids, uint32_t count
     FND_TRY(fnd_program_set(s->prefill, "pos", s->position, err));
     FND_TRY(fnd_program_set(s->prefill, "tokens", count, err));
     FND_TRY(fnd_program_run(s->prefill, err));
-    if (s->read == s->position) s->read += count;
-    add_tokens(s, ids, count);
+    add_read(s, ids, count);
     return FND_OK;
 }
 
@@ -238,6 +243,17 @@ static fnd_status run_head(fnd_session *s, uint32_t first, uint32_t count, fnd_e
     if (!s->heads) FND_TRY(fnd_session_make_heads(s, err));
     FND_TRY(fnd_program_set(s->heads, "tokens", count, err));
     return fnd_program_run_held(s->heads, err);
+}
+
+fnd_status fnd_session_was_read(fnd_session *s, const uint32_t *ids, size_t count, const fnd_const_view *x, fnd_error *err) {
+    s->has_logits = false;
+    s->batch_row = FND_OWN_ROW;
+    add_read(s, ids, (uint32_t)count);
+    if (!x) return FND_OK;
+    FND_TRY(copy_rows(s, x, &s->last.t, 1, err));
+    FND_TRY(fnd_program_run(s->head, err));
+    s->has_logits = true;
+    return FND_OK;
 }
 
 /* Between batches. */

@@ -73,6 +73,10 @@ FND_USE_RESULT fnd_status fnd_session_own_logits(fnd_session *s, fnd_error *err)
 /* Tokens behind the present position as a prompt is read, however few; the logits of the last; session.c. */
 FND_USE_RESULT fnd_status fnd_session_read(fnd_session *s, const uint32_t *ids, size_t count, fnd_error *err);
 
+/* Its tokens were evaluated beside those of others, and `x` [1, dim] is what came of the last (NULL: there are more to
+ * come); session.c. */
+FND_USE_RESULT fnd_status fnd_session_was_read(fnd_session *s, const uint32_t *ids, size_t count, const fnd_const_view *x, fnd_error *err);
+
 /* A token was evaluated at the present position, and row `row` of `logits` is what came of it; session.c. */
 FND_USE_RESULT fnd_status fnd_session_take_row(fnd_session *s, uint32_t id, uint32_t row, fnd_error *err);
 
@@ -80,9 +84,11 @@ FND_USE_RESULT fnd_status fnd_session_take_row(fnd_session *s, uint32_t id, uint
  * its own would that has read them as a prompt. */
 uint32_t fnd_session_common(const fnd_session *s, const uint32_t *ids, size_t count);
 uint32_t fnd_session_common_read(const fnd_session *s, const uint32_t *ids, size_t count);
-/* fnd_session_prompt, with the very same bits as by a session that holds nothing: only what was read is kept, and more
- * of it copied from `other` where that has more (NULL: from none). *reused: tokens that were kept or copied. */
+/* fnd_session_prompt in two steps, with the very same bits as by a session that holds nothing: only what was read is
+ * kept, and more of it copied from `other` where that has more (NULL: from none). *reused: tokens that were kept or
+ * copied; where they are not all, the rest is to be read. Then the logits are kept aside. */
 FND_USE_RESULT fnd_status fnd_session_prompt_from(fnd_session *s, const fnd_session *other, const uint32_t *ids, size_t count, uint32_t *reused, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_session_set_mark(fnd_session *s, fnd_error *err);
 
 /* programs.c: the model's forward pass as programs. */
 FND_USE_RESULT fnd_status fnd_session_make_programs(fnd_session *s, fnd_error *err);

@@ -8,7 +8,7 @@ enum { COPY_BYTES = 1 << 20 };
 
 /* ---- the mark: logits behind the prompt, so that another answer to it costs nothing ---- */
 
-static fnd_status set_mark(fnd_session *s, fnd_error *err) {
+fnd_status fnd_session_set_mark(fnd_session *s, fnd_error *err) {
     s->mark_position = 0;
     if (!s->mark) s->mark = fnd_alloc_zeroed(s->m->info.vocab, sizeof *s->mark);
     if (!s->mark) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the logits of %u tokens", s->m->info.vocab);
@@ -58,7 +58,7 @@ fnd_status fnd_session_prompt(fnd_session *s, const uint32_t *ids, size_t count,
     FND_TRY(fnd_session_truncate(s, common, err));
     if (common < count) FND_TRY(fnd_session_eval(s, ids + common, count - common, err));
     s->reused += common;
-    return set_mark(s, err);
+    return fnd_session_set_mark(s, err);
 }
 
 /* ---- copies ---- */
@@ -148,10 +148,9 @@ fnd_status fnd_session_prompt_from(fnd_session *s, const fnd_session *other, con
         common = own;
     if (common == count && s->mark_position != common) common--; /* its logits are needed */
     FND_TRY(fnd_session_truncate(s, common, err));
-    if (common < count) FND_TRY(count == 1 ? fnd_session_eval(s, ids, 1, err) : fnd_session_read(s, ids + common, count - common, err));
     s->reused += common;
     *reused = common;
-    return set_mark(s, err);
+    return FND_OK;
 }
 
 /* ---- dropping ---- */

@@ -19,7 +19,8 @@
  * Prefill: kv_write for all tokens, then (all groups done) attention. Decode: attention_decode writes
  * the new token's key and value itself and leaves partial results per split of the keys; the next
  * kernel's prologue attention_merge joins them. attention_batch does the same for one token each of
- * several sequences, whose caches are ranges of blocks of one pool. */
+ * several sequences, whose caches are ranges of blocks of one pool; kv_write_prompts and
+ * attention_prompts are kv_write and attention for tokens of several such sequences. */
 #ifndef ATTENTION_ARGS_H
 #define ATTENTION_ARGS_H
 #include "act.h"
@@ -64,6 +65,39 @@ FND_STAGE(kv_write, KV_WRITE_ARGS, MAIN, NONE, NONE, ALL, "rotate new keys and s
     X(GROUP, f32, scores,   "2048",                                                                  "scores, then weights, of a tile")              \
     X(GROUP, f32, stats,    "48",                                                                    "maximum, sum, correction of its rows")
 FND_STAGE(attention, ATTENTION_ARGS, MAIN, NONE, NONE, ALL, "causal attention of new tokens over the cache (Vaswani et al. 2017)")
+
+#define KV_WRITE_PROMPTS_ARGS(X) \
+    KV_RULES(X) \
+    X(IN,    f32, k,        "[tokens, kv_heads*head_dim]",                                     "keys of the new tokens of all sequences, not rotated") \
+    X(IN,    f32, v,        "[tokens, kv_heads*head_dim]",                                     "their values")                        \
+    X(IN,    f32, inv_freq, "[pairs]",                                                         "radians per position for every pair") \
+    X(IN,    u32, prompts,  "[parts, 4]",                                                      "of each sequence: its first row here, how many, the position of the first, the block where it begins; no two overlap") \
+    X(INOUT, cache, k_cache,  "[blocks, kv_heads, 16, head_dim] moves tokens*kv_heads*head_dim", "keys of all sequences")               \
+    X(INOUT, cache, v_cache,  "[blocks, kv_heads, 16, head_dim] moves tokens*kv_heads*head_dim", "values of all sequences")             \
+    X(VAL,   u32, pairing,  "",                                                                "RoPE: 0 (2i, 2i+1), 1 (i, i+pairs)")  \
+    X(VAL,   f32, mscale,   "",                                                                "RoPE: multiplies sine and cosine")
+FND_STAGE(kv_write_prompts, KV_WRITE_PROMPTS_ARGS, MAIN, NONE, NONE, ALL, "kv_write for tokens of several sequences")
+
+#define ATTENTION_PROMPTS_ARGS(X) \
+    KV_RULES(X) \
+    X(RULE, "q_dim % (kv_heads*head_dim) == 0", "heads share kv heads evenly") \
+    X(RULE, "q_dim <= 16*kv_heads*head_dim", "at most 16 heads share a kv head") \
+    X(OPS,  "4*q_dim*seen", "scores, then sums of values, of the keys that each token sees") \
+    X(IN,    f32, q,        "[tokens, q_dim]",                                                   "queries of the tokens of all sequences, not rotated; q_dim = heads*head_dim") \
+    X(IN,    f32, inv_freq, "[pairs]",                                                           "radians per position for every pair")                \
+    X(IN,    u32, prompts,  "[parts, 4]",                                                        "of each sequence: its first row here, how many, the position of the first, the block where it begins; together all rows") \
+    X(IN,    cache, k_cache,  "[blocks, kv_heads, 16, head_dim] moves keys*kv_heads*head_dim",   "keys of all sequences")                              \
+    X(IN,    cache, v_cache,  "[blocks, kv_heads, 16, head_dim] moves keys*kv_heads*head_dim",   "values of all sequences")                            \
+    X(OUT,   f32, y,        "[tokens, q_dim]",                                                   "sum of values by softmax of scores")                 \
+    X(VAL,   u32, keys,     "",                                                                  "positions that the sequences hold together: what is moved") \
+    X(VAL,   u32, seen,     "",                                                                  "keys that the tokens see together: what is computed") \
+    X(VAL,   f32, scale,    "",                                                                  "of the scores; mostly 1/sqrt(head_dim)")             \
+    X(VAL,   u32, pairing,  "",                                                                  "RoPE: 0 (2i, 2i+1), 1 (i, i+pairs)")                 \
+    X(VAL,   f32, mscale,   "",                                                                  "RoPE: multiplies sine and cosine")                   \
+    X(GROUP, f32, q_rows,   "4096",                                                              "rotated, scaled queries of a tile")                  \
+    X(GROUP, f32, scores,   "2048",                                                              "scores, then weights, of a tile")                    \
+    X(GROUP, f32, stats,    "48",                                                                "maximum, sum, correction of its rows")
+FND_STAGE(attention_prompts, ATTENTION_PROMPTS_ARGS, MAIN, NONE, NONE, ALL, "causal attention of new tokens of several sequences, each over its range of the cache")
 
 #define ATTENTION_DECODE_ARGS(X) \
     KV_RULES(X) \
@@ -150,6 +184,21 @@ FND_INLINE attention_place attention_place_of(u32 first, u32 position, u32 block
     place.first = fnd_min(first, blocks - 1);
     place.position = fnd_min(position, (blocks - place.first) * 16 - 1);
     return place;
+}
+/* A sequence among several: `tokens` rows from `row` on, for position .. of its range. */
+typedef struct attention_prompt { u32 row, tokens, position, first; } attention_prompt;
+FND_INLINE attention_prompt attention_prompt_of(const FND_GPU u32 *prompts, u32 i, u32 tokens, u32 blocks) {
+    attention_place place = attention_place_of(prompts[4 * i + 3], prompts[4 * i + 2], blocks);
+    attention_prompt p;
+    p.first = place.first;
+    p.position = place.position;
+    p.row = fnd_min(prompts[4 * i], tokens);
+    p.tokens = fnd_min(fnd_min(prompts[4 * i + 1], tokens - p.row), (blocks - p.first) * 16 - p.position);
+    return p;
+}
+/* Bytes of so many values of a cache, whole blocks. */
+FND_INLINE u64 attention_bytes_of(u32 format, u64 values) {
+    return format == FND_ACT_Q8_0 ? values / 32 * 34 : values * (format == FND_ACT_F32 ? 4u : 2u);
 }
 /* Caches of floats: which value. */
 FND_INLINE u64 attention_k_at(attention_head h, u32 position, u32 d) {

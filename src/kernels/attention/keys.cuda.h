@@ -51,9 +51,6 @@ typedef struct attention_cache {
     u32 format, dim;
 } attention_cache;
 
-FND_INLINE u64 attention_bytes_of(u32 format, u64 values) {
-    return format == FND_ACT_Q8_0 ? values / 32 * 34 : values * (format == FND_ACT_F32 ? 4u : 2u);
-}
 FND_INLINE attention_cache attention_cache_of(fnd_act cache, attention_head h) {
     attention_cache c;
     c.p = cache.p + attention_bytes_of(cache.format, h.first);
