@@ -729,46 +729,32 @@ TEST(kernels_rope) {
     }
 }
 
-/* ---- sampling ---- */
+/* ---- what cannot be written ---- */
 
-static void check_argmax(kernel_bench *b, size_t tokens, size_t vocab, size_t slices) {
-    float *logits = zeroed(tokens * vocab, sizeof *logits);
-    for (size_t i = 0; i < tokens * vocab; i++) logits[i] = bench_below(7) ? 0.25f * (float)bench_below(9) : bench_below(2) ? NAN
-                                                                                                                            : -INFINITY;
-    for (size_t m = 0; m < tokens; m++) logits[m * vocab + bench_below((uint32_t)vocab)] = 1.5f;
-    bench_in_copy(b, "logits", FND_F32, fnd_shape2(tokens, vocab), logits);
-    bench_tensor *best = bench_out(b, "best", FND_F32, fnd_shape2(tokens, slices)), *best_id = bench_out(b, "best_id", FND_U32, fnd_shape2(tokens, slices));
-    bool ran = bench_run(b, "argmax_partial");
-    float *value = zeroed(tokens * slices, sizeof *value);
-    uint32_t *id = zeroed(tokens * slices, sizeof *id);
-    for (size_t i = 0; i < tokens * slices; i++) {
-        value[i] = (float)best->v[i];
-        id[i] = (uint32_t)best_id->v[i];
+TEST(kernels_refuse_single_values_in_blocks) {
+    static const char *const kernels[] = { "linear", "silu", "rope" };
+    kernel_bench b;
+    if (!bench_open(&b, &(bench_device){ "cpu", "generic", false })) return;
+    for (size_t k = 0; k < 3; k++) {
+        fnd_kernel *kernel;
+        fnd_binding bindings[BENCH_TENSORS + BENCH_NUMBERS];
+        scene s = make_scene(2, FND_F16, true);
+        if (k == 2) {
+            bench_inout(&b, "x", FND_Q8_0, fnd_shape3(1, 2, 32));
+            bench_in_copy(&b, "positions", FND_I32, fnd_shape1(1), (int32_t[]){ 3 });
+            bench_rope(&b, &s);
+        } else {
+            bench_in(&b, "x", FND_F32, fnd_shape2(2, 32));
+            bench_out(&b, "y", FND_Q8_0, fnd_shape2(2, 32));
+            if (k == 0) bench_weight(&b, "w", FND_F32, 32, 32);
+        }
+        CHECK_OK(fnd_kernel_get(b.f, kernels[k], &kernel, &b.err), &b.err);
+        CHECK(fnd_run(b.f, kernel, bindings, bench_bindings(&b, bindings), &b.err) == FND_ERR_TYPE);
+        CHECK_HAS(b.err.text, "written value by value");
+        b.err = (fnd_error){ 0 };
+        bench_clear(&b);
     }
-    bench_clear(b);
-    bench_in_copy(b, "best", FND_F32, fnd_shape2(tokens, slices), value);
-    bench_in_copy(b, "best_id", FND_U32, fnd_shape2(tokens, slices), id);
-    const bench_tensor *chosen = bench_out(b, "id", FND_U32, fnd_shape1(tokens));
-    ran = ran && bench_run(b, "argmax_pick");
-    for (size_t m = 0; ran && m < tokens; m++) {
-        size_t want = 0;
-        while (isnan(logits[m * vocab + want])) want++;
-        for (size_t i = want; i < vocab; i++) want = logits[m * vocab + i] > logits[m * vocab + want] ? i : want;
-        CHECK_MSG(chosen->v[m] == (double)want, "%s argmax: %zu x %zu in %zu slices: chose %g instead of %zu", b->label, tokens, vocab, slices, chosen->v[m], want);
-    }
-    free(logits);
-    free(value);
-    free(id);
-    bench_clear(b);
-}
-
-TEST(kernels_argmax) {
-    ON_EVERY_DEVICE(b) {
-        check_argmax(&b, 1, 1, 1);
-        check_argmax(&b, 3, 33, 5);
-        check_argmax(&b, 1, 1000, 64);
-        check_argmax(&b, 2, 4864, 7);
-    }
+    bench_close(&b);
 }
 
 /* ---- nothing is forgotten ---- */
