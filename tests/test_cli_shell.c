@@ -109,7 +109,7 @@ TEST(cli_completion_in_bash) {
         { "--man doc", "doctor" },
         { "--completion z", "zsh" },
         { "--ver", "--version" },
-        { "run --pro", "--prompt --prompt-file" },
+        { "run --pro", "--prompt --prompt-file --program" },
         { "chat --no-f", "--no-fuse" },
         { "doctor --m", "" },
         { "run --backend ''", "cpu cuda metal sim" },

@@ -84,6 +84,7 @@ typedef struct way {
     const char *backend, *isa;
     bool no_fuse, baked;
     uint32_t threads;
+    fnd_program_form form;
 } way;
 
 typedef struct runner {
@@ -106,10 +107,10 @@ static bool runner_open(runner *r, const way *w, const char *path, const fnd_ses
     fnd_context_info info;
     fnd_desc desc = { .backend = w->backend, .isa = w->isa, .threads = w->threads ? w->threads : 2, .quick_build = true, .wait_for_build = true, .no_baked = !w->baked, .no_build = w->baked, .cache_dir = "build/test-cache" };
     *r = (runner){ .f = NULL };
-    snprintf(r->label, sizeof r->label, "%s%s%s%s%s", w->backend, w->isa ? " " : "", w->isa ? w->isa : "", w->no_fuse ? " unfused" : "", w->baked ? " baked" : "");
+    snprintf(r->label, sizeof r->label, "%s%s%s%s%s %s", w->backend, w->isa ? " " : "", w->isa ? w->isa : "", w->no_fuse ? " unfused" : "", w->baked ? " baked" : "", fnd_program_form_name(w->form));
     fnd_status status = fnd_open(&desc, &r->f, &r->err);
     if (status == FND_OK) status = fnd_info(r->f, &info, &r->err);
-    if (status == FND_OK) status = fnd_model_load(r->f, &(fnd_model_desc){ .path = path, .no_fuse = w->no_fuse }, &r->m, &r->err);
+    if (status == FND_OK) status = fnd_model_load(r->f, &(fnd_model_desc){ .path = path, .no_fuse = w->no_fuse, .program = w->form }, &r->m, &r->err);
     if (status == FND_OK) status = fnd_session_open(r->m, session, &r->s, &r->err);
     CHECK_MSG(status == FND_OK, "%s: %s", r->label, r->err.text);
     if (status == FND_OK)
@@ -372,6 +373,8 @@ static void check_on_gpu(size_t part) {
         if (!toy_open(&t, i < MODELS ? &models[i] : &other_models[i - MODELS], (uint32_t)i + 1)) return;
         check_logits(&t, &(way){ .backend = gpu }, 33, IDS - 33);
         check_logits(&t, &(way){ .backend = gpu, .no_fuse = true }, 33, IDS - 33);
+        check_logits(&t, &(way){ .backend = gpu, .form = FND_PROGRAM_LAUNCH }, 33, IDS - 33);
+        if (strcmp(gpu, "cuda") == 0) check_logits(&t, &(way){ .backend = gpu, .form = FND_PROGRAM_GRAPH }, 33, IDS - 33);
         check_batch(&t, &(way){ .backend = gpu }, 5, IDS - 5);
         toy_close(&t);
     }
