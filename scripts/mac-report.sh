@@ -3,6 +3,7 @@
 # Foundry is made on machines that are no Macs; what is in this file is how its authors learn what works.
 #
 #   scripts/mac-report.sh [FILE]     FILE: foundry-mac-report.txt when none is named
+#   scripts/mac-report.sh --dry-run  says what would be run, and does nothing
 #
 # It installs what is missing, builds, runs doctor (which also compares Foundry's table of Metal calls with the
 # system's), the tests, doctor again, the check of all kernel texts, the golden tests of a small model, and
@@ -13,11 +14,16 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 export LC_ALL=C
-report=${1:-foundry-mac-report.txt}
+report=${1:-foundry-mac-report.txt} dry=
 case ${1:-} in
 -h | --help)
     sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"
     exit 0
+    ;;
+--dry-run) dry=yes report=/dev/null ;;
+-*)
+    echo "$0: there is no option $1; --help says what there is" >&2
+    exit 2
     ;;
 esac
 : >"$report" || exit 1
@@ -42,6 +48,10 @@ limited() {
 part() {
     local name=$1 seconds=$2 start=$SECONDS status verdict
     shift 2
+    if [ "$dry" ]; then
+        printf '%-28s %s\n' "$name" "$*"
+        return
+    fi
     printf '%s ...\n' "$name" >&2
     limited "$seconds" "$@" </dev/null >"$log/out" 2>&1
     status=$?
@@ -70,15 +80,17 @@ part "doctor behind the tests" 120 build/foundry doctor
 part "kernels, checked for Metal" 1800 make kernels only=metal
 if [ -z "${SMALL:-}" ]; then
     part "golden tests" 1800 make test-models MODEL=smollm2-135m
-    model=$(scripts/fetch-model.sh smollm2-135m 2>/dev/null)
+    model=MODEL
+    [ "$dry" ] || model=$(scripts/fetch-model.sh smollm2-135m 2>/dev/null)
     for backend in cpu metal; do
-        works $backend || continue
+        [ "$dry" ] || works $backend || continue
         part "an answer on $backend" 600 build/foundry run --model "$model" --backend $backend --temperature 0 --max-tokens 40 --prompt "Name the capital of France."
         part "bench on $backend" 1800 build/foundry bench --model "$model" --backend $backend
         part "profile on $backend" 600 build/foundry profile --model "$model" --backend $backend
     done
 fi
 
+[ -z "$dry" ] || exit 0
 put ""
 put "=== summary"
 for line in "${summary[@]}"; do put "$line"; done
