@@ -5,6 +5,7 @@
 #include "cli/text.h"
 #include "foundry/chat.h"
 #include "foundry/profile.h"
+#include "foundry/run.h"
 
 #include <stddef.h>
 #include <unistd.h>
@@ -103,6 +104,7 @@ static fnd_status show(void *ctx, fnd_span text, fnd_error *err) {
 static fnd_status generate(generation *g, fnd_error *err) {
     uint64_t start = fnd_now_ns();
     FND_TRY(fnd_session_eval(g->lm->s, g->prompt.data, g->prompt.count, err));
+    FND_TRY(fnd_wait(g->lm->f, err)); /* the time is the prompt's */
     fnd_cli_progress_clear();
     double seconds = fnd_cli_seconds_since(start);
     if (!g->o->json) g->desc.text = show;
