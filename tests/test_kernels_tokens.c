@@ -1,11 +1,12 @@
-/* test_kernels_tokens.c - many tokens at once are computed as single ones are, to the last bit, for formats with
- * codes: what a prompt makes likely must not depend on how it was cut. */
+/* test_kernels_tokens.c - many tokens at once are computed as single ones are, to the last bit: what a prompt makes
+ * likely must not depend on how it was cut. */
+#include "backend/cpu/baked.h"
 #include "kernel_bench.h"
 #include "test.h"
 
 #include <stdlib.h>
 
-enum { TOKENS = 16,
+enum { TOKENS = 50, /* the matrix unit takes 48 and more */
        ROWS = 21 };
 
 static void run(kernel_bench *b, fnd_format format, uint64_t cols, const void *w, const float *x, uint32_t tokens, double *y) {
@@ -18,18 +19,19 @@ static void run(kernel_bench *b, fnd_format format, uint64_t cols, const void *w
     bench_clear(b);
 }
 
-static void check(kernel_bench *b, fnd_format format, uint64_t cols) {
-    static double together[TOKENS * ROWS], alone[ROWS];
+static void check(kernel_bench *b, fnd_format format, uint64_t cols, uint32_t most) {
+    static double together[TOKENS * ROWS], alone[TOKENS][ROWS];
     size_t bytes;
     double *values;
     float *x = calloc(TOKENS * cols, sizeof *x);
     unsigned char *w = bench_blocks(format, ROWS, cols, &bytes, &values);
     for (size_t i = 0; i < TOKENS * cols; i++) x[i] = bench_uniform();
-    for (uint32_t tokens = 2; tokens <= TOKENS; tokens += tokens < 10 ? 1 : 2) {
+    for (uint32_t m = 0; m < most; m++) run(b, format, cols, w, x + m * cols, 1, alone[m]);
+    for (uint32_t tokens = 2; tokens <= most; tokens += tokens < 10 ? 1 : tokens < 16 ? 2
+                                                                                      : 34) {
         run(b, format, cols, w, x, tokens, together);
         for (uint32_t m = 0; m < tokens; m++) {
-            run(b, format, cols, w, x + m * cols, 1, alone);
-            CHECK_MSG(memcmp(alone, together + m * ROWS, sizeof alone) == 0, "%s %s: token %u of %u", b->label, fnd_format_get(format)->name, m, tokens);
+            CHECK_MSG(memcmp(alone[m], together + m * ROWS, sizeof alone[m]) == 0, "%s %s: token %u of %u", b->label, fnd_format_get(format)->name, m, tokens);
         }
     }
     free(x);
@@ -37,12 +39,31 @@ static void check(kernel_bench *b, fnd_format format, uint64_t cols) {
     free(values);
 }
 
+/* Floats: several parts of 64 columns, and a rest. */
 TEST(kernels_tokens_together_are_those_alone) {
     kernel_bench b;
     if (!bench_open(&b, &(bench_device){ "cpu", NULL, false })) return;
     if (b.tile_rows) {
-        check(&b, FND_Q4_1, 96);
-        check(&b, FND_Q6_K, 256);
+        check(&b, FND_Q4_1, 96, 16);
+        check(&b, FND_Q6_K, 256, 16);
     }
+    check(&b, FND_F16, 469, 16);
+    check(&b, FND_F32, 469, 16);
     bench_close(&b);
+}
+
+TEST(kernels_tokens_together_are_those_alone_in_the_library) {
+    size_t count;
+    const fnd_cpu_level *levels = fnd_cpu_levels(&count);
+    kernel_bench b;
+    if (!fnd_baked_kernel_count) fnd_test_skip("the library was built without kernels");
+    for (size_t i = 0; i < count && fnd_baked_kernel_count; i++) {
+        if (levels[i].bakes == FND_CPU_BAKES_NONE || !fnd_cpu_may_use(levels[i].needs)) continue;
+        if (!bench_open(&b, &(bench_device){ "cpu", levels[i].name, true })) continue;
+        for (fnd_format f = FND_F32; f < FND_FORMAT_COUNT; f++) {
+            const fnd_format_info *info = fnd_format_get(f);
+            if (info->is_weight) check(&b, f, info->block_weights > 1 ? 2 * info->block_weights : 469, TOKENS);
+        }
+        bench_close(&b);
+    }
 }

@@ -1,30 +1,50 @@
 /* gemv/dot_float.cpu.h - POLICY_dot for formats of floats: one tile of FND_VEC rows times FND_TOKENS
  * tokens of f32 activations. A template, chosen in gemv/dot.cpu.h by the policy.
  *
- * Sums of 64 columns are added up first: that keeps the rounding of a long row small. With few
- * tokens, several sums at once keep the multipliers busy. */
+ * Columns are summed by parts of 64: a part's in order, begun anew, then those of parts in order. That keeps the
+ * rounding of a long row small, and any number of tokens gives the same bits. With few tokens neighbouring parts are
+ * summed side by side, so that the multipliers are busy. */
 #include "gemv/tile.cpu.h"
 
 #define P_(name) FND_CAT(POLICY, name)
-#define FND_SUMS_ (FND_TOKENS < 4 ? 4 : 1)
+#define FND_FLOAT_PART  64u
+#define FND_FLOAT_PARTS (FND_TOKENS >= 4 ? 1u : FND_TOKENS == 1 && sizeof(POLICY) == 2 ? 4u : 2u) /* side by side */
 
-/* Columns first .. last - 1, `step` of them at once, of the first `tokens` tokens. */
-FND_INLINE void P_(_dot_columns)(fnd_tile *out, const u8 *tile, const f32 *x, u32 first, u32 last, u32 step, const u32 tokens) {
-    vec sum[FND_SUMS_][FND_TOKENS];
-    for (u32 n = 0; n < step; n++)
+/* `count` parts of `cols` columns at `tile` and x, of the first `tokens` tokens; ahead: what follows in memory is
+ * fetched meanwhile. */
+FND_INLINE void P_(_dot_parts)(fnd_tile *out, const u8 *tile, const f32 *x, u32 cols, const u32 count, const u32 ahead, const u32 tokens) {
+    const u32 bytes = (u32)P_(_row_bytes)(FND_VEC);
+    const u8 *next = tile + FND_FLOAT_PART * FND_FLOAT_PARTS * bytes;
+    vec sum[FND_FLOAT_PARTS][FND_TOKENS];
+    for (u32 n = 0; n < count; n++)
         FND_UNROLL for (u32 i = 0; i < tokens; i++) sum[n][i] = fnd_vec_splat(0.0f);
-    for (u32 k = first; k < last; k += step) {
-        FND_UNROLL for (u32 n = 0; n < step; n++) {
-            if (FND_TOKENS >= 4) { /* rows and tokens of a long span leave the L1 cache */
-                __builtin_prefetch(tile + (k + n + 32) * P_(_row_bytes)(FND_VEC));
-                __builtin_prefetch(x + (u64)(k + n + 32) * FND_TOKENS);
-            }
-            vec column = P_(_load)(tile, k + n);
-            FND_UNROLL for (u32 i = 0; i < tokens; i++) sum[n][i] += column * x[(u64)(k + n) * FND_TOKENS + i];
+    for (u32 k = 0; k < cols; k++, tile += bytes, x += FND_TOKENS) {
+        if (FND_TOKENS >= 4) { /* rows and tokens of a long span leave the L1 cache */
+            __builtin_prefetch(tile + 32 * bytes);
+            __builtin_prefetch(x + 32 * FND_TOKENS);
+        } else if (ahead) {
+            for (u32 at = 0; at < count * bytes; at += 64) __builtin_prefetch(next + at);
+            next += count * bytes;
+        }
+        FND_UNROLL for (u32 n = 0; n < count; n++) {
+            vec column = P_(_load)(tile + n * FND_FLOAT_PART * bytes, 0);
+            FND_UNROLL for (u32 i = 0; i < tokens; i++) sum[n][i] = fnd_vec_fma(column, x[n * FND_FLOAT_PART * FND_TOKENS + i], sum[n][i]);
         }
     }
-    for (u32 n = 0; n < step; n++)
+    for (u32 n = 0; n < count; n++)
         FND_UNROLL for (u32 i = 0; i < tokens; i++) out->of[i] += sum[n][i];
+}
+
+FND_INLINE void P_(_dot_columns)(fnd_tile *out, const u8 *tile, const f32 *x, u32 cols, const u32 ahead, const u32 tokens) {
+    const u32 part = FND_FLOAT_PART, part_bytes = (u32)P_(_row_bytes)(FND_FLOAT_PART * FND_VEC);
+    FND_UNROLL for (u32 count = FND_FLOAT_PARTS; count; count /= 2) {
+        for (; cols >= part * count; cols -= part * count) {
+            P_(_dot_parts)(out, tile, x, part, count, ahead, tokens);
+            tile += part_bytes * count;
+            x += part * FND_TOKENS * count;
+        }
+    }
+    if (cols) P_(_dot_parts)(out, tile, x, cols, 1, ahead, tokens);
 }
 
 #ifdef FND_PANEL_HALVES
@@ -51,9 +71,7 @@ FND_INLINE void P_(_panel_ahead)(const u8 *tile, u32 cols, u32 first) {
 FND_INLINE fnd_tile P_(_dot_tile)(const u8 *tile, const f32 *floats, u32 cols, const u32 tokens) {
     fnd_tile out;
     for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
-    u32 k = 0;
-    for (; k + 64 <= cols; k += 64) P_(_dot_columns)(&out, tile, floats, k, k + 64, FND_SUMS_, tokens);
-    if (k < cols) P_(_dot_columns)(&out, tile, floats, k, cols, 1, tokens);
+    P_(_dot_columns)(&out, tile, floats, cols, 1, tokens);
     return out;
 }
 
@@ -67,5 +85,4 @@ FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s,
     if (FND_IS_NARROW(s)) return P_(_dot_tile)(tile, floats, x.cols, FND_NARROW);
     return P_(_dot_tile)(tile, floats, x.cols, FND_TOKENS);
 }
-#undef FND_SUMS_
 #undef P_

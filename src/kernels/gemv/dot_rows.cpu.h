@@ -22,15 +22,15 @@ static __attribute__((noinline, unused)) void P_(_rows_tile)(u8 *tile, const u8 
 }
 
 FND_INLINE fnd_tile P_(_rows_once)(const u8 *rows, u64 row_bytes, u32 count, fnd_x x, const u32 n) {
-    const u32 sums = FND_TOKENS < 4 ? 4 : 1, bytes = (u32)P_(_row_bytes)(1);
-    u8 tile[64 * FND_VEC * 4] __attribute__((aligned(64)));
+    const u32 bytes = (u32)P_(_row_bytes)(1), step = FND_FLOAT_PART * FND_FLOAT_PARTS;
+    u8 tile[FND_FLOAT_PART * FND_FLOAT_PARTS * FND_VEC * sizeof(POLICY)] __attribute__((aligned(64)));
     fnd_tile out;
     for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
-    for (u32 k = 0; k < x.cols; k += 64) {
-        u32 cols = fnd_min(64, x.cols - k);
-        fnd_fetch_early(rows + FND_VEC * (row_bytes + (u64)k * bytes), 64 * FND_VEC * bytes);
+    for (u32 k = 0; k < x.cols; k += step) {
+        u32 cols = fnd_min(step, x.cols - k);
+        fnd_fetch_early(rows + FND_VEC * (row_bytes + (u64)k * bytes), step * FND_VEC * bytes);
         P_(_rows_block)(tile, rows + (u64)k * bytes, row_bytes, count, cols);
-        P_(_dot_columns)(&out, tile, x.floats + (u64)k * FND_TOKENS, 0, cols, cols == 64 ? sums : 1, n);
+        P_(_dot_columns)(&out, tile, x.floats + (u64)k * FND_TOKENS, cols, 0, n);
     }
     return out;
 }
