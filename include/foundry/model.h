@@ -46,6 +46,7 @@ typedef struct fnd_model_desc {
     fnd_repacking    repack;
     bool             no_fuse;  /* one kernel per operation, launched one by one where no form is named: to compare with */
     fnd_program_form program;  /* how its programs run. On cuda this is what evaluates single tokens: prompts are launches */
+    bool             stages;   /* programs that are one function time their calls for the profiler (foundry/run.h) */
     fnd_progress_fn *progress; /* may be NULL */
     void            *progress_ctx;
     /* Called when hyper-parameters and tokenizer are there and the weights are not: a prompt that does

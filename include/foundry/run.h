@@ -104,6 +104,8 @@ typedef struct fnd_program_desc {
     const char *name;
     const char *variables[FND_MAX_VARIABLES]; /* numbers and dimensions that change between runs, or from one program to the next */
     fnd_program_form form;                    /* how it runs; FND_ERR_UNSUPPORTED where the device has no such form */
+    bool        stages;                       /* where it is one function: each call is timed within it, and while the
+                                               * profiler is on, seen there like a launch; a little slower */
     uint32_t    drop_barrier;                 /* tests: leave out the n-th derived barrier (1 = first) */
 } fnd_program_desc;
 

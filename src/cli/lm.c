@@ -55,7 +55,7 @@ fnd_status fnd_cli_lm_open(const fnd_cli_globals *globals, const char *path, fnd
     device.untuned = out->untuned;
     FND_TRY(fnd_open(&device, &out->f, err));
     uint64_t start = fnd_now_ns();
-    fnd_model_desc desc = { .path = path, .repack = repack, .no_fuse = globals->no_fuse, .program = form, .progress = fnd_cli_progress, .before_weights = before_weights, .before_weights_ctx = out };
+    fnd_model_desc desc = { .path = path, .repack = repack, .no_fuse = globals->no_fuse, .program = form, .stages = out->separate, .progress = fnd_cli_progress, .before_weights = before_weights, .before_weights_ctx = out };
     FND_TRY(fnd_model_load(out->f, &desc, &out->m, err));
     fnd_cli_progress_clear();
     out->load_seconds = fnd_cli_seconds_since(start);

@@ -43,7 +43,9 @@ static void print_calls(const fnd_program_text *p, function which, const fnd_blo
         }
         bool first = i == 0 && block == &p->before;
         if (!first) fnd_text_printf(out, "%sfnd_%s_barrier(t);\n", indent, block->parts[i].barrier ? "grid" : "group");
+        if (p->stages) fnd_text_printf(out, "%sFND_CALL_BEGINS(t);\n", indent);
         fnd_text_printf(out, "%s%s_body(t, %s->call%u);\n", indent, p->variants[block->parts[i].variant]->name, pointer, i);
+        if (p->stages) fnd_text_printf(out, "%sFND_CALL_ENDS(t);\n", indent);
     }
 }
 
@@ -79,9 +81,17 @@ static void print_layers(const fnd_program_text *p, function which, uint32_t fir
     fnd_text_str(out, "    }\n");
 }
 
+/* Of a group: the time at the begin, two clocks of each call, the time at the end. */
+static uint32_t stamps_of(const fnd_program_text *p) {
+    uint32_t calls = p->before.count + p->after.count;
+    for (uint32_t i = 0; i < p->layers; i++) calls += p->classes[p->layer_class[i]].count;
+    return 2 * calls + 2;
+}
+
 static void print_function(const fnd_program_text *p, function which, fnd_text *out) {
     uint32_t first = fnd_block_bytes(p, &p->before), at = fnd_program_table_bytes(p) - fnd_block_bytes(p, &p->after);
     fnd_text_printf(out, "\nFND_%s(%s)\n{\n", which == CALLS ? "PROGRAM" : "BRINGS", p->name);
+    if (p->stages && which == CALLS) fnd_text_printf(out, "    FND_STAMPS(t, %u, %u);\n", fnd_program_table_bytes(p), stamps_of(p));
     if (p->before.count) {
         fnd_text_printf(out, "    const FND_GPU %s_before *before = FND_PART(%s_before, 0);\n", p->name, p->name);
         print_calls(p, which, &p->before, "before", "    ", out);
@@ -91,6 +101,7 @@ static void print_function(const fnd_program_text *p, function which, fnd_text *
         fnd_text_printf(out, "    const FND_GPU %s_after *after = FND_PART(%s_after, %u);\n", p->name, p->name, at);
         print_calls(p, which, &p->after, "after", "    ", out);
     }
+    if (p->stages && which == CALLS) fnd_text_str(out, "    FND_STAMPS_END(t);\n");
     fnd_text_str(out, "}\n");
 }
 

@@ -25,9 +25,11 @@ typedef struct fnd_program_text {
     uint32_t                  class_count;
     const uint8_t            *layer_class; /* [layers] */
     uint32_t                  layers;
+    bool                      stages;      /* print a clock before and behind every call */
 } fnd_program_text;
 
-/* The argument table: before, layer 0, 1, ..., after; each block as large as its structs. */
+/* The argument table: before, layer 0, 1, ..., after; each block as large as its structs. With `stages` the address
+ * of the clocks stands behind it (FND_STAMPS in kernels/dialect/). */
 uint32_t fnd_block_bytes(const fnd_program_text *p, const fnd_block_of_calls *block);
 uint32_t fnd_program_table_bytes(const fnd_program_text *p);
 

@@ -189,6 +189,7 @@ fnd_status fnd_model_load(foundry *f, const fnd_model_desc *desc, fnd_model **ou
     m->no_fuse = desc->no_fuse;
     m->repack = desc->repack;
     m->form = desc->program == FND_PROGRAM_AUTO && desc->no_fuse ? FND_PROGRAM_LAUNCH : desc->program;
+    m->stages = desc->stages;
     m->progress = desc->progress;
     m->progress_ctx = desc->progress_ctx;
     fnd_status status = open_parts(m, desc, err);

@@ -33,7 +33,7 @@ struct fnd_model {
     fnd_tokenizer *tokenizer;
     fnd_model_info info;
     const fnd_architecture *architecture;
-    bool no_fuse;
+    bool no_fuse, stages;
     fnd_program_form form; /* of its programs */
     fnd_repacking repack; /* as it was asked for; info.repacked says what became of it */
     fnd_const_view file;  /* all of it, as bytes */

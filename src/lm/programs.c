@@ -263,6 +263,7 @@ static fnd_status head(writer *w, fnd_tensor *x, fnd_tensor *logits) {
 static fnd_status begin(writer *w, const fnd_program_desc *desc, fnd_program **p) {
     fnd_program_desc d = *desc;
     if (d.form == FND_PROGRAM_AUTO) d.form = w->s->m->form;
+    d.stages = w->s->m->stages;
     FND_TRY(fnd_program_begin(w->s->m->f, &d, p, w->err));
     w->p = *p;
     return FND_OK;

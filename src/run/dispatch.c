@@ -71,6 +71,11 @@ static fnd_status launch(foundry *f, const fnd_dispatch *d, fnd_error *err) {
     return status;
 }
 
+fnd_status fnd_dispatch_unseen(foundry *f, const fnd_dispatch *d, fnd_error *err) {
+    FND_TRY(launch(f, d, err));
+    return fnd_dispatch_flush(f, err);
+}
+
 /* The device says when it ran; nobody waits for it here. */
 static fnd_status launch_timed(foundry *f, const fnd_dispatch *d, fnd_error *err) {
     fnd_slot *slot;

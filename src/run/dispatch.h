@@ -41,6 +41,8 @@ FND_USE_RESULT fnd_status fnd_program_run_held(fnd_program *program, fnd_error *
 FND_USE_RESULT fnd_status fnd_slot_take(foundry *f, void *slot, const fnd_dispatch *d, fnd_error *err);
 /* The profiler's scopes of this thread, then `name` if there is one. */
 void fnd_slot_set_label(fnd_slot *slot, const char *name);
+/* To the device now, and the profiler is told nothing. */
+FND_USE_RESULT fnd_status fnd_dispatch_unseen(foundry *f, const fnd_dispatch *d, fnd_error *err);
 /* What was launched so far begins now. */
 FND_USE_RESULT fnd_status fnd_dispatch_flush(foundry *f, fnd_error *err);
 /* What the backend is told of a dispatch. */

@@ -20,6 +20,7 @@ fnd_status fnd_program_begin(foundry *f, const fnd_program_desc *desc, fnd_progr
     p->form = p->asked ? desc->form : f->info.runs_programs ? FND_PROGRAM_PERSISTENT
                                                             : FND_PROGRAM_LAUNCH;
     p->separate = p->form != FND_PROGRAM_PERSISTENT;
+    p->stages = desc->stages;
     p->drop_barrier = desc->drop_barrier;
     snprintf(p->name, sizeof p->name, "%s", desc->name);
     for (uint32_t i = 0; i < FND_MAX_VARIABLES && desc->variables[i]; i++) {
@@ -152,11 +153,15 @@ static fnd_status check_variables(fnd_program *p, fnd_error *err) {
     return FND_OK;
 }
 
+fnd_traffic fnd_program_call_traffic(const fnd_program *p, uint32_t call) {
+    refresh(p, &p->calls[call]);
+    return fnd_bound_traffic(&p->calls[call].bound);
+}
+
 static void segment_traffic(const fnd_program *p, fnd_segment *s) {
     s->traffic = (fnd_traffic){ 0 };
     for (uint32_t i = s->first; i < s->first + s->count; i++) {
-        refresh(p, &p->calls[i]);
-        fnd_traffic t = fnd_bound_traffic(&p->calls[i].bound);
+        fnd_traffic t = fnd_program_call_traffic(p, i);
         s->traffic.bytes_read += t.bytes_read;
         s->traffic.bytes_written += t.bytes_written;
         s->traffic.ops += t.ops;
@@ -236,7 +241,7 @@ fnd_status fnd_program_run_into(fnd_program *program, const fnd_sink *sink, fnd_
         if (profiled) segment_traffic(p, s);
         if (!profiled && p->f->info.counts_ops) s->traffic.ops = segment_ops(p, s);
         const fnd_dispatch d = fnd_program_dispatch(p, i);
-        FND_TRY(sink->take(p->f, sink->to, &d, err));
+        FND_TRY(profiled && p->stages && sink == &fnd_sink_now ? fnd_program_run_stages(p, &d, err) : sink->take(p->f, sink->to, &d, err));
     }
     return FND_OK;
 }
@@ -279,6 +284,7 @@ void fnd_program_free(fnd_program *p) {
     for (uint32_t i = 0; i < p->numbers_count; i++) fnd_free_memory(p->numbers[i]);
     fnd_free_memory(p->numbers);
     if (p->arena.t.rank) fnd_tensor_free(p->f, &p->arena, NULL);
+    if (p->stamps.t.rank) fnd_tensor_free(p->f, &p->stamps, NULL);
     fnd_free_memory(p->temporaries);
     fnd_free_memory(p->variants);
     fnd_free_memory(p->calls);

@@ -72,6 +72,8 @@ struct fnd_program {
     fnd_graph       graph;        /* of all segments, where the form is that */
     fnd_launch_buffer *buffers;   /* of all calls, one behind the other */
     size_t         *first_buffer; /* of each call, and behind the last */
+    bool            stages;       /* its calls are timed one by one within it; only where it is one function */
+    fnd_dedicated   stamps;       /* [groups][..] clocks of the last run; rank 0: none */
     fnd_text        text;
     const char     *suffix; /* which texts it is flattened from */
     fnd_dedicated   arena; /* of the temporaries; rank 0: none */
@@ -115,6 +117,14 @@ FND_USE_RESULT fnd_status fnd_program_prepare(fnd_program *p, fnd_error *err);
 /* The program to run now: p, or what stands in for it. */
 fnd_program *fnd_program_present(fnd_program *p);
 void fnd_program_stop_compiling(fnd_program *p);
+
+/* program_stages.c: where a program's clocks are written, which the end of its table says; and a run whose calls the
+ * profiler sees one by one. */
+enum { FND_STAMPS_BYTES = 8 };
+FND_USE_RESULT fnd_status fnd_program_open_stages(fnd_program *p, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_program_run_stages(fnd_program *p, const fnd_dispatch *d, fnd_error *err);
+/* What a call moves and computes with the present variables. */
+fnd_traffic fnd_program_call_traffic(const fnd_program *p, uint32_t call);
 
 /* program_memory.c: put the temporaries in their places; needs the barriers. */
 FND_USE_RESULT fnd_status fnd_program_place(fnd_program *p, fnd_error *err);

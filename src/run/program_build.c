@@ -52,8 +52,9 @@ static fnd_status fill_table(fnd_program *p, fnd_error *err) {
         at += layout.bytes;
         p->first_buffer[i + 1] = p->first_buffer[i] + fnd_dispatch_buffers(&p->calls[i].bound, NULL, NULL);
     }
-    p->table_bytes = at;
-    p->table = fnd_alloc_zeroed(1, at);
+    p->stages &= !p->separate;
+    p->table_bytes = at + (p->stages ? FND_STAMPS_BYTES : 0);
+    p->table = fnd_alloc_zeroed(1, p->table_bytes);
     p->buffers = fnd_alloc_zeroed(p->first_buffer[p->call_count], sizeof *p->buffers);
     if (!p->table || !p->buffers) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the arguments of program %s", p->name);
     for (uint32_t i = 0; i < p->call_count; i++) {
@@ -65,7 +66,7 @@ static fnd_status fill_table(fnd_program *p, fnd_error *err) {
         fnd_variant_layout(v, &layout);
         FND_TRY(note_variables(p, call, &layout, err));
     }
-    return FND_OK;
+    return p->stages ? fnd_program_open_stages(p, err) : FND_OK;
 }
 
 /* ---- classes of layers ---- */
@@ -238,13 +239,14 @@ fnd_status fnd_program_compile_printed(const fnd_program *p, fnd_process_stop *s
 /* Everything but the compiling, with the dimensions that are bound: they may be others by then. */
 static fnd_status print_whole_program(fnd_program *p, fnd_error *err) {
     layering l = { 0 };
-    fnd_program_text text = { .name = p->name, .variants = (const fnd_variant *const *)p->variants, .variant_count = p->variant_count };
+    fnd_program_text text = { .name = p->name, .variants = (const fnd_variant *const *)p->variants, .variant_count = p->variant_count, .stages = p->stages };
     p->segments = fnd_alloc_zeroed(1, sizeof *p->segments);
     if (!p->segments) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for program %s", p->name);
     p->segment_count = 1;
     p->segments[0].count = p->call_count;
     snprintf(p->segments[0].label, sizeof p->segments[0].label, "%s", p->name);
     measure_segment(p, &p->segments[0]);
+    p->segments[0].bytes = p->table_bytes;
     uint64_t scratch_bytes, ring_bytes;
     bool streamed = p->f->info.stream_warps && can_stream(p, &scratch_bytes, &ring_bytes);
     if (streamed) {
@@ -284,7 +286,7 @@ static fnd_status print_whole(const fnd_program *p, const fnd_program_text *text
 
 fnd_status fnd_program_print(const fnd_program *p, bool flat, fnd_text *out, fnd_error *err) {
     layering l = { 0 };
-    fnd_program_text text = { .name = p->name, .variants = (const fnd_variant *const *)p->variants, .variant_count = p->variant_count };
+    fnd_program_text text = { .name = p->name, .variants = (const fnd_variant *const *)p->variants, .variant_count = p->variant_count, .stages = p->stages };
     fnd_status status = find_layers(p, &l, &text, err);
     if (status == FND_OK) status = print_whole(p, &text, flat, out, err);
     free_layering(&l);

@@ -15,6 +15,10 @@ typedef struct check_text {
     char     path[CHECK_PATH_BYTES];   /* where it was written */
     uint32_t kernels;
     bool     thorough;                 /* compile it as for use; others as fast as can be */
+    bool     decode;                   /* of one token: on CUDA no register may be spilled */
+    uint32_t warps;                    /* of a group on CUDA, when it is compiled for use; 0: 16 */
+    char     arch[16];                 /* on CUDA: for this target alone, "90a" */
+    uint32_t known_stores, known_loads; /* spilled bytes that are there today: more is refused */
 } check_text;
 
 typedef struct check_texts {
@@ -31,6 +35,10 @@ FND_USE_RESULT fnd_status check_texts_write(const char *dir, const char *user, c
 /* A thousand random legal lists of stages (tests/random_list.h), 50 to a text, for Metal; behind those in
  * `out`, which check_texts_write made for the same `dir`. */
 FND_USE_RESULT fnd_status check_random_write(const char *dir, check_texts *out, fnd_error *err);
+
+/* Whole programs of one token for each of CUDA's targets: some of them, or all. */
+#define CHECK_DECODE ".decode"
+FND_USE_RESULT fnd_status check_decode_write(const char *dir, bool all, check_texts *out, fnd_error *err);
 
 /* A program that compiles texts: a command whose last word is the text's path, or NVRTC. */
 enum { CHECK_MAX_WORDS = 32 };
@@ -59,6 +67,8 @@ bool check_nvrtc_open(char why_not[160]);
 bool check_nvrtc_compile(const check_text *text, const char *arch, fnd_text *said);
 /* Architectures to compile for: the oldest supported, "80", "90a" and the newest. */
 size_t check_nvrtc_archs(char archs[4][16]);
+/* Adds a sentence for every function that NVRTC's log says spills; false when all together spill more than is known. */
+bool check_spills(const check_text *text, const char *log, const char *arch, fnd_text *said);
 
 /* Every file of tests/kernels_check/planted breaks one rule, and so does the kernel that the folder
  * tests/kernels_check/planted_user declares; the strict check must name the line. */

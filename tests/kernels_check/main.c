@@ -66,7 +66,7 @@ static void check_tool_all(const check_tool *tool, const check_texts *texts, uin
         job *j = &jobs.list[i];
         bad += !j->ok;
         kernels += j->text->kernels;
-        if (!j->ok) printf("FAIL %s: %s (%s)\n%.*s\n", tool->name, j->text->name, j->text->path, bad > 2 ? 0 : SHOWN_BYTES, fnd_text_get(&j->said));
+        if (!j->ok) printf("FAIL %s: %s (%s)\n%.*s\n", tool->name, j->text->name, j->text->path, bad > 2 && !j->text->decode ? 0 : SHOWN_BYTES, fnd_text_get(&j->said));
         fnd_text_free(&j->said);
     }
     printf("%-4s %-18s %3zu texts, %4u kernels, %5.1f s\n", bad ? "FAIL" : "ok", tool->name, jobs.count, kernels, 1e-9 * (double)(fnd_now_ns() - start));
@@ -94,7 +94,7 @@ int main(int argc, char **argv) {
     }
     mkdir(argv[1], 0777);
     check_tools_find(&tools);
-    if (check_texts_write(argv[1], user, &texts, &err) != FND_OK || (!user && check_random_write(argv[1], &texts, &err) != FND_OK)) {
+    if (check_texts_write(argv[1], user, &texts, &err) != FND_OK || (!user && (check_random_write(argv[1], &texts, &err) != FND_OK || check_decode_write(argv[1], argc > 2 && strcmp(argv[2], "decode") == 0, &texts, &err) != FND_OK))) {
         printf("%s\n0 passed, 1 failed\n", err.text);
         return 1;
     }

@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include "backend/cuda/api.h"
+#include "backend/cuda/usage.h"
 #include "base/base.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -30,8 +31,20 @@ size_t check_nvrtc_archs(char archs[4][16]) {
     return used;
 }
 
+bool check_spills(const check_text *text, const char *log, const char *arch, fnd_text *said) {
+    fnd_cuda_usage u;
+    uint32_t stores = 0, loads = 0;
+    for (const char *at = fnd_cuda_usage_next(log, &u); at; at = fnd_cuda_usage_next(at, &u)) {
+        if (!u.spill_store_bytes && !u.spill_load_bytes) continue;
+        fnd_text_printf(said, "%s of \"%s\" for sm_%s spills registers: %u bytes of stores, %u of loads (known: %u, %u)\n", u.function, text->name, arch, u.spill_store_bytes, u.spill_load_bytes, text->known_stores, text->known_loads);
+        stores += u.spill_store_bytes;
+        loads += u.spill_load_bytes;
+    }
+    return stores <= text->known_stores && loads <= text->known_loads;
+}
+
 bool check_nvrtc_compile(const check_text *which, const char *arch, fnd_text *said) {
-    char *text, option[40];
+    char *text, option[40], warps[24];
     size_t bytes;
     fnd_error err = { 0 };
     fnd_nvrtc_program program = NULL;
@@ -40,13 +53,20 @@ bool check_nvrtc_compile(const check_text *which, const char *arch, fnd_text *sa
         return false;
     }
     snprintf(option, sizeof option, "--gpu-architecture=%s_%s", which->thorough ? "sm" : "compute", arch);
-    const char *const options[] = { option, "--std=c++17", "-diag-suppress=177", "--device-debug" /* not optimised: fast */ };
-    int option_count = (int)FND_COUNT(options) - which->thorough;
+    snprintf(warps, sizeof warps, "-DFND_WARPS=%u", which->warps ? which->warps : 16);
+    const char *const quick[] = { option, "--std=c++17", "-diag-suppress=177", "--device-debug" /* not optimised: fast */ };
+    const char *const as_for_use[] = { option, "--std=c++17", "-diag-suppress=177", "--fmad=true", warps, "-DFND_GROUPS=132", FND_CUDA_USAGE_OPTION };
+    const char *const *options = which->thorough ? as_for_use : quick;
+    int option_count = which->thorough ? (int)FND_COUNT(as_for_use) : (int)FND_COUNT(quick);
     bool ok = nvrtc->create(&program, text, which->path, 0, NULL, NULL) == 0 && nvrtc->compile(program, option_count, options) == 0;
     size_t log_bytes = 0;
     if (program && nvrtc->log_bytes(program, &log_bytes) == 0 && log_bytes > 1) {
         char *log = fnd_alloc_zeroed(log_bytes + 1, 1);
-        if (log && nvrtc->log(program, log) == 0) fnd_text_str(said, log);
+        bool told = log && nvrtc->log(program, log) == 0;
+        if (told && ok && which->decode)
+            ok = check_spills(which, log, arch, said);
+        else if (told)
+            fnd_text_str(said, log);
         fnd_free_memory(log);
     }
     if (program) nvrtc->destroy(&program);

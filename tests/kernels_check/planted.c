@@ -125,6 +125,23 @@ static bool check_user(const char *dir) {
     return ok;
 }
 
+/* A kernel that needs more registers than there are: refused, with its name, the target and how many bytes. */
+static bool check_spilling(void) {
+    char why_not[160], archs[4][16];
+    fnd_text said = { 0 };
+    check_text text = { .name = "planted", .path = "tests/kernels_check/planted_spill.cu", .thorough = true, .decode = true };
+    if (!check_nvrtc_open(why_not)) return true; /* nothing is compiled for CUDA here */
+    bool ok = check_nvrtc_archs(archs) > 0 && !check_nvrtc_compile(&text, archs[0], &said);
+    ok = ok && strstr(fnd_text_get(&said), "planted_spill of \"planted\" for sm_75 spills registers: ") && strstr(fnd_text_get(&said), " bytes of stores, ");
+    if (!ok) printf("FAIL planted_spill.cu: that it spills was not found; got:\n%.2000s\n", fnd_text_get(&said));
+    fnd_text_free(&said);
+    text.known_stores = text.known_loads = UINT32_MAX;
+    bool known = check_nvrtc_compile(&text, archs[0], &said);
+    if (!known) printf("FAIL planted_spill.cu: was refused although it is known to spill; got:\n%.2000s\n", fnd_text_get(&said));
+    fnd_text_free(&said);
+    return ok && known;
+}
+
 void check_planted(const char *dir, uint32_t *passed, uint32_t *failed) {
     uint32_t good = 0, bad = 0;
     glob_t files = { 0 };
@@ -142,9 +159,9 @@ void check_planted(const char *dir, uint32_t *passed, uint32_t *failed) {
         bad += !ok;
     }
     globfree(&files);
-    bool user = check_user(dir), spoilt = check_spoilt(dir);
-    good += (uint32_t)user + spoilt;
-    bad += (uint32_t)!user + !spoilt;
+    bool user = check_user(dir), spoilt = check_spoilt(dir), spilling = check_spilling();
+    good += (uint32_t)user + spoilt + spilling;
+    bad += (uint32_t)!user + !spoilt + !spilling;
     printf("%-4s planted violations %u of %u\n", bad ? "FAIL" : "ok", good, good + bad);
     *passed += good;
     *failed += bad;

@@ -79,6 +79,7 @@ static void add_cuda(check_tools *tools) {
             snprintf(name, sizeof name, "nvrtc sm_%s", archs[i]);
             add_tool(tools, name, ".cuda")->arch = archs[i];
         }
+        add_tool(tools, "nvrtc decode", CHECK_DECODE)->arch = archs[0]; /* each text names its own */
         return;
     }
     static const char *const places[] = { "nvcc", "/usr/local/cuda/bin/nvcc" };
@@ -131,7 +132,7 @@ bool check_metal(const char *path, fnd_text *said) {
 }
 
 bool check_tool_run(const check_tool *tool, const check_text *text, fnd_text *said) {
-    if (tool->arch) return check_nvrtc_compile(text, tool->arch, said);
+    if (tool->arch) return check_nvrtc_compile(text, text->arch[0] ? text->arch : tool->arch, said);
     if (!tool->argv[0]) return check_metal(text->path, said);
     const char *argv[CHECK_MAX_WORDS + 2] = { NULL };
     size_t count = 0;

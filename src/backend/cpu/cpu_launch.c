@@ -76,6 +76,8 @@ typedef struct job {
     size_t scratch_stride;
 } job;
 
+static u64 now(void) { return fnd_now_ns(); }
+
 static void work(void *ctx, uint32_t worker) {
     const job *j = ctx;
     _Alignas(SCRATCH_ALIGNMENT) f32 reduce[REDUCE_FLOATS];
@@ -87,6 +89,7 @@ static void work(void *ctx, uint32_t worker) {
         .team = j->cpu->team,
         .shared_scratch = j->cpu->shared_scratch.data,
         .team_barrier = fnd_team_barrier,
+        .now = now,
     };
     j->entry(j->launch->args, &thread);
 }

@@ -151,7 +151,8 @@ FND_INLINE void fnd_prefetch(const void *p) { __builtin_prefetch(p); }
   #define FND_TEAM_FIELDS        \
       fnd_team *team;            \
       u8       *shared_scratch;  \
-      void (*team_barrier)(fnd_team *team, u32 group);
+      void (*team_barrier)(fnd_team *team, u32 group); \
+      u64 (*now)(void); /* nanoseconds */
   #define fnd_grid_barrier(t)    ((t).team_barrier((t).team, (t).group))
   #define FND_GROUP_ARRAY(T, name, count) T name[count]
 #else
@@ -195,5 +196,13 @@ typedef struct fnd_weight {
     }                                                                                  \
     static void name##_program(fnd_thread t, const u8 *args)
 #define FND_PART(type, at) ((const type *)(args + (at)))
+/* Where calls are timed within a program: the address of the clocks stands at byte `at` of its table, and each group
+ * has `count` of them: the time in nanoseconds at its begin, two clocks for each call, the time at its end. */
+#define FND_STAMPS(t, at, count)                                              \
+    u64 *stamp = *(u64 *const *)(args + (at)) + (u64)(t).group * (count);     \
+    *stamp++ = (t).now()
+#define FND_CALL_BEGINS(t) (*stamp++ = (t).now())
+#define FND_CALL_ENDS(t)   (*stamp++ = (t).now())
+#define FND_STAMPS_END(t)  (*stamp = (t).now())
 
 #endif

@@ -253,4 +253,19 @@ typedef struct fnd_weight {
 #define FND_BRINGS_KERNEL(name) FND_INLINE void name##_brings(fnd_feeder &t, const name##_args &a)
 #define FND_PART(type, at) ((const type *)(args + (at)))
 
+/* Calls that are timed within a program: see dialect/c.h. The clock is the processor's own; a call has ended when all
+ * warps of the group have. */
+FND_INLINE u64 fnd_cuda_clock() { u64 v; asm volatile("mov.u64 %0, %%clock64;" : "=l"(v) :: "memory"); return v; }
+FND_INLINE u64 fnd_cuda_time() { u64 v; asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(v) :: "memory"); return v; }
+FND_INLINE void fnd_cuda_stamp(u64 *&stamp, u64 value) {
+    if (threadIdx.x == 0) *stamp = value;
+    stamp++;
+}
+#define FND_STAMPS(t, at, count)                                              \
+    u64 *stamp = *(u64 *const *)(args + (at)) + (u64)(t).group * (count);     \
+    fnd_cuda_stamp(stamp, fnd_cuda_time())
+#define FND_CALL_BEGINS(t) fnd_cuda_stamp(stamp, fnd_cuda_clock())
+#define FND_CALL_ENDS(t)   (fnd_cuda_group_barrier(), fnd_cuda_stamp(stamp, fnd_cuda_clock()))
+#define FND_STAMPS_END(t)  fnd_cuda_stamp(stamp, fnd_cuda_time())
+
 #endif
