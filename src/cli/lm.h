@@ -13,7 +13,7 @@ typedef struct fnd_cli_lm {
     fnd_session         *s;
     const fnd_tokenizer *t;
     fnd_format           kv_type;          /* of sessions, as --kv-type says */
-    bool                 separate;         /* set before: each kernel a launch of its own, to be seen, unless --program says otherwise */
+    bool                 separate;         /* set before: each kernel a launch of its own, to be seen, unless --program says otherwise: then timed within a program */
     bool                 wait_for_kernels; /* set before: figures must not depend on how far compiling is */
     bool                 untuned;          /* set before: as if nothing had been tuned */
     bool                 quick;            /* set before: compile fast rather than well, for what will hardly run */

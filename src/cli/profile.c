@@ -65,7 +65,10 @@ const fnd_cli_command fnd_cli_profile = {
             "for each byte, 10^9 operations a second, and per cent of the roof: of the bandwidth, or of this\n"
             "processor's fastest products where there are many for each byte (`bench --roofline` draws it).\n"
             "% time is a row's own part of all time: of a scope, what passes between the kernels and scopes\n"
-            "within it. Kernels are launched one by one to be seen, so the sum is a little more than a run needs.",
+            "within it. Kernels are launched one by one to be seen, so the sum is a little more than a run needs.\n"
+            "With --program persistent (or auto) they are timed within the one function that a token runs as, by a\n"
+            "clock before and behind each: (barrier) is what groups exchange after the last is done. On cuda a second\n"
+            "table says what each compiled kernel takes: registers, what is spilled of them, group memory.",
     .example = "  foundry profile --model model.gguf --trace trace.json",
     .options = options_list,
     .defaults = &defaults,
