@@ -1,9 +1,11 @@
 /* test_cuda_forms.c - the forms that programs run in: on the stand-in for NVIDIA's driver, which writes down what is
  * launched, the same kernels in the same order with the same arguments; on the cpu, the same bits. And the stand-in
  * itself: what is no order of things that a driver knows, it refuses. */
+#include "backend/cuda/cuda.h"
 #include "base/base.h"
 #include "base/dynlib.h"
 #include "cuda_standin.h"
+#include "fake_backend.h"
 #include "foundry/model.h"
 #include "tiny_model.h"
 
@@ -111,6 +113,25 @@ TEST(program_forms_that_a_device_lacks_are_refused) {
     PROGRAM_REFUSED(1, "sim runs no program in the form 'persistent'; it can: launch, auto", "logits", "--backend", "sim", "--program=persistent", "--model", tiny_model(), "--prompt", "x");
     PROGRAM_REFUSED(2, "--program often: a token runs as launches (launch), as a graph of them (graph)", "logits", "--program", "often", "--model", tiny_model(), "--prompt", "x");
     PROGRAM_REFUSED(2, "--program is decode, prefill or head, not 'graph'", "emit", "--program", "graph", "--model", tiny_model());
+}
+
+/* ---- waits that would never end ---- */
+
+TEST(cuda_ring_without_room_is_refused) {
+    fnd_cuda c = { .group_bytes = 12288 };
+    fnd_cuda_code code = { .max_threads = 512, .shared_bytes = 1024, .dynamic_bytes = 12288 };
+    fnd_launch l = { .label = "decode", .code = &code, .is_program = true, .groups = 1, .warps = 15, .scratch_bytes = 3000, .ring_bytes = 8193 };
+    fnd_cuda_config config;
+    FAILS(fnd_cuda_configure(&c, &l, &config, &why), FND_ERR_LIMIT, "decode is not run: it would wait for ever for its weights, which need a ring of 8193 bytes in a group's memory; of 11264 bytes, 8192 are left");
+    /* One byte less has room: the GPU is asked whether the groups have it too. */
+    code.resident_threads = 512;
+    code.resident_shared = 11264;
+    l.ring_bytes = 8192;
+    FAILS(fnd_cuda_configure(&c, &l, &config, &why), FND_ERR_LIMIT, "decode is not run: its 1 groups wait for each other, and 0 of them fit");
+    code.resident = 1;
+    fnd_error err = { 0 };
+    CHECK_OK(fnd_cuda_configure(&c, &l, &config, &err), &err);
+    CHECK(config.together && config.threads == 512 && config.shared == 11264 && config.stride == 3072);
 }
 
 /* ---- the stand-in ---- */
