@@ -19,9 +19,10 @@ struct fnd_cuda_graph {
     fnd_cuda_graph *next, **to_this; /* of the device's list */
     fnd_cu_graph graph;
     fnd_cu_graph_exec exec;
-    size_t count, args_bytes;
+    size_t count;
     node *nodes;
-    uint8_t *args; /* as the graph knows them */
+    fnd_cuda_config *configs; /* of the run that begins; here, since a token allocates nothing */
+    uint8_t *args;            /* as the graph knows them */
 };
 
 static const uint8_t *args_of(const void *whole, const fnd_launch *part) { return (const uint8_t *)whole + part->args_at; }
@@ -68,16 +69,16 @@ static fnd_status capture(fnd_cuda *c, const fnd_launch *l, fnd_cuda_graph *g, f
     return fnd_cuda_check(c->cu, c->cu->graph_instantiate(&g->exec, g->graph, 0), "making a graph", err);
 }
 
-static fnd_status tell_changes(fnd_cuda *c, const fnd_launch *l, fnd_cuda_graph *g, const fnd_cuda_config *configs, fnd_error *err) {
+static fnd_status tell_changes(fnd_cuda *c, const fnd_launch *l, fnd_cuda_graph *g, fnd_error *err) {
     for (size_t i = 0; i < g->count; i++) {
         const fnd_launch *part = &l->graph->launches[i];
         const uint8_t *args = args_of(l->args, part);
-        fnd_cuda_config now = configs[i];
+        fnd_cuda_config now = g->configs[i];
         if (same_config(&now, &g->nodes[i].config) && memcmp(args, args_of(g->args, part), part->args_bytes) == 0) continue;
         void *params[] = { (void *)(uintptr_t)args, &now.scratch, &now.stride, &now.shared_scratch };
         const fnd_cu_kernel_node told = { .function = now.function, .groups = { now.groups, 1, 1 }, .threads = { now.threads, 1, 1 }, .shared_bytes = now.shared, .params = params };
         FND_TRY(fnd_cuda_check(c->cu, c->cu->graph_set(g->exec, g->nodes[i].handle, &told), part->label, err));
-        g->nodes[i].config = configs[i];
+        g->nodes[i].config = g->configs[i];
         memcpy(g->args + part->args_at, args, part->args_bytes);
     }
     return FND_OK;
@@ -90,36 +91,39 @@ static void link_graph(fnd_cuda *c, fnd_cuda_graph *g) {
     c->graphs = g;
 }
 
-static fnd_status make(fnd_cuda *c, const fnd_launch *l, const fnd_cuda_config *configs, fnd_error *err) {
+static fnd_status new_graph(fnd_cuda *c, const fnd_launch *l, fnd_cuda_graph **out, fnd_error *err) {
     fnd_cuda_graph *g = fnd_alloc_zeroed(1, sizeof *g);
+    *out = g;
     if (!g) return fnd_fail(err, FND_ERR_MEMORY, "%s: out of memory for a graph", l->label);
     link_graph(c, g);
     g->count = l->graph->count;
-    g->args_bytes = l->args_bytes;
     g->nodes = fnd_alloc_zeroed(g->count, sizeof *g->nodes);
+    g->configs = fnd_alloc_zeroed(g->count, sizeof *g->configs);
     g->args = fnd_alloc_zeroed(l->args_bytes, 1);
-    fnd_status status = g->nodes && g->args ? FND_OK : fnd_fail(err, FND_ERR_MEMORY, "%s: out of memory for a graph", l->label);
-    if (status == FND_OK) {
-        for (size_t i = 0; i < g->count; i++) g->nodes[i].config = configs[i];
-        memcpy(g->args, l->args, l->args_bytes);
-        status = capture(c, l, g, err);
-    }
-    if (status == FND_OK)
-        l->graph->made = g;
-    else
-        fnd_cuda_free_graph(c, g);
-    return status;
+    return g->nodes && g->configs && g->args ? FND_OK : fnd_fail(err, FND_ERR_MEMORY, "%s: out of memory for a graph", l->label);
+}
+
+static fnd_status make(fnd_cuda *c, const fnd_launch *l, fnd_cuda_graph *g, fnd_error *err) {
+    FND_TRY(configure_all(c, l, g->configs, err));
+    for (size_t i = 0; i < g->count; i++) g->nodes[i].config = g->configs[i];
+    memcpy(g->args, l->args, l->args_bytes);
+    return capture(c, l, g, err);
 }
 
 fnd_status fnd_cuda_run_graph(fnd_cuda *c, const fnd_launch *l, fnd_error *err) {
     fnd_cuda_graph *g = l->graph->made;
-    fnd_cuda_config *configs = fnd_alloc_zeroed(l->graph->count, sizeof *configs);
-    if (!configs) return fnd_fail(err, FND_ERR_MEMORY, "%s: out of memory for a graph", l->label);
-    fnd_status status = configure_all(c, l, configs, err);
-    if (status == FND_OK) status = g ? tell_changes(c, l, g, configs, err) : make(c, l, configs, err);
-    fnd_free_memory(configs);
-    FND_TRY(status);
-    g = l->graph->made;
+    if (g) {
+        FND_TRY(configure_all(c, l, g->configs, err));
+        FND_TRY(tell_changes(c, l, g, err));
+    } else {
+        fnd_status status = new_graph(c, l, &g, err);
+        if (status == FND_OK) status = make(c, l, g, err);
+        if (status != FND_OK) {
+            fnd_cuda_free_graph(c, g);
+            return status;
+        }
+        l->graph->made = g;
+    }
     return fnd_cuda_check(c->cu, c->cu->graph_launch(g->exec, c->stream), l->label, err);
 }
 
@@ -136,6 +140,7 @@ void fnd_cuda_free_graph(void *self, void *made) {
         if (g->graph) c->cu->graph_destroy(g->graph);
     }
     fnd_free_memory(g->nodes);
+    fnd_free_memory(g->configs);
     fnd_free_memory(g->args);
     fnd_free_memory(g);
 }
