@@ -5,6 +5,7 @@
 #include "base/team.h"
 #include "test.h"
 
+#include <time.h>
 #include <unistd.h>
 
 #if defined(__SANITIZE_THREAD__)
@@ -35,17 +36,25 @@ static void play_rounds(void *arg, uint32_t worker) {
     }
 }
 
+/* Processor time of all workers: who waits without end for others to run uses it up, and it does not pass while others
+ * have the processors. */
+static double processor_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static void check_barriers(uint32_t workers, uint32_t rounds) {
     fnd_error err = { 0 };
     round_ctx c = { .workers = workers, .rounds = rounds };
     CHECK_OK(fnd_team_open(workers, &c.team, &err), &err);
     if (!c.team) return;
     CHECK(fnd_team_size(c.team) == workers);
-    uint64_t start = fnd_now_ns();
+    double start = processor_seconds();
     fnd_team_run(c.team, workers, play_rounds, &c);
-    double seconds = 1e-9 * (double)(fnd_now_ns() - start);
+    double seconds = processor_seconds() - start;
     for (uint32_t i = 0; i < workers; i++) CHECK_MSG(c.wrong[i] == 0, "worker %u of %u saw %u stale cells", i, workers, c.wrong[i]);
-    CHECK_MSG(seconds < 10, "%u barriers of %u workers took %.1f s", rounds, workers, seconds);
+    CHECK_MSG(seconds < 10, "%u barriers of %u workers took %.1f s of processors", rounds, workers, seconds);
     fnd_team_close(c.team);
 }
 
