@@ -238,8 +238,10 @@ fnd_status fnd_program_run_into(fnd_program *program, const fnd_sink *sink, fnd_
     if (p->graph.count) return run_graph(p, sink, profiled, err);
     for (uint32_t i = 0; i < p->segment_count; i++) {
         fnd_segment *s = &p->segments[i];
-        if (profiled) segment_traffic(p, s);
-        if (!profiled && p->f->info.counts_ops) s->traffic.ops = segment_ops(p, s);
+        if (profiled)
+            segment_traffic(p, s);
+        else
+            s->traffic = (fnd_traffic){ .ops = p->f->info.counts_ops ? segment_ops(p, s) : 0 };
         const fnd_dispatch d = fnd_program_dispatch(p, i);
         FND_TRY(profiled && p->stages && sink == &fnd_sink_now ? fnd_program_run_stages(p, &d, err) : sink->take(p->f, sink->to, &d, err));
     }
