@@ -59,26 +59,34 @@ TEST(cuda_standin_decode_has_a_weight_stream) {
     program_free(&r);
 }
 
-/* The second table of `profile`, and its lines: what each compiled kernel takes; from the cache as when compiled. */
+/* Calls within the one kernel of a token, with times as the stand-in makes them up; and the second table and its lines:
+ * what each compiled kernel takes, from the cache as when compiled. */
 TEST(cuda_standin_profile_says_what_kernels_take) {
-    STAND_IN("");
+    STAND_IN("stamps");
     program_result r[2];
     const char *lines = program_temp("cuda-usage.jsonl");
     for (int i = 0; i < 2; i++) {
-        program_run(&r[i], (const char *const[]){ "profile", "--backend", "cuda", "--model", tiny_model(), "--prompt-tokens", "2", "--tokens", "1", "--lines", lines, NULL });
+        program_run(&r[i], (const char *const[]){ "profile", "--backend", "cuda", "--program", "persistent", "--model", tiny_model(), "--prompt-tokens", "2", "--tokens", "1", "--lines", lines, NULL });
     }
     stand_out();
     CHECK_MSG(r[0].exit_code == 0 && r[1].exit_code == 0, "%s", r[0].err);
+    const char *gate_up = strstr(r[0].out, "decode/norm_gate_up "), *barrier = strstr(r[0].out, "decode/(barrier) ");
+    double calls = 0, all_us = 0, each_us = 0;
+    REQUIRE(gate_up && barrier);
+    CHECK(sscanf(gate_up, "decode/norm_gate_up %lf %lf %lf", &calls, &all_us, &each_us) == 3 && calls == 2);
+    CHECK_MSG(each_us > 1.32 && each_us < 1.34, "%f us", each_us); /* (2000 + 10 * 131 / 2) / 2 ns */
+    CHECK(sscanf(barrier, "decode/(barrier) %lf %lf %lf", &calls, &all_us, &each_us) == 3);
+    CHECK_MSG(each_us > 0.04 && each_us < 0.06 && calls == 11, "%f barriers, %f us", calls, each_us);
     const char *first = strstr(r[0].out, "spill stores"), *again = strstr(r[1].out, "spill stores");
     REQUIRE(first && again);
     CHECK_STR(first, again);
-    CHECK_HAS(first, "attention_decode_kernel");
+    CHECK_HAS(first, "decode ");
     CHECK_HAS(r[1].out, "compilations 0");
     char *text;
     size_t bytes;
     fnd_error err = { 0 };
     CHECK_OK(fnd_file_read(lines, 1 << 20, &text, &bytes, &err), &err);
-    const char *code = strstr(text, "{\"type\":\"code\",\"kernel\":\"attention_decode_kernel\",\"max_threads\":512,\"registers\":");
+    const char *code = strstr(text, "{\"type\":\"code\",\"kernel\":\"decode\",\"max_threads\":512,\"registers\":");
     CHECK(code && atoi(strstr(code, "registers") + strlen("registers\":")) > 20);
     fnd_free_memory(text);
     for (int i = 0; i < 2; i++) program_free(&r[i]);

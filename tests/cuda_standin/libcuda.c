@@ -4,7 +4,7 @@
  *
  * CUDA_STANDIN holds words: "no-device", "old" (capability 7.0), "memory=N" (bytes that can be had), "lost"
  * (every wait fails), "bad-image" (no code loads), "crowded" (no group of code finds room), "hang=NAME" (the kernel
- * of that name never ends). CUDA_STANDIN_LOG names a file for all that is launched (run.c). */
+ * of that name never ends), "stamps" (programs leave the times of their calls). CUDA_STANDIN_LOG names a file for all that is launched (run.c). */
 #include "standin.h"
 
 #include <stdio.h>
@@ -118,6 +118,35 @@ unsigned place_of(uint64_t address, uint64_t *offset) {
     return 0;
 }
 
+/* ---- clocks that a program writes (FND_STAMPS in src/kernels/dialect/) ---- */
+
+static struct {
+    fnd_cu_address to;
+    size_t bytes;
+} last_upload;
+
+/* As if every call took 2,000 ticks of half a nanosecond and the groups waited 100, 110, .. of them at each barrier. The
+ * table, uploaded last, ends with where the clocks are: as many for each group as there is room for. */
+void write_stamps(fnd_cu_address table) {
+    enum { CALL_TICKS = 2000,
+           LEAST_WAIT = 100,
+           WAIT_STEP = 10 };
+    fnd_cu_address at;
+    if (!word("stamps") || table != last_upload.to) return;
+    memcpy(&at, (const char *)(uintptr_t)(table + last_upload.bytes - sizeof at), sizeof at);
+    uint64_t *stamps = (uint64_t *)(uintptr_t)at;
+    size_t count = ((const size_t *)(const void *)((const char *)stamps - 256))[0] / sizeof *stamps / PROCESSORS;
+    for (size_t g = 0; g < PROCESSORS; g++) {
+        uint64_t *row = stamps + g * count, clock = 5000 * (g + 1);
+        row[0] = 1000000;
+        for (size_t i = 1; i + 1 < count; i++) {
+            row[i] = clock;
+            clock += i % 2 ? CALL_TICKS : LEAST_WAIT + WAIT_STEP * (g * 7 % PROCESSORS);
+        }
+        row[count - 1] = row[0] + (row[count - 2] - row[1]) / 2;
+    }
+}
+
 /* ---- memory: the host's, with its size in front ---- */
 
 static int take(size_t bytes, void **out) {
@@ -154,7 +183,13 @@ CALL(cuMemFreeHost, void *address) {
     return OK;
 }
 CALL(cuMemsetD8Async, fnd_cu_address to, unsigned char value, size_t bytes, fnd_cu_stream s) { return (void)s, memset((void *)(uintptr_t)to, value, bytes), OK; }
-CALL(cuMemcpyHtoDAsync_v2, fnd_cu_address to, const void *from, size_t bytes, fnd_cu_stream s) { return (void)s, memcpy((void *)(uintptr_t)to, from, bytes), OK; }
+CALL(cuMemcpyHtoDAsync_v2, fnd_cu_address to, const void *from, size_t bytes, fnd_cu_stream s) {
+    (void)s;
+    last_upload.to = to;
+    last_upload.bytes = bytes;
+    memcpy((void *)(uintptr_t)to, from, bytes);
+    return OK;
+}
 CALL(cuMemcpyDtoHAsync_v2, void *to, fnd_cu_address from, size_t bytes, fnd_cu_stream s) { return (void)s, memcpy(to, (void *)(uintptr_t)from, bytes), OK; }
 
 /* Address space is memory from the start; pieces are counted only. */

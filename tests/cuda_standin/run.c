@@ -213,6 +213,7 @@ CALL(cuLaunchKernel, fnd_cu_function f, unsigned x, unsigned y, unsigned z, unsi
 CALL(cuLaunchCooperativeKernel, fnd_cu_function f, unsigned x, unsigned y, unsigned z, unsigned bx, unsigned by, unsigned bz, unsigned shared, fnd_cu_stream s, void **params) {
     node n;
     (void)s;
+    write_stamps(*(const fnd_cu_address *)params[0]);
     return !fill(&n, f, (unsigned[]){ x, y, z }, (unsigned[]){ bx, by, bz }, shared, true, params) ? INVALID : launch(&n);
 }
 

@@ -28,6 +28,9 @@ const char *word(const char *name);
 /* Which memory the address lies in (0: none), and where. */
 unsigned place_of(uint64_t address, uint64_t *offset);
 
+/* What a program of calls that are timed leaves, when CUDA_STANDIN says "stamps"; its table is here. */
+void write_stamps(fnd_cu_address table);
+
 bool capturing(void);
 /* The driver would wait here for what runs: where that never ends, say so and end the process. */
 void would_block(const char *what);
