@@ -201,7 +201,7 @@ check-install: | setup-checks
 	+@MAKE='$(MAKE)' scripts/check-install.sh
 everything: all $(ROOT)/tests
 
-## kernels: compose every kernel for every machine; compile with every compiler found here; check strictly for Metal; only=metal
+## kernels: compose every kernel for every machine; compile with every compiler found here; check strictly for Metal; only=metal; only=decode: whole decode programs for CUDA, of all sizes
 ## kernels user=FOLDER: the same with the kernels and policies that the texts in this folder of yours declare (docs/kernels.md)
 user ?=
 kernels: | setup-checks

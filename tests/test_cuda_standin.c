@@ -1,5 +1,5 @@
 /* test_cuda_standin.c - the cuda backend against a driver that stands in for NVIDIA's (cuda_standin/): whole programs
- * are printed and compiled as for an H100, without spilling; and each way to fail is one clear sentence. */
+ * are printed and compiled as for an H100, and timed call by call; and each way to fail is one clear sentence. */
 #include "base/file.h"
 #include "base/memory.h"
 #include "cuda_standin.h"
