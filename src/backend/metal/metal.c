@@ -14,8 +14,8 @@ enum { GROUPS_PER_CORE = 4,
        FIRST_ADDRESS_BIT = 40 };
 
 /* Of one command buffer, for each core: macOS ends one that keeps the GPU for some seconds. A core of an M1 does
- * 3.2e11 at best, so this is some 40 ms, and less than half a second where kernels reach a tenth of that. For one
- * token, all the weights that such a machine has memory for are fewer operations. */
+ * 3.2e11 at best, so this is some 40 ms, and less than half a second where kernels reach a tenth of that. A token
+ * takes fewer, with up to 6 billion weights for each core. */
 #define OPS_PER_CORE UINT64_C(12500000000)
 
 /* ---- what the device is ---- */
