@@ -28,7 +28,7 @@ def run(o, model, lines, parallel, tokens):
     before = os.times()
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     after = os.times()
-    said = re.search(r"prompts answered, .*: (\d+) tokens in ([\d.]+) s, .*; prompts: (\d+) tokens, (\d+) of them reused", done.stderr)
+    said = re.search(r"prompts? answered, .*: (\d+) tokens? in ([\d.]+) s, .*; prompts: (\d+) tokens?, (\d+) of them reused", done.stderr)
     if done.returncode or not said:
         sys.exit(f"{' '.join(map(str, command))}: {done.stderr[-2000:]}")
     busy = after.children_user + after.children_system - before.children_user - before.children_system
