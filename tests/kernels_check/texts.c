@@ -91,7 +91,7 @@ static bool choose(const fnd_composition *k, const choice *c, fnd_variant *v) {
 static fnd_status write_file(writer *w, const char *suffix, const choice *c, uint32_t kernels, const fnd_text *flat) {
     check_text *text = &w->out->list[w->out->count];
     if (w->out->count == MAX_TEXTS) return fnd_fail(w->err, FND_ERR_LIMIT, "more than %d texts", MAX_TEXTS);
-    *text = (check_text){ .kernels = kernels, .thorough = c->folded, .decode = c->folded && !w->user };
+    *text = (check_text){ .kernels = kernels, .thorough = c->folded, .decode = c->folded && !w->user, .known_stores = 16, .known_loads = 16 }; /* attention_batch for 7.5: 12 and 12 */
     snprintf(text->name, sizeof text->name, "%s", c->name);
     snprintf(text->suffix, sizeof text->suffix, "%s", suffix);
     snprintf(text->path, sizeof text->path, "%s/%s%s.txt", w->dir, c->name, suffix);
