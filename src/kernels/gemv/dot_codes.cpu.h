@@ -80,6 +80,42 @@ FND_INLINE void P_(_panel_ahead)(const u8 *tile, u32 cols, u32 first) {
 #define P_(name) FND_CAT(POLICY, name)
 #endif
 
+#if FND_STREAMS > 1
+/* Tiles of all streams, 32 columns of each in turn. */
+FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
+    const u64 bytes = fnd_tile_bytes(P_(_row_bytes)(x.cols)), to_fields = (u64)(x.cols / 32) * P_(_PLANES);
+    const u8 *tile[FND_STREAMS];
+    fnd_tile out;
+    (void)t;
+    for (u32 i = 0; i < FND_STREAMS; i++) {
+        tile[i] = w.data + (r.row + fnd_min(i, r.streams - 1) * r.apart) / FND_VEC * bytes;
+        out.of[i] = fnd_vec_splat(0.0f);
+    }
+    x.codes += (u64)s.first * x.cols;
+    x.scales += (u64)s.first * (x.cols / 32);
+    x.sums += (u64)s.first * (x.cols / 32);
+    x.counts += (u64)s.first * (x.cols / 16);
+    for (u32 block = 0; block < x.cols / P_(_BLOCK); block++) {
+        const u64 fields = to_fields + (u64)block * P_(_FIELD_BYTES) * FND_VEC;
+        for (u32 i = 0; i < FND_STREAMS; i++) fnd_fetch_ahead(tile[i] + fields + bytes, P_(_FIELD_BYTES) * FND_VEC); /* the next tile's */
+        for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++) {
+            const u64 codes = (u64)(block * (P_(_BLOCK) / 32) + chunk) * P_(_PLANES);
+            for (u32 i = 0; i < FND_STREAMS; i++) {
+                fnd_tile one;
+                one.of[0] = out.of[i];
+                fnd_fetch_ahead(tile[i] + codes + FND_CODES_AHEAD, P_(_PLANES));
+                P_(_dot32)(&one, tile[i] + codes, tile[i] + fields, chunk * (32 / P_(_GROUP)), x, 1);
+                out.of[i] = one.of[0];
+            }
+            x.codes += 32;
+            x.scales++;
+            x.sums++;
+            x.counts += 2;
+        }
+    }
+    return out;
+}
+#else
 FND_INLINE fnd_tile P_(_dot_tile)(const u8 *codes, u32 first_token, fnd_x x, const u32 n) {
     const u8 *fields = codes + (u64)(x.cols / 32) * P_(_PLANES);
     const u64 ahead = fnd_tile_bytes(P_(_row_bytes)(x.cols)); /* the next tile's fields are wanted at its start */
@@ -90,9 +126,9 @@ FND_INLINE fnd_tile P_(_dot_tile)(const u8 *codes, u32 first_token, fnd_x x, con
     fnd_tile out;
     for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
     for (u32 block = 0; block < x.cols / P_(_BLOCK); block++, fields += P_(_FIELD_BYTES) * FND_VEC) {
-        if (FND_TOKENS == 1 || first_token == 0) fnd_fetch_ahead(fields + ahead, P_(_FIELD_BYTES) * FND_VEC);
+        if (first_token == 0) fnd_fetch_ahead(fields + ahead, P_(_FIELD_BYTES) * FND_VEC);
         for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++) {
-            if (FND_TOKENS == 1 || first_token == 0) fnd_fetch_ahead(codes + FND_CODES_AHEAD, P_(_PLANES));
+            if (first_token == 0) fnd_fetch_ahead(codes + FND_CODES_AHEAD, P_(_PLANES));
             P_(_dot32)(&out, codes, fields, chunk * (32 / P_(_GROUP)), x, n);
             codes += P_(_PLANES);
             x.codes += 32 * FND_TOKENS;
@@ -113,4 +149,5 @@ FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s,
     if (FND_IS_NARROW(s)) return P_(_dot_tile)(tile, s.first, x, FND_NARROW);
     return P_(_dot_tile)(tile, s.first, x, FND_TOKENS);
 }
+#endif
 #undef P_

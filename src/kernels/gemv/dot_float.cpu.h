@@ -80,8 +80,14 @@ FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s,
 #ifdef FND_PANEL_HALVES
     if (x.panels) return P_(_panel_dot)(w, r, s, x);
 #endif
-    const u8 *tile = w.data + (r.row / FND_VEC) * fnd_tile_bytes(P_(_row_bytes)(x.cols));
+    const u64 bytes = fnd_tile_bytes(P_(_row_bytes)(x.cols));
+    const u8 *tile = w.data + (r.row / FND_VEC) * bytes;
     const f32 *floats = x.floats + (u64)s.first * x.cols;
+#if FND_STREAMS > 1
+    fnd_tile out;
+    for (u32 i = 0; i < r.streams; i++) out.of[i] = P_(_dot_tile)(tile + i * (r.apart / FND_VEC) * bytes, floats, x.cols, 1).of[0];
+    return out;
+#endif
     if (FND_IS_NARROW(s)) return P_(_dot_tile)(tile, floats, x.cols, FND_NARROW);
     return P_(_dot_tile)(tile, floats, x.cols, FND_TOKENS);
 }

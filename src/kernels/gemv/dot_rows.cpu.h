@@ -81,6 +81,14 @@ FND_INLINE fnd_tile P_(_rows_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_sp
     }
 #endif
     (void)t;
+#if FND_STREAMS > 1
+    fnd_tile out;
+    for (u32 i = 0; i < r.streams; i++) {
+        fnd_at at = fnd_at_of(r, s, i);
+        out.of[i] = P_(_rows_once)(w.data + at.row * row_bytes, row_bytes, at.count, x, 1).of[0];
+    }
+    return out;
+#endif
     if (FND_IS_NARROW(s)) return P_(_rows_once)(rows, row_bytes, r.count, x, FND_NARROW);
     return P_(_rows_once)(rows, row_bytes, r.count, x, FND_TOKENS);
 }

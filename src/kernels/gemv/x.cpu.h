@@ -240,14 +240,43 @@ FND_INLINE void fnd_x_end(fnd_thread t, fnd_x x) {
     if (x.step > 1) fnd_grid_barrier(t);
 }
 
+/* With one token a worker reads its run of tiles as FND_STREAMS streams at once, a part of the run each: more lines
+ * of memory are under way than the prefetcher keeps for one. Places of a tile are then those of streams, not of tokens. */
+#if FND_TOKENS == 1
+  #define FND_STREAMS 4
+#else
+  #define FND_STREAMS 1
+#endif
 typedef struct fnd_span { u32 first, count; } fnd_span;
-typedef struct fnd_tile { fnd_val of[FND_TOKENS]; } fnd_tile;
+typedef struct fnd_tile { fnd_val of[FND_TOKENS * FND_STREAMS]; } fnd_tile;
 
 /* A span of few tokens, as that of a small batch or the last of a prompt, is not computed as if it were full. */
 #define FND_NARROW      (FND_TOKENS == 8 ? 4u : FND_TOKENS)
 #define FND_IS_NARROW(s) (FND_NARROW < FND_TOKENS && (s).count <= FND_NARROW)
-typedef struct fnd_rows { u32 row, count, first, end; } fnd_rows; /* first .. end - 1: of one run */
+/* Rows of the tile at hand. first .. end - 1: of one run, or of the whole share where there are streams: `streams` tiles
+ * then, `apart` rows from each other. */
+typedef struct fnd_rows {
+    u32 row, count, first, end;
+#if FND_STREAMS > 1
+    u32 streams, apart;
+#endif
+} fnd_rows;
 
+#if FND_STREAMS > 1
+/* Tiles `tile`, tile + step and so on, or the last few, which are fewer than streams. */
+FND_INLINE fnd_rows fnd_rows_of(u32 tile, u32 first_tile, u32 last_tile, u32 total) {
+    u32 step = (last_tile - first_tile) / FND_STREAMS, together = tile < first_tile + step;
+    fnd_rows r;
+    r.first = first_tile * FND_VEC;
+    r.row = (together ? tile : first_tile + FND_STREAMS * step) * FND_VEC;
+    r.end = fnd_min(last_tile * FND_VEC, total);
+    r.count = fnd_min(FND_VEC, r.end - r.row);
+    r.streams = together ? FND_STREAMS : (last_tile - first_tile) % FND_STREAMS;
+    r.apart = together ? step * FND_VEC : FND_VEC;
+    return r;
+}
+FND_INLINE u32 fnd_steps_of_(u32 tiles) { return tiles / FND_STREAMS + (tiles % FND_STREAMS != 0); }
+#else
 FND_INLINE fnd_rows fnd_rows_of(u32 tile, u32 last_tile, u32 total) {
     fnd_rows r;
     r.first = r.row = tile * FND_VEC;
@@ -255,12 +284,25 @@ FND_INLINE fnd_rows fnd_rows_of(u32 tile, u32 last_tile, u32 total) {
     r.end = fnd_min(last_tile * FND_VEC, total);
     return r;
 }
+#endif
 FND_INLINE fnd_span fnd_span_of(fnd_x x, u32 first) {
     fnd_span s;
     s.first = first;
     s.count = fnd_min(FND_TOKENS, x.tokens - first);
     return s;
 }
+#if FND_STREAMS > 1
+FND_INLINE u32 fnd_places_(fnd_rows r, fnd_span s) { (void)s; return r.streams; }
+FND_INLINE fnd_at fnd_at_of(fnd_rows r, fnd_span s, u32 i) {
+    fnd_at at;
+    at.row = r.row + i * r.apart;
+    at.count = fnd_min(FND_VEC, r.end - at.row);
+    at.token = s.first;
+    at.writes = 1;
+    return at;
+}
+#else
+FND_INLINE u32 fnd_places_(fnd_rows r, fnd_span s) { (void)r; return s.count; }
 FND_INLINE fnd_at fnd_at_of(fnd_rows r, fnd_span s, u32 i) {
     fnd_at at;
     at.row = r.row;
@@ -269,15 +311,24 @@ FND_INLINE fnd_at fnd_at_of(fnd_rows r, fnd_span s, u32 i) {
     at.writes = 1;
     return at;
 }
+#endif
 
 /* The driver: every worker has a run of neighbouring tiles of FND_VEC rows. */
 #define FND_TILES_(total) (((total) + FND_VEC - 1) / FND_VEC)
 #define FND_EACH_TILE_2 FND_EACH_TILE /* of two matrices that are joined */
 #define FND_DOT_2(policy, w0, tile0, w1, tile1) fnd_tile tile0 = FND_CAT(policy, _dot)(t, w0, r, s, x), tile1 = FND_CAT(policy, _dot)(t, w1, r, s, x)
+#define FND_FIRST_TILE_(t, total, group) ((u32)((u64)FND_TILES_(total) * (group) / (t).groups))
+#if FND_STREAMS > 1
+#define FND_EACH_TILE(r, t, total)                                                                                 \
+    for (u32 r##_first = FND_FIRST_TILE_(t, total, (t).group), r##_end = FND_FIRST_TILE_(t, total, (t).group + 1),      \
+             r##_i = 0; r##_i < fnd_steps_of_(r##_end - r##_first); r##_i++)                                           \
+        for (fnd_rows r = fnd_rows_of(r##_first + r##_i, r##_first, r##_end, total); r.count; r.count = 0)
+#else
 #define FND_EACH_TILE(r, t, total)                                                                             \
-    for (u32 r##_i = (u32)((u64)FND_TILES_(total) * (t).group / (t).groups),                                  \
-             r##_end = (u32)((u64)FND_TILES_(total) * ((t).group + 1) / (t).groups); r##_i < r##_end; r##_i += FND_RUN_) \
+    for (u32 r##_i = FND_FIRST_TILE_(t, total, (t).group), r##_end = FND_FIRST_TILE_(t, total, (t).group + 1);      \
+         r##_i < r##_end; r##_i += FND_RUN_)                                                                    \
         for (fnd_rows r = fnd_rows_of(r##_i, fnd_min(r##_i + FND_RUN_, r##_end), total); r.count; r.count = 0)
+#endif
 #ifdef FND_PANELS
 /* Where panels are computed, a run is one, and all its tiles take a span before the next: what epilogues
  * write for a token is then one stretch. */
@@ -300,6 +351,6 @@ FND_INLINE fnd_span fnd_step_to_(fnd_rows *r, fnd_x x, u32 n) {
         for (fnd_span s = fnd_span_of(x, s##_i); s.count; s.count = 0)
 #endif
 #define FND_EACH_PLACE(at, i, t, r, s)       \
-    for (u32 i = 0; i < (s).count; i++)      \
+    for (u32 i = 0; i < fnd_places_(r, s); i++) \
         for (fnd_at at = fnd_at_of(r, s, i); at.count; at.count = 0)
 #endif
