@@ -88,7 +88,7 @@ FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s,
     fnd_tile out;
     (void)t;
     for (u32 i = 0; i < FND_STREAMS; i++) {
-        tile[i] = w.data + (r.row + fnd_min(i, r.streams - 1) * r.apart) / FND_VEC * bytes;
+        tile[i] = fnd_stream_tile(w, r, i, bytes);
         out.of[i] = fnd_vec_splat(0.0f);
     }
     x.codes += (u64)s.first * x.cols;

@@ -68,6 +68,39 @@ FND_INLINE void P_(_panel_ahead)(const u8 *tile, u32 cols, u32 first) {
 #define P_(name) FND_CAT(POLICY, name)
 #endif
 
+#if FND_STREAMS > 1
+/* Columns first .. last - 1 of the tiles of all streams. */
+FND_INLINE void P_(_dot_streams)(vec *sum, const u8 *const *tile, const f32 *x, u32 first, u32 last) {
+    for (u32 k = first; k < last; k++)
+        FND_UNROLL for (u32 i = 0; i < FND_STREAMS; i++) sum[i] = fnd_vec_fma(P_(_load)(tile[i], k), x[k], sum[i]);
+}
+
+FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
+    const u64 bytes = fnd_tile_bytes(P_(_row_bytes)(x.cols));
+    const u32 column = (u32)P_(_row_bytes)(FND_VEC), line = column < 64 ? 64 / column : 1; /* columns in one of memory */
+    const f32 *floats = x.floats + (u64)s.first * x.cols;
+    const u8 *tile[FND_STREAMS];
+    fnd_tile out;
+    (void)t;
+    for (u32 i = 0; i < FND_STREAMS; i++) {
+        tile[i] = fnd_stream_tile(w, r, i, bytes);
+        out.of[i] = fnd_vec_splat(0.0f);
+    }
+    for (u32 part = 0; part < x.cols; part += FND_FLOAT_PART) {
+        const u32 end = fnd_min(part + FND_FLOAT_PART, x.cols);
+        vec sum[FND_STREAMS];
+        u32 k = part;
+        for (u32 i = 0; i < FND_STREAMS; i++) sum[i] = fnd_vec_splat(0.0f);
+        for (; k + line <= end; k += line) {
+            FND_UNROLL for (u32 i = 0; i < FND_STREAMS; i++) fnd_fetch_ahead(tile[i] + (u64)k * column + FND_CODES_AHEAD, column < 64 ? 64 : column);
+            P_(_dot_streams)(sum, tile, floats, k, k + line);
+        }
+        P_(_dot_streams)(sum, tile, floats, k, end);
+        for (u32 i = 0; i < FND_STREAMS; i++) out.of[i] += sum[i];
+    }
+    return out;
+}
+#else
 FND_INLINE fnd_tile P_(_dot_tile)(const u8 *tile, const f32 *floats, u32 cols, const u32 tokens) {
     fnd_tile out;
     for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
@@ -80,15 +113,10 @@ FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s,
 #ifdef FND_PANEL_HALVES
     if (x.panels) return P_(_panel_dot)(w, r, s, x);
 #endif
-    const u64 bytes = fnd_tile_bytes(P_(_row_bytes)(x.cols));
-    const u8 *tile = w.data + (r.row / FND_VEC) * bytes;
+    const u8 *tile = w.data + (r.row / FND_VEC) * fnd_tile_bytes(P_(_row_bytes)(x.cols));
     const f32 *floats = x.floats + (u64)s.first * x.cols;
-#if FND_STREAMS > 1
-    fnd_tile out;
-    for (u32 i = 0; i < r.streams; i++) out.of[i] = P_(_dot_tile)(tile + i * (r.apart / FND_VEC) * bytes, floats, x.cols, 1).of[0];
-    return out;
-#endif
     if (FND_IS_NARROW(s)) return P_(_dot_tile)(tile, floats, x.cols, FND_NARROW);
     return P_(_dot_tile)(tile, floats, x.cols, FND_TOKENS);
 }
+#endif
 #undef P_

@@ -29,6 +29,12 @@ FND_INLINE void fnd_fetch_early(const u8 *p, u32 bytes) {
 }
 
 FND_INLINE u64 fnd_tile_bytes(u64 row_bytes) { return (row_bytes * FND_VEC + 63) & ~(u64)63; }
+#if FND_STREAMS > 1
+/* The tile of stream i; where there are fewer streams the last one's, again. */
+FND_INLINE const u8 *fnd_stream_tile(fnd_weight w, fnd_rows r, u32 i, u64 tile_bytes) {
+    return w.data + (r.row + fnd_min(i, r.streams - 1) * r.apart) / FND_VEC * tile_bytes;
+}
+#endif
 /* What of a policy's ZERO is left in the sums of its products. */
 #define FND_ZERO_LEFT(zero) ((zero) == 128 ? FND_WIDE_ZERO : (zero))
 
