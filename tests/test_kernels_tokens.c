@@ -9,15 +9,17 @@
 enum { TOKENS = 50, /* the matrix unit takes 48 and more */
        ROWS = 21 };
 
-static void run(kernel_bench *b, fnd_format format, uint64_t cols, const void *w, const float *x, uint32_t tokens, double *y) {
+static void run_rows(kernel_bench *b, fnd_format format, uint64_t rows, uint64_t cols, const void *w, const float *x, uint32_t tokens, double *y) {
     bench_in_copy(b, "x", FND_F32, fnd_shape2(tokens, cols), x);
-    bench_tensor *weight = bench_in_copy(b, "w", format, fnd_shape2(ROWS, cols), w);
+    bench_tensor *weight = bench_in_copy(b, "w", format, fnd_shape2(rows, cols), w);
     bench_to_tiles(b, weight);
-    const bench_tensor *out = bench_out(b, "y", FND_F32, fnd_shape2(tokens, ROWS));
+    const bench_tensor *out = bench_out(b, "y", FND_F32, fnd_shape2(tokens, rows));
     bench_run(b, "linear");
     memcpy(y, out->v, out->count * sizeof *y);
     bench_clear(b);
 }
+
+static void run(kernel_bench *b, fnd_format format, uint64_t cols, const void *w, const float *x, uint32_t tokens, double *y) { run_rows(b, format, ROWS, cols, w, x, tokens, y); }
 
 static void check(kernel_bench *b, fnd_format format, uint64_t cols, uint32_t most) {
     static double together[TOKENS * ROWS], alone[TOKENS][ROWS];
@@ -49,6 +51,40 @@ TEST(kernels_tokens_together_are_those_alone) {
     }
     check(&b, FND_F16, 469, 16);
     check(&b, FND_F32, 469, 16);
+    bench_close(&b);
+}
+
+/* The weights of one token are several streams, those of more are one: with as many tiles for each worker as come out
+ * even, and as leave some for the end, in the last of which rows are missing. */
+static void check_streams(kernel_bench *b, fnd_format format, uint64_t cols) {
+    enum { MOST_TILES = 9,
+           TOGETHER = 4 };
+    size_t most = (size_t)MOST_TILES * b->tile_rows * b->groups, bytes;
+    double *values, *alone = calloc(most, sizeof *alone), *together = calloc(TOGETHER * most, sizeof *together);
+    float *x = calloc(TOGETHER * cols, sizeof *x);
+    unsigned char *w = bench_blocks(format, most, cols, &bytes, &values);
+    for (size_t i = 0; i < TOGETHER * cols; i++) x[i] = bench_uniform();
+    for (uint64_t tiles = 1; tiles <= MOST_TILES; tiles++) {
+        uint64_t rows = tiles * b->tile_rows * b->groups - 3;
+        run_rows(b, format, rows, cols, w, x, 1, alone);
+        run_rows(b, format, rows, cols, w, x, TOGETHER, together);
+        CHECK_MSG(memcmp(alone, together, rows * sizeof *alone) == 0, "%s %s: %d rows", b->label, fnd_format_get(format)->name, (int)rows);
+    }
+    free(x);
+    free(w);
+    free(values);
+    free(alone);
+    free(together);
+}
+
+TEST(kernels_of_one_token_take_every_tile) {
+    kernel_bench b;
+    if (!bench_open(&b, &(bench_device){ "cpu", NULL, false })) return;
+    if (b.tile_rows) {
+        check_streams(&b, FND_Q4_1, 96);
+        check_streams(&b, FND_Q6_K, 256);
+        check_streams(&b, FND_F16, 85);
+    }
     bench_close(&b);
 }
 
