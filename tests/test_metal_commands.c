@@ -273,6 +273,42 @@ TEST(metal_runs_a_long_submission_in_parts) {
     ones_close(&t);
 }
 
+/* What the GPU failed at before, and nobody was told yet, ends a submission at its first launch or, where that is seen
+ * between two parts, in its middle; with a part under way. The next one is as good as any. */
+TEST(metal_submits_behind_a_failed_submission) {
+    NEED_STANDIN();
+    enum { CALLS = 4,
+           SLOW_MS = 20 };
+    for (int parts = 0; parts < 2; parts++) {
+        ones t;
+        uint64_t number = 0;
+        if (!ones_open(&t)) return;
+        CHECK_OK(ones_run(&t), &t.err);
+        const fnd_binding b[] = { fnd_bind_in("x", &t.x.t), fnd_bind_in("w", &t.w.t), fnd_bind_out("y", &t.y.t) };
+        fnd_work work[CALLS];
+        for (int i = 0; i < CALLS; i++) work[i] = fnd_work_kernel(t.linear, b, 3);
+        const fnd_submission all = { .label = "behind", .work = work, .count = CALLS };
+        fnd_metal *metal = t.f->device;
+        standin_set("fail_commands", 1);
+        CHECK_OK(ones_start(&t), &t.err);
+        (void)standin("live", NULL, 0);               /* until the GPU has done it */
+        if (!parts) CHECK_OK(ones_start(&t), &t.err); /* which hears of the failure */
+        if (parts) metal->most_ops = 1;
+        standin_set("slow_ms", SLOW_MS);
+        long before = standin("commands", NULL, 0);
+        CHECK_OK(fnd_submit(t.f, &all, &number, &t.err), &t.err);
+        CHECK(fnd_wait_for(t.f, number, &t.err) == FND_ERR_MEMORY);
+        CHECK_HAS(t.err.text, "launches: the GPU did not finish");
+        t.err = (fnd_error){ 0 };
+        CHECK_OK(fnd_wait(t.f, &t.err), &t.err); /* told once */
+        if (parts) CHECK(standin("commands", NULL, 0) - before == 1);
+        for (int i = 0; i < 2; i++) CHECK_OK(fnd_submit(t.f, &all, &number, &t.err), &t.err);
+        CHECK_OK(fnd_wait_for(t.f, number, &t.err), &t.err);
+        check_ones(&t, &t.y);
+        ones_close(&t);
+    }
+}
+
 /* The GPU's own times: what the profiler shows does not count the time that a launch waited. */
 TEST(metal_profiles_by_the_clock_of_the_gpu) {
     NEED_STANDIN();

@@ -9,7 +9,7 @@
 
 enum { SCRATCH_ALIGNMENT = 256,
        SCRATCH_STEP = 1 << 20,
-       MOST_NUMBERS = 4096 /* setBytes: takes no more */ };
+       MOST_NUMBERS = 4096 /* Metal takes no more by value */ };
 
 /* Scratch memory that no dispatch since the last barrier has: the rest of the present buffer, or a larger one. */
 static fnd_status take_scratch(fnd_metal *c, const fnd_launch *l, uint64_t *each, uint64_t *at, fnd_error *err) {
@@ -81,10 +81,10 @@ static fnd_status encode(fnd_metal *c, const fnd_launch *l, fnd_error *err) {
 
 fnd_status fnd_metal_launch(void *self, const fnd_launch *launch, fnd_error *err) {
     fnd_metal *c = self;
-    fnd_error why = { 0 };
-    if (c->failure.status != FND_OK) return fnd_fail(err, c->failure.status, "%s", c->failure.text);
+    fnd_error why = c->failure; /* nothing is launched behind a failure that is not yet told */
     void *pool = c->m->push_pool();
-    fnd_status status = check(launch, &why);
+    fnd_status status = why.status;
+    if (status == FND_OK) status = check(launch, &why);
     if (status == FND_OK) status = encode(c, launch, &why);
     if (status != FND_OK) {
         fnd_metal_discard(c);
