@@ -7,6 +7,8 @@
 #include "metal_ones.h"
 #include "test.h"
 
+#include <stdio.h>
+
 TEST(metal_runs_a_kernel) {
     NEED_STANDIN();
     ones t;
@@ -172,6 +174,34 @@ TEST(metal_copies_from_and_to_any_byte) {
         metal->close(self);
         standin_reset();
     }
+}
+
+static bool in_one_region(uint64_t begin, uint64_t end) {
+    unsigned long long from, to;
+    bool found = false;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (maps && !found && fscanf(maps, "%llx-%llx%*[^\n]", &from, &to) == 2) found = from <= begin && end <= to;
+    if (maps) fclose(maps);
+    return found;
+}
+
+/* Metal takes the host's pages where one region of the address space covers them, however they came to be used. */
+TEST(metal_grows_in_one_region) {
+    NEED_STANDIN();
+    enum { BYTES = 1 << 26 };
+    void *self;
+    fnd_device_info info;
+    fnd_error err = { 0 };
+    fnd_memory m;
+    const fnd_backend *metal = &fnd_backend_metal;
+    CHECK_OK(metal->open(&(fnd_backend_desc){ .metal_library = fnd_test_metal_library() }, &self, &info, &err), &err);
+    CHECK_OK(metal->reserve(self, BYTES, &m, &err), &err);
+    for (size_t usable = 20000; usable < BYTES; usable *= 50) {
+        CHECK_OK(metal->commit(self, &m, usable, &err), &err);
+        CHECK(in_one_region(m.address, m.address + BYTES));
+    }
+    metal->release(self, &m);
+    metal->close(self);
 }
 
 /* A mapped file longer than Metal's longest buffer: each place of it is in one that holds what is bound. */

@@ -1,9 +1,9 @@
 /* memory.c - memory that kernels may be given, and the buffers it is in.
  *
  * SAFETY: where processor and GPU have one memory, an address is the host's, and the host works in it. Address
- * space that grows, and a mapped file, are pages of ours or the caller's that Metal is shown as they are
- * (newBufferWithBytesNoCopy: whole pages); they go only after the GPU has done everything. Elsewhere memory is
- * private to the GPU and an address is a number of our own, from a range that nothing else has. */
+ * space that grows, and a mapped file, are pages of ours or the caller's that Metal is shown as they are: whole
+ * pages, not copied, which go only after the GPU has done everything. Elsewhere memory is private to the GPU and an
+ * address is a number of our own, from a range that nothing else has. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* MAP_ANONYMOUS, MAP_NORESERVE */
 #endif
@@ -171,7 +171,7 @@ fnd_status fnd_metal_reserve(void *self, size_t bytes, fnd_memory *out, fnd_erro
     b->bytes = bytes;
     b->on_host = c->unified;
     if (c->unified) {
-        void *mapping = mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *mapping = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0); /* nothing is behind it until it is touched */
         if (mapping == MAP_FAILED) {
             fnd_free_memory(b);
             return fnd_fail(err, FND_ERR_MEMORY, "no address space of %zu bytes: %s", bytes, strerror(errno));
@@ -185,12 +185,12 @@ fnd_status fnd_metal_reserve(void *self, size_t bytes, fnd_memory *out, fnd_erro
     return enter(c, b, out, err);
 }
 
-/* The same pages and more of them, as one longer buffer; what is there stays where it is. */
+/* The same pages and more of them, as one longer buffer; what is there stays where it is. Metal takes what one region
+ * of the address space covers, so all of it can be written from the first: rights given piece by piece would cut it. */
 static fnd_status grow_pages(fnd_metal *c, fnd_metal_block *b, size_t bytes, fnd_error *err) {
     size_t whole = fnd_round_up(bytes, page_bytes());
     fnd_id buffer;
     if (whole > c->max_buffer) return fnd_fail(err, FND_ERR_MEMORY, "%.1f MB were asked for in one piece; %s has %.1f MB at most; a smaller context would fit", (double)whole / 1e6, c->name, (double)c->max_buffer / 1e6);
-    if (mprotect(b->mapping, whole, PROT_READ | PROT_WRITE) != 0) return fnd_fail(err, FND_ERR_MEMORY, "cannot commit %zu bytes: %s", bytes, strerror(errno));
     FND_TRY(buffer_over(c, b->mapping, whole, "foundry growing", &buffer, err));
     if (b->buffer_count) fnd_mtl_release(c->m, b->buffers[0]);
     b->buffers[0] = buffer;
