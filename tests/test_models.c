@@ -5,6 +5,7 @@
 #include "foundry/batch.h"
 #include "foundry/synth.h"
 #include "kernel_bench.h"
+#include "lm/batch.h"
 #include "test.h"
 #include "toy_model.h"
 
@@ -363,6 +364,29 @@ TEST(models_match_the_reference_on_sim) {
     }
 }
 
+/* Prompts of several sequences read in one pass, or in as many as they have room in: what comes behind each. */
+static void check_prompts(const toy *t, const way *w) {
+    enum { PROMPTS = 4 };
+    static const uint32_t counts[PROMPTS] = { 9, 1, 23, 2 };
+    runner r;
+    fnd_batch *b;
+    fnd_batch_unread prompts[PROMPTS];
+    float logits[TOY_VOCAB];
+    if (!runner_open(&r, w, t->path, NULL)) return;
+    fnd_status status = fnd_batch_open(r.m, &(fnd_batch_desc){ .sequences = PROMPTS, .session = { .batch = 16, .context = 64 } }, &b, &r.err);
+    for (uint32_t i = 0; i < PROMPTS; i++) prompts[i] = (fnd_batch_unread){ i, t->ids, counts[i] };
+    if (status == FND_OK) status = fnd_batch_read(b, prompts, PROMPTS, &r.err);
+    for (uint32_t i = 0; i < PROMPTS && status == FND_OK; i++) {
+        judge j = { .t = t, .count = counts[i] - 1 };
+        status = fnd_session_logits(fnd_batch_session(b, i), logits, &r.err);
+        judge_logits(&j, logits);
+        CHECK_MSG(j.worst <= ROUNDING, "%s %s: logits behind prompt %u are off by up to %g of the largest", r.label, t->m.d.architecture, i, j.worst);
+    }
+    CHECK_MSG(status == FND_OK, "%s: %s", r.label, r.err.text);
+    fnd_batch_close(b);
+    runner_close(&r);
+}
+
 /* Every PARTS-th of all: parts are tested side by side. */
 enum { PARTS = 4 };
 static void check_on_gpu(size_t part) {
@@ -376,6 +400,7 @@ static void check_on_gpu(size_t part) {
         check_logits(&t, &(way){ .backend = gpu, .form = FND_PROGRAM_LAUNCH }, 33, IDS - 33);
         if (strcmp(gpu, "cuda") == 0) check_logits(&t, &(way){ .backend = gpu, .form = FND_PROGRAM_GRAPH }, 33, IDS - 33);
         check_batch(&t, &(way){ .backend = gpu }, 5, IDS - 5);
+        check_prompts(&t, &(way){ .backend = gpu });
         toy_close(&t);
     }
 }
