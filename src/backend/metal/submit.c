@@ -2,8 +2,8 @@
  *
  * SAFETY: the completion handler runs in a thread of Metal's, once for every command buffer that was committed.
  * It touches the flight that it was made for, under the lock; a flight is freed by the thread that calls the
- * backend, and only when it is done. The handler is a block on the stack: addCompletedHandler: copies it, as it
- * copies every block that it keeps. */
+ * backend, and only when it is done. The handler is a block on the stack: Metal copies it, as it copies
+ * every block that it keeps. */
 #include "backend/metal/metal.h"
 #include "base/base.h"
 #include "base/memory.h"
