@@ -206,6 +206,14 @@ TEST(cli_chat_goes_on_after_errors) {
     CHECK_HAS(r.err, "/regen [SEED]");
     CHECK_HAS(r.err, "6 lines could not be carried out");
     program_free(&r);
+    chat(&r, "hello\n/undo 2\n/stats \n", (const char *const[]){ "--quiet", NULL });
+    CHECK_MSG(r.exit_code == 1 && strstr(r.err, "messages: 2; "), "%s", r.err); /* none was taken back */
+    CHECK_HAS(r.err, "foundry: /undo takes nothing behind it, not '2'\n");
+    program_free(&r);
+    CHECK_OK(fnd_file_write(program_temp("no.jinja"), "{{ raise_exception('no') }}", 27, &(fnd_error){ 0 }), &(fnd_error){ 0 });
+    chat(&r, "hello\n", (const char *const[]){ "--template", program_temp("no.jinja"), NULL });
+    CHECK_HAS(r.err, "no.jinja: chat template, line 1, column 19: raise_exception() refuses");
+    program_free(&r);
     chat(&r, "hello world, hello world\nhello, but much more of it\n/clear\nhi\n", (const char *const[]){ "--context", "64", NULL });
     CHECK_MSG(r.exit_code == 1 && lines_in(r.out) == 2, "%s", r.err);
     CHECK_HAS(r.err, "the context of 64 leaves no room");

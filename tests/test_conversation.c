@@ -355,6 +355,44 @@ TEST(conversation_reads_a_new_message_whole) {
     talk_close(&t);
 }
 
+/* Tokens of the system message that gave way come back when what they gave way for is gone. */
+TEST(conversation_cleared_has_its_system_message_whole) {
+    talk t;
+    if (!talk_open(&t, 200, true)) return;
+    for (int undone = 0; undone < 2; undone++) {
+        CHECK_OK(fnd_conversation_set_system(t.c, letters('S', 100), &t.b.err), &t.b.err);
+        ask(&t, letters('Z', 40));
+        ask(&t, letters('Y', 20));
+        CHECK_MSG(fnd_conversation_dropped(t.c) > 0 && longest_run(t.b.s, 'S') > 16 && longest_run(t.b.s, 'S') < 100, "%zu dropped, %zu letters", fnd_conversation_dropped(t.c), longest_run(t.b.s, 'S'));
+        for (int i = 0; i < 2 && undone; i++) CHECK_OK(fnd_conversation_undo(t.c, &t.b.err), &t.b.err);
+        if (!undone) fnd_conversation_clear(t.c);
+        CHECK(fnd_conversation_dropped(t.c) == 0 && fnd_conversation_count(t.c) == 1);
+        ask(&t, "so");
+        CHECK(fnd_conversation_dropped(t.c) == 0 && longest_run(t.b.s, 'S') == 100);
+        fnd_conversation_clear(t.c);
+    }
+    talk_close(&t);
+}
+
+/* What a file kept counts for its own conversation, not for those after it. */
+TEST(conversation_keeps_as_asked_after_a_loaded_one) {
+    talk t, other;
+    if (!talk_open(&t, 200, true)) return;
+    ask(&t, letters('Z', 120));
+    ask(&t, letters('Y', 60));
+    CHECK(fnd_conversation_dropped(t.c) > 0);
+    CHECK_OK(fnd_conversation_save(t.c, session_temp("kept.session"), &t.b.err), &t.b.err);
+    if (session_bench_open(&other.b, &(fnd_session_desc){ .context = 200 })) {
+        CHECK_OK(fnd_conversation_open(other.b.s, &(fnd_conversation_desc){ .context_shift = true, .keep = 3 }, &other.c, &other.b.err), &other.b.err);
+        CHECK_OK(fnd_conversation_load(other.c, session_temp("kept.session"), &other.b.err), &other.b.err);
+        CHECK(fnd_conversation_kept(other.c) == 10 && fnd_conversation_dropped(other.c) == fnd_conversation_dropped(t.c));
+        fnd_conversation_clear(other.c);
+        CHECK(fnd_conversation_kept(other.c) == 3 && fnd_conversation_dropped(other.c) == 0);
+        talk_close(&other);
+    }
+    talk_close(&t);
+}
+
 /* What was dropped for a message that was not answered is not lost. */
 TEST(conversation_cancelled_drops_nothing) {
     talk t;

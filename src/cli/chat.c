@@ -74,6 +74,7 @@ static fnd_status answer(chat *a, fnd_span text, uint64_t seed, fnd_error *err) 
     fnd_generated g;
     a->desc.sampling.seed = seed;
     fnd_status status = text.data ? fnd_conversation_ask(a->c, text.data, text.bytes, &a->desc, &g, err) : fnd_conversation_answer_again(a->c, &a->desc, &g, err);
+    status = fnd_cli_name_template(a->inputs.file, status, err);
     fnd_cli_progress_clear();
     if (fnd_cli_in_line()) FND_TRY(show(NULL, (fnd_span){ "\n", 1 }, err));
     bool interrupted = fnd_cli_lines_typed(a->lines) ? fnd_cli_answer_interrupt() : fnd_cli_interrupted;
@@ -196,7 +197,11 @@ static fnd_status run_command(chat *a, const char *line, fnd_error *err) {
     char shown[80];
     fnd_nearest near = { .word = line, .bytes = bytes };
     for (size_t i = 0; i < FND_COUNT(commands); i++) {
-        if (strlen(commands[i].name) == bytes && memcmp(commands[i].name, line, bytes) == 0) return commands[i].run(a, without_spaces(line + bytes), err);
+        if (strlen(commands[i].name) == bytes && memcmp(commands[i].name, line, bytes) == 0) {
+            const char *rest = without_spaces(line + bytes);
+            if (!commands[i].words[0] && rest[0]) return fnd_fail(err, FND_ERR_USAGE, "/%s takes nothing behind it, not '%s'", commands[i].name, fnd_span_quote((fnd_span){ rest, strlen(rest) }, shown, sizeof shown));
+            return commands[i].run(a, rest, err);
+        }
         fnd_nearest_try(&near, commands[i].name);
     }
     return fnd_fail(err, FND_ERR_USAGE, "there is no command '/%s'%s; /help lists them", fnd_span_quote((fnd_span){ line, bytes }, shown, sizeof shown), fnd_nearest_text(&near, "/"));

@@ -95,6 +95,7 @@ fnd_status fnd_conversation_open(fnd_session *s, const fnd_conversation_desc *de
     fnd_conversation *c = fnd_alloc_zeroed(1, sizeof *c);
     if (!c) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a conversation");
     *c = (fnd_conversation){ .s = s, .chat_template = d.chat_template, .shifts = d.context_shift, .keep = d.context_shift ? d.keep : 0 };
+    c->own_keep = c->keep;
     fnd_status status = d.context_shift ? fnd_shift_check(s->context, d.keep, err) : FND_OK;
     if (status == FND_OK && !d.chat_template) status = d.tools_json ? fnd_chat_template_for_tools(s->m->gguf, &c->own_template, err) : fnd_chat_template_from_gguf(s->m->gguf, &c->own_template, err);
     if (!d.chat_template) c->chat_template = c->own_template;
@@ -251,11 +252,19 @@ static fnd_status evaluate(fnd_conversation *c, fnd_generated *times, fnd_error 
 
 /* ---- taking back ---- */
 
+/* Then a file that the conversation came from does not say any more what is kept. */
+static void drop_nothing(fnd_conversation *c) {
+    c->dropped = 0;
+    c->keep = c->own_keep;
+}
+
 /* The session forgets what the messages that are left do not begin with: its length is what they take, also in a
- * file. Some templates refuse to begin without a message; then nothing stays. */
+ * file. Some templates refuse to begin without a message; then nothing stays. A system message that is all there is
+ * is whole again. */
 static fnd_status forget(fnd_conversation *c, fnd_error *err) {
     fnd_ids ids = { 0 };
     fnd_error why = { .status = FND_OK };
+    if (c->messages.count <= (is_role(&c->messages, 0, "system") ? 1u : 0u)) drop_nothing(c);
     if (c->messages.count && render(c, false, &ids, &why) == FND_OK) {
         if (ids.count <= c->keep + c->dropped) c->dropped = 0;
         remove_range(&ids, c->keep, c->dropped);
@@ -270,7 +279,7 @@ static fnd_status forget(fnd_conversation *c, fnd_error *err) {
 
 fnd_status fnd_conversation_set_system(fnd_conversation *c, const char *text, fnd_error *err) {
     FND_TRY(set_system(&c->messages, text, err));
-    c->dropped = 0; /* that was of other tokens */
+    drop_nothing(c); /* that was of other tokens */
     return forget(c, err);
 }
 

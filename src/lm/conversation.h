@@ -21,7 +21,7 @@ struct fnd_conversation {
     char                    *variables_json, *tools_json; /* of the template; NULL: none */
     fnd_messages             messages;
     bool                     shifts;
-    uint32_t                 keep;
+    uint32_t                 keep, own_keep; /* of the conversation that is open, also a loaded one; as it was asked for */
     size_t                   dropped; /* of the rendered tokens, keep .. keep + dropped - 1 are gone */
 };
 

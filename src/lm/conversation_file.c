@@ -70,6 +70,7 @@ static fnd_status take(fnd_conversation *c, const char *path, const char *note, 
     fnd_messages_free(&c->messages);
     c->messages = messages;
     c->dropped = dropped;
+    c->keep = c->own_keep;
     if (dropped && (!c->shifts || fnd_shift_check(c->s->context, (uint32_t)keep, &(fnd_error){ .status = FND_OK }) == FND_OK)) c->keep = (uint32_t)keep;
     return FND_OK;
 }
