@@ -103,7 +103,7 @@ FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s,
             for (u32 i = 0; i < FND_STREAMS; i++) {
                 fnd_tile one;
                 one.of[0] = out.of[i];
-                fnd_fetch_ahead(tile[i] + codes + FND_CODES_AHEAD, P_(_PLANES));
+                fnd_fetch_ahead(tile[i] + codes + FND_FETCH_AHEAD, P_(_PLANES));
                 P_(_dot32)(&one, tile[i] + codes, tile[i] + fields, chunk * (32 / P_(_GROUP)), x, 1);
                 out.of[i] = one.of[0];
             }
@@ -128,7 +128,7 @@ FND_INLINE fnd_tile P_(_dot_tile)(const u8 *codes, u32 first_token, fnd_x x, con
     for (u32 block = 0; block < x.cols / P_(_BLOCK); block++, fields += P_(_FIELD_BYTES) * FND_VEC) {
         if (first_token == 0) fnd_fetch_ahead(fields + ahead, P_(_FIELD_BYTES) * FND_VEC);
         for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++) {
-            if (first_token == 0) fnd_fetch_ahead(codes + FND_CODES_AHEAD, P_(_PLANES));
+            if (first_token == 0) fnd_fetch_ahead(codes + FND_FETCH_AHEAD, P_(_PLANES));
             P_(_dot32)(&out, codes, fields, chunk * (32 / P_(_GROUP)), x, n);
             codes += P_(_PLANES);
             x.codes += 32 * FND_TOKENS;

@@ -92,7 +92,7 @@ FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s,
         u32 k = part;
         for (u32 i = 0; i < FND_STREAMS; i++) sum[i] = fnd_vec_splat(0.0f);
         for (; k + line <= end; k += line) {
-            FND_UNROLL for (u32 i = 0; i < FND_STREAMS; i++) fnd_fetch_ahead(tile[i] + (u64)k * column + FND_CODES_AHEAD, column < 64 ? 64 : column);
+            FND_UNROLL for (u32 i = 0; i < FND_STREAMS; i++) fnd_fetch_ahead(tile[i] + (u64)k * column + FND_FETCH_AHEAD, column < 64 ? 64 : column);
             P_(_dot_streams)(sum, tile, floats, k, k + line);
         }
         P_(_dot_streams)(sum, tile, floats, k, end);

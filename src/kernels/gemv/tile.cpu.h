@@ -15,10 +15,10 @@
 #include "gemv/dots.cpu.h"
 #include "gemv/take.cpu.h"
 
-/* The first span of tokens, often the only one, reads every weight from memory: the stream of codes is
- * fetched this far ahead, across the ends of tiles, so that memory never waits for arithmetic. Fetching
+/* The first span of tokens, often the only one, reads every weight from memory: each stream of tiles is
+ * fetched so many bytes ahead, across the ends of tiles, so that memory never waits for arithmetic. Fetching
  * past the end does no harm. */
-#define FND_CODES_AHEAD (4096 / (FND_STREAMS > 1 ? FND_STREAMS : 2)) /* of each stream */
+#define FND_FETCH_AHEAD (FND_STREAMS > 1 ? 1024 : 2048)
 FND_INLINE void fnd_fetch_ahead(const u8 *p, u32 bytes) {
     FND_UNROLL for (u32 i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 3);
 }
