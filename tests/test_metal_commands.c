@@ -325,3 +325,20 @@ TEST(metal_profiles_by_the_clock_of_the_gpu) {
     CHECK_MSG(count == 1 && rows[0].calls == 3 && rows[0].total_ns > 2999990000 && rows[0].total_ns < 3000010000, "%zu rows, %llu calls, %llu ns", count, (unsigned long long)rows[0].calls, (unsigned long long)rows[0].total_ns);
     ones_close(&t);
 }
+
+/* A read whose own copy failed is no read. */
+TEST(metal_tells_that_a_copy_to_the_host_failed) {
+    NEED_STANDIN();
+    ones t;
+    float got[ROWS];
+    standin_set("unified", 0);
+    if (!ones_open(&t)) return;
+    CHECK_OK(ones_run(&t), &t.err);
+    standin_set("fail_commands", 1);
+    CHECK(fnd_tensor_read(t.f, &t.y.t, 0, got, sizeof got, &t.err) == FND_ERR_MEMORY);
+    CHECK_HAS(t.err.text, "the GPU did not finish");
+    t.err = (fnd_error){ 0 };
+    CHECK_OK(fnd_wait(t.f, &t.err), &t.err); /* told once */
+    check_ones(&t, &t.y);
+    ones_close(&t);
+}

@@ -30,7 +30,7 @@ static fnd_status download_piece(fnd_metal *c, const fnd_metal_block *b, size_t 
     fnd_status status = fnd_metal_blit_encoder(c, err);
     if (status == FND_OK) {
         fnd_mtl_blit_copy(c->m, c->blit, b->buffers[0], offset, staging, 0, bytes);
-        status = fnd_metal_drain(c, err);
+        status = fnd_metal_wait(c, err); /* the copy itself may fail */
     }
     if (status == FND_OK) memcpy(to, fnd_mtl_buffer_contents(c->m, staging), bytes);
     fnd_mtl_release(c->m, staging);
