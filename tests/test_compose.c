@@ -205,6 +205,14 @@ TEST(compose_limits) {
     }
     add_text(catalog, "user/wide.h", text.data);
     CHECK(compose_list(catalog, "rows, dot, wide0, wide1, wide2, store", &err) == FND_ERR_LIMIT);
+    CHECK_HAS(err.text, "more than 28 tensors");
+    fnd_text_clear(&text);
+    fnd_text_str(&text, "#define numbers_ARGS(X)");
+    for (int i = 0; i < 18; i++) fnd_text_printf(&text, " X(VAL, f32, v%d, \"\", \"\")", i);
+    fnd_text_str(&text, "\nFND_STAGE(numbers, numbers_ARGS, EPILOGUE_ACTIVATION, TILE, TILE, OWN, \"\")\n");
+    add_text(catalog, "user/numbers.h", text.data);
+    err = (fnd_error){ 0 };
+    CHECK(compose_list(catalog, "rows, dot, wide0, numbers, store", &err) == FND_ERR_LIMIT);
     CHECK_HAS(err.text, "more than 32 arguments");
     fnd_text_clear(&text);
     fnd_text_str(&text, "#define many_ARGS(X)");

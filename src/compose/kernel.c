@@ -190,11 +190,18 @@ static fnd_status differ(const fnd_composition *c, const fnd_step *step, uint32_
     return fnd_fail(err, FND_ERR_COMPOSE, "kernel %s: stage %s has argument %s with %s %s, but stage %s before it has it with %s", c->name, step->stage->name, c->args[arg].name, what, b, first_with(c, arg), a);
 }
 
+static uint32_t tensor_count(const fnd_composition *c) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < c->arg_count; i++) count += fnd_arg_is_tensor(&c->args[i]);
+    return count;
+}
+
 /* Is there an argument of this name already? Then it must be the same one. */
 static fnd_status merge_arg(fnd_composition *c, fnd_step *step, const fnd_arg *arg, uint8_t *index, fnd_error *err) {
     int found = fnd_composition_arg(c, arg->name);
     if (found < 0) {
         if (c->arg_count == FND_MAX_ARGS) return fnd_fail(err, FND_ERR_LIMIT, "kernel %s has more than %d arguments", c->name, FND_MAX_ARGS);
+        if (fnd_arg_is_tensor(arg) && tensor_count(c) == FND_MAX_TENSORS) return fnd_fail(err, FND_ERR_LIMIT, "kernel %s has more than %d tensors: a GPU takes no more buffers in one launch", c->name, FND_MAX_TENSORS);
         *index = (uint8_t)c->arg_count;
         c->args[c->arg_count++] = *arg;
         return FND_OK;

@@ -5,7 +5,8 @@
 #include "compose/catalog.h"
 #include "foundry/kernel.h"
 
-enum { FND_MAX_ARGS = 32, FND_MAX_RULES = 24 };
+/* Tensors: Metal has places for 31 buffers in a launch (Metal Feature Set Tables), and three of them are Foundry's. */
+enum { FND_MAX_ARGS = 32, FND_MAX_TENSORS = 28, FND_MAX_RULES = 24 };
 
 /* What a rule of a kernel may name, by slot: its dimensions, then its numbers, then the bytes that its
  * weights have in the device's layout. */
