@@ -150,7 +150,7 @@ TEST(cuda_standin_refuses_misuse) {
     fnd_cu_graph graph = NULL;
     fnd_cu_graph_exec exec = NULL;
     fnd_cu_event event = NULL;
-    fnd_cu_address memory;
+    fnd_cu_address memory = 0;
     CHECK_OK(fnd_dynlib_open(stand_in_path(), &driver, &err), &err);
     if (err.status != FND_OK) return;
 #define FIND(field, name, parameters) \

@@ -10,7 +10,7 @@
 #define V3_      HAS_(cx16) HAS_(popcnt) HAS_(sse4_2) HAS_(movbe) HAS_(lzcnt) HAS_(bmi1) HAS_(bmi2) HAS_(avx) HAS_(f16c) HAS_(fma) HAS_(avx2)
 #define V4_      V3_ HAS_(avx512f) HAS_(avx512dq) HAS_(avx512cd) HAS_(avx512bw) HAS_(avx512vl)
 #define GENERIC_ \
-    { .name = "generic", .doc = "portable texts only: for comparison, and for any machine" }
+    { .name = "generic", .flags = { "-ffp-contract=off" }, .doc = "portable texts only: for comparison, and for any machine" }
 
 static const fnd_cpu_level none[] = { GENERIC_ };
 static const fnd_cpu_level x86_64[] = {
