@@ -285,7 +285,9 @@ TEST(cli_chat_interrupted_keeps_the_session) {
     const char *words[] = { "chat", "--model", model, "--logit-bias", "q=60", "--session", file, NULL };
     program_run_desc(&r, &(program_desc){ .words = words, .input = "hello\nnever\n", .interrupt = true });
     CHECK_MSG(r.exit_code == 130, "%d: %s", r.exit_code, r.err);
-    CHECK(lines_in(r.out) == 1 && strncmp(r.out, "qq", 2) == 0);
+    /* The first letter brings the interrupt; how many follow it is the machine's affair. */
+    size_t letters = strspn(r.out, "q");
+    CHECK_MSG(letters >= 1 && strcmp(r.out + letters, "\n") == 0, "%.200s", r.out);
     CHECK_HAS(r.err, "saved 2 messages");
     CHECK_HAS(r.err, "foundry: interrupted\n");
     program_free(&r);
