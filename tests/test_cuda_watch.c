@@ -126,11 +126,14 @@ TEST(cuda_watch_gives_up_and_every_call_says_so) {
 
 /* ---- the stand-in ---- */
 
+/* What a lost GPU holds is left to the system, since the driver may hang when it is to be freed: no leak then. */
 static void refused(const char *words, const char *form, const char *part) {
     STAND_IN(words);
+    if (strncmp(words, "hang", 4) == 0) setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
     setenv("FOUNDRY_WATCHDOG_SECONDS", "1", 1);
     PROGRAM_REFUSED(1, part, "bench", "--backend", "cuda", "--program", form, "--model", tiny_model(), "--prompt-tokens", "4", "--tokens", "3", "--repeat", "1");
     unsetenv("FOUNDRY_WATCHDOG_SECONDS");
+    unsetenv("ASAN_OPTIONS");
     stand_out();
 }
 
