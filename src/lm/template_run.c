@@ -264,7 +264,7 @@ static fnd_status bind_rest(tpl_run *r, const tpl_node *macro, const tpl_args *a
         if (!taken[i]) return fnd_tpl_fail(r, FND_ERR_FORMAT, "the macro '%.*s' has no parameter '%.*s'", (int)macro->name.bytes, macro->name.data, (int)fnd_min_size(args->names[i].bytes, 100), args->names[i].data);
     }
     if (macro->flags & TPL_USES_VARARGS) {
-        FND_TRY(fnd_tpl_copy_list(r, args->items + (more ? parameters : 0), more, TPL_TUPLE, &rest));
+        FND_TRY(fnd_tpl_copy_list(r, more ? args->items + parameters : NULL, more, TPL_TUPLE, &rest));
         return fnd_tpl_set_name(r, fnd_tpl_const_str("varargs"), &rest);
     }
     return more ? fnd_tpl_fail(r, FND_ERR_FORMAT, "the macro '%.*s' takes %zu arguments, not %zu", (int)macro->name.bytes, macro->name.data, parameters, args->count) : FND_OK;
