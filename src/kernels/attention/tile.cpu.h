@@ -126,10 +126,18 @@ FND_INLINE void attention_score_codes(const attention_tile *a, u32 r, const u8 *
     }
 }
 
+/* Of the next run of keys 16 positions from `position` on come into the second cache while this run is computed: a
+ * prefetcher gives up at every head's end. Fetching past the end does no harm. */
+FND_INLINE void attention_fetch(const attention_tile *a, fnd_const_act cache, u32 position) {
+    const u8 *block = cache.p + attention_bytes_of(cache.format, a->head.first + position / 16 * a->head.stride);
+    for (u64 i = 0; i < attention_bytes_of(cache.format, 16 * a->head.head_dim); i += 64) __builtin_prefetch(block + i, 0, 2);
+}
+
 FND_INLINE void attention_score(const attention_tile *a, fnd_const_act keys, u32 first, u32 count) {
     u32 dim = a->head.head_dim;
     const u8 *k = keys.p;
     for (u32 key = 0; key < count; key += 2 * FND_VEC) {
+        for (u32 i = key; i < key + 2 * FND_VEC; i += 16) attention_fetch(a, keys, first + ATTENTION_KEYS + i);
         u32 second = key + FND_VEC < count ? key + FND_VEC : key; /* an odd vector is computed twice */
         for (u32 r = 0; r < a->rows; r += ATTENTION_BLOCK) {
             u32 rows = fnd_min(ATTENTION_BLOCK, a->rows - r);
@@ -207,6 +215,7 @@ FND_INLINE void attention_value_block(const attention_tile *a, fnd_const_act val
         s[2 * i + 1] = fnd_vec_load(out + i * dim + step) * a->shrink[r + i];
     }
     for (u32 block = 0; block < count; block += 16) {
+        if (d == 0 && r == 0) attention_fetch(a, values, first + ATTENTION_KEYS + block);
         u64 v = codes ? attention_v_code(a->head, first + block, d) : attention_v_at(a->head, first + block, d);
         for (u32 key = block; key < fnd_min(block + 16, count); key++, v += pitch) {
             vec x = attention_value_load(values, v), y = attention_value_load(values, v + step);
