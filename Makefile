@@ -99,7 +99,7 @@ $(ROOT)/foundry: $(CLI_OBJ) $(ROOT)/libfoundry.a
 # The stand-in for Apple's frameworks, for tests of the metal backend where there is no Metal.
 STANDIN := $(if $(filter Linux,$(SYSTEM)),$(ROOT)/libmetal_standin.so)
 STANDIN_OBJ := $(patsubst %.c,$(ROOT)/obj/%.o,$(filter-out %/glue.c,$(wildcard tests/metal_standin/*.c)))
-$(STANDIN_OBJ): ALL_CFLAGS += -Wno-missing-prototypes -DSTANDIN_SOURCE='"$(CURDIR)/tests/metal_standin"' -DSTANDIN_GLUE='"$(CURDIR)/$(ROOT)/metal_standin_glue.o"'
+$(STANDIN_OBJ): ALL_CFLAGS += -Wno-missing-prototypes -DSTANDIN_SOURCE='"$(CURDIR)/tests/metal_standin"' -DSTANDIN_GLUE='"$(CURDIR)/$(ROOT)/metal_standin_glue.o"' -DSTANDIN_CACHE='"$(CURDIR)/build/metal-standin-cache"'
 # Linked into every text that the stand-in compiles: of no configuration.
 $(ROOT)/metal_standin_glue.o: tests/metal_standin/glue.c src/kernels/dialect/sim.h
 	@mkdir -p $(@D)
@@ -168,7 +168,10 @@ test-models: setup
 	for format in f16 q8_0; do scripts/test-quantised.sh $(ROOT) $$format; done
 
 ## check: warnings as errors with gcc and clang, sanitizers, style, layers, headers, short fuzzing
-check: check-scripts check-layers check-style check-headers check-warnings check-asan check-tsan check-install check-fuzz
+check: check-texts check-warnings check-asan check-tsan check-install check-fuzz
+# What keeps one processor busy, beside each other.
+check-texts: | setup-checks
+	+@$(BUILD) --output-sync=target check-scripts check-layers check-style check-headers
 setup-checks:
 	@scripts/setup.sh --checks
 check-scripts: | setup-checks
@@ -195,7 +198,7 @@ check-tsan: | setup-checks
 	+$(BUILD) -s $(WITH_TSAN) everything
 	build/tsan/clang/tests team_ submit_ profiler_switches registry_ tensor_table session_many_threads
 check-fuzz: | setup-checks
-	+@$(BUILD) fuzz FUZZ_SECONDS=10
+	+@$(BUILD) fuzz FUZZ_SECONDS=10 FUZZ_SEED=1
 check-install: | setup-checks
 	+@$(BUILD) -s all
 	+@MAKE='$(MAKE)' scripts/check-install.sh
@@ -241,10 +244,10 @@ $(ROOT)/bind_header: $(ROOT)/obj/tests/tools/bind_header.o $(ROOT)/obj/tests/bin
 format: | setup-checks
 	$(C_FILES) | xargs clang-format -i
 
-## fuzz: run each fuzz/fuzz_*.c for FUZZ_SECONDS=300, with sanitizers, several at a time
+## fuzz: run each fuzz/fuzz_*.c for FUZZ_SECONDS=300, with sanitizers, several at a time, from what earlier runs found; FUZZ_SEED=1: the same inputs each time
 fuzz: | setup-checks
 	+@$(BUILD) -s config=fuzz CC=clang fuzz-targets
-	@JOBS=$(JOBS) scripts/run-fuzz.sh $(FUZZ_SECONDS) $(FUZZ_BIN)
+	@JOBS=$(JOBS) SEED='$(FUZZ_SEED)' scripts/run-fuzz.sh $(FUZZ_SECONDS) $(FUZZ_BIN)
 FUZZ_BIN := $(patsubst %.c,build/fuzz/%,$(notdir $(sort $(wildcard fuzz/fuzz_*.c))))
 fuzz-targets: $(FUZZ_BIN)
 build/fuzz/fuzz_%: fuzz/fuzz_%.c build/fuzz/libfoundry.a
@@ -290,5 +293,5 @@ help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
 -include $(LIB_OBJ:.o=.d) $(BAKE_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(STANDIN_OBJ:.o=.d) $(KERNELS_CHECK_OBJ:.o=.d)
-.PHONY: all clean help setup demo bench-start test test-metal test-metal-models test-models check setup-checks check-scripts check-layers \
+.PHONY: all clean help setup demo bench-start test test-metal test-metal-models test-models check setup-checks check-texts check-scripts check-layers \
     check-style check-headers check-warnings check-asan check-tsan check-install check-fuzz everything kernels snapshots format fuzz fuzz-targets bench-cpu bench bench-tokenizer examples bind-header reference macos

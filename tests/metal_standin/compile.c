@@ -1,10 +1,7 @@
 /* compile.c - Metal text to machine code of this processor, by clang, and into this process.
  *
- * STANDIN_SOURCE is this folder and STANDIN_GLUE glue.c compiled; both are the Makefile's. What was compiled
- * is kept beside the library, in metal-standin-cache, by a hash of text, flags and these files. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* dladdr */
-#endif
+ * STANDIN_SOURCE is this folder, STANDIN_GLUE glue.c compiled, and STANDIN_CACHE the folder where what was
+ * compiled is kept for all builds, by a hash of text, flags and these files; all are the Makefile's. */
 #include "standin.h"
 
 #include "backend/sim/state.h"
@@ -13,7 +10,6 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,7 +86,6 @@ static void cache_path(const char *text, bool checks, char *path, size_t bytes) 
     static fnd_hash128 files;
     static const char *const names[] = { STANDIN_SOURCE "/metal_stdlib", STANDIN_SOURCE "/text.c", STANDIN_GLUE };
     char digits[FND_HASH_TEXT_BYTES];
-    Dl_info info;
     standin_lock();
     for (size_t i = 0; i < FND_COUNT(names) && !files.low; i++) {
         fnd_hasher *h = fnd_hasher_open();
@@ -111,11 +106,8 @@ static void cache_path(const char *text, bool checks, char *path, size_t bytes) 
     standin_unlock();
     fnd_hash_piece pieces[] = { { &files, sizeof files }, { checks ? "c" : "f", 1 }, { text, strlen(text) } };
     fnd_hash_print(fnd_hash_pieces(pieces, FND_COUNT(pieces)), digits);
-    bool known = dladdr((void *)(uintptr_t)standin_control, &info) && info.dli_fname && strrchr(info.dli_fname, '/');
-    int folder = known ? (int)(strrchr(info.dli_fname, '/') - info.dli_fname) : 1;
-    snprintf(path, bytes, "%.*s/metal-standin-cache", folder, known ? info.dli_fname : ".");
-    (void)mkdir(path, 0777);
-    snprintf(path + strlen(path), bytes - strlen(path), "/%s.so", digits);
+    (void)mkdir(STANDIN_CACHE, 0777);
+    snprintf(path, bytes, STANDIN_CACHE "/%s.so", digits);
 }
 
 /* ---- compiling ---- */
