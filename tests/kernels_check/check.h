@@ -70,6 +70,9 @@ size_t check_nvrtc_archs(char archs[4][16]);
 /* Adds a sentence for every function that NVRTC's log says spills; false when all together spill more than is known. */
 bool check_spills(const check_text *text, const char *log, const char *arch, fnd_text *said);
 
+/* work(ctx, 0) to work(ctx, count - 1), each once, some at a time. */
+void check_on_all_cores(size_t count, void (*work)(void *ctx, size_t index), void *ctx);
+
 /* Every file of tests/kernels_check/planted breaks one rule, and so does the kernel that the folder
  * tests/kernels_check/planted_user declares; the strict check must name the line. */
 void check_planted(const char *dir, uint32_t *passed, uint32_t *failed);

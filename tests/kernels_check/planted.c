@@ -10,7 +10,9 @@
 #include "compose/print.h"
 
 #include <glob.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define PLANTED_DIR "tests/kernels_check/planted/"
 
@@ -24,23 +26,26 @@ static int planted_line(const char *text) {
 
 /* take | planted | store, with the stage of that file, as Metal would get it. */
 static fnd_status compose(const char *path, const char *text, fnd_text *flat, fnd_error *err) {
-    static fnd_composition_room room;
-    static fnd_variant variant;
-    const fnd_variant *list[] = { &variant };
+    fnd_composition_room *room = fnd_alloc_zeroed(1, sizeof *room);
+    fnd_variant *variant = fnd_alloc_zeroed(1, sizeof *variant);
+    const fnd_variant *list[] = { variant };
     const fnd_kernel_desc desc = { .name = "planted_kernel", .stages = { { "take", NULL }, { "planted", NULL }, { "store", NULL } } };
     fnd_catalog *catalog;
     fnd_text printed = { 0 };
+    if (!room || !variant) abort();
     FND_TRY(fnd_catalog_open(NULL, &catalog, err));
     fnd_status status = fnd_catalog_add(catalog, path, text, err);
-    if (status == FND_OK) status = fnd_compose(catalog, &desc, &room, err);
+    if (status == FND_OK) status = fnd_compose(catalog, &desc, room, err);
     if (status == FND_OK) {
-        fnd_variant_init(&room.composition, &variant);
+        fnd_variant_init(&room->composition, variant);
         status = fnd_print_head(catalog, list, 1, &printed, err);
-        fnd_print_kernel(&variant, &printed);
+        fnd_print_kernel(variant, &printed);
     }
     if (status == FND_OK) status = fnd_sources_flatten(fnd_catalog_sources(catalog), ".metal", "kernel", fnd_text_get(&printed), flat, err);
     fnd_text_free(&printed);
     fnd_catalog_close(catalog);
+    fnd_free_memory(room);
+    fnd_free_memory(variant);
     return status;
 }
 
@@ -49,7 +54,7 @@ static bool check_one(const char *dir, const char *file, const char *text) {
     fnd_text flat = { 0 }, said = { 0 };
     fnd_error err = { 0 };
     int line = planted_line(text);
-    snprintf(out, sizeof out, "%s/planted.metal.txt", dir);
+    snprintf(out, sizeof out, "%s/planted-%s.metal.txt", dir, file);
     snprintf(path, sizeof path, "planted/%s", file);
     snprintf(place, sizeof place, "%s:%d:", path, line);
     bool composed = compose(path, text, &flat, &err) == FND_OK && fnd_file_write(out, flat.data, flat.bytes, &err) == FND_OK;
@@ -142,27 +147,39 @@ static bool check_spilling(void) {
     return ok && known;
 }
 
+typedef struct plants {
+    const char *dir;
+    glob_t files;
+    atomic_uint good;
+} plants;
+
+static bool check_file(const plants *p, const char *path) {
+    char *text;
+    size_t bytes;
+    fnd_error err = { 0 };
+    if (fnd_file_read(path, 1 << 20, &text, &bytes, &err) != FND_OK) return false;
+    bool ok = check_one(p->dir, path + strlen(PLANTED_DIR), text);
+    fnd_free_memory(text);
+    return ok;
+}
+
+/* The longest first. */
+static void check_plant(void *ctx, size_t index) {
+    plants *p = ctx;
+    atomic_fetch_add(&p->good, index == 0 ? check_user(p->dir) : index == 1 ? check_spoilt(p->dir)
+                                                             : index == 2   ? check_spilling()
+                                                                            : check_file(p, p->files.gl_pathv[index - 3]));
+}
+
 void check_planted(const char *dir, uint32_t *passed, uint32_t *failed) {
-    uint32_t good = 0, bad = 0;
-    glob_t files = { 0 };
-    if (glob(PLANTED_DIR "*.h", 0, NULL, &files) != 0) bad++;
-    for (size_t i = 0; i < files.gl_pathc; i++) {
-        char *text;
-        size_t bytes;
-        fnd_error err = { 0 };
-        bool ok = fnd_file_read(files.gl_pathv[i], 1 << 20, &text, &bytes, &err) == FND_OK;
-        if (ok) {
-            ok = check_one(dir, files.gl_pathv[i] + strlen(PLANTED_DIR), text);
-            fnd_free_memory(text);
-        }
-        good += ok;
-        bad += !ok;
-    }
-    globfree(&files);
-    bool user = check_user(dir), spoilt = check_spoilt(dir), spilling = check_spilling();
-    good += (uint32_t)user + spoilt + spilling;
-    bad += (uint32_t)!user + !spoilt + !spilling;
-    printf("%-4s planted violations %u of %u\n", bad ? "FAIL" : "ok", good, good + bad);
+    plants p = { .dir = dir };
+    bool there = glob(PLANTED_DIR "*.h", 0, NULL, &p.files) == 0;
+    uint32_t all = 3 + (uint32_t)p.files.gl_pathc, good;
+    check_on_all_cores(all, check_plant, &p);
+    good = atomic_load(&p.good);
+    all += !there;
+    globfree(&p.files);
+    printf("%-4s planted violations %u of %u\n", good < all ? "FAIL" : "ok", good, all);
     *passed += good;
-    *failed += bad;
+    *failed += all - good;
 }
