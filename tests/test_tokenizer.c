@@ -193,6 +193,7 @@ TEST(tokenizer_keeps_every_byte_of_anything) {
             size_t bytes = noise_text(&state, text, sizeof text);
             check_round_trip(t, text, bytes, round & 1 ? FND_TOKENIZE_SPECIAL : 0);
         }
+        check_ids(t, NULL, 0, 0, NULL, 0);
         fnd_tokenizer_close(t);
     }
 }

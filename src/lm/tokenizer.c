@@ -354,6 +354,7 @@ static fnd_status tokenize(walk *w, unsigned flags, fnd_ids *ids, fnd_error *err
     if (w->bytes > TEXT_BYTES_LIMIT) return fnd_fail(err, FND_ERR_LIMIT, "the text has %zu bytes; at most %zu can be tokenized at once", w->bytes, TEXT_BYTES_LIMIT);
     fnd_bpe_scratch *scratch = fnd_bpe_scratch_take(w->t, w->bytes);
     if (!scratch) return fnd_fail(err, FND_ERR_MEMORY, "out of memory while tokenizing");
+    if (!w->bytes) w->text = ""; /* no text may be NULL, of which there is no part */
     fnd_bpe_call call = { .t = w->t, .scratch = scratch, .base = w->text, .ids = ids, .lossy = flags & FND_TOKENIZE_LOSSY };
     size_t before = ids->count;
     fnd_status status = FND_OK;
