@@ -37,12 +37,7 @@ bool program_there(void) { return access(program_path(), X_OK) == 0; }
 
 static char temp_dir[FND_PROCESS_PATH_BYTES];
 
-static void remove_temp(void) {
-    char cache[FND_PROCESS_PATH_BYTES + 16];
-    snprintf(cache, sizeof cache, "%s/cache", temp_dir);
-    fnd_process_remove_dir(cache);
-    fnd_process_remove_dir(temp_dir);
-}
+static void remove_temp(void) { fnd_process_remove_dir(temp_dir); }
 
 const char *program_temp(const char *name) {
     static char paths[64][FND_PROCESS_PATH_BYTES + 256];
@@ -60,6 +55,15 @@ const char *program_temp(const char *name) {
     return path;
 }
 
+const char *program_cache(void) {
+    static char path[4096];
+    char here[4000];
+    if (path[0]) return path;
+    if (!getcwd(here, sizeof here)) abort();
+    snprintf(path, sizeof path, "%s/build/test-cache", here);
+    return path;
+}
+
 /* ---- the child ---- */
 
 static void set_environment(void) {
@@ -67,7 +71,7 @@ static void set_environment(void) {
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) unsetenv(ours[i]);
     const char *isa = getenv("FOUNDRY_TEST_ISA");
     if (isa && isa[0]) setenv("FOUNDRY_ISA", isa, 1);
-    setenv("FOUNDRY_CACHE_DIR", program_temp("cache"), 1);
+    setenv("FOUNDRY_CACHE_DIR", program_cache(), 1);
 }
 
 /* A terminal of our own: what the program writes to one end is read from the other. */
@@ -191,7 +195,6 @@ void program_run_desc(program_result *r, const program_desc *desc) {
     terminal t = { -1, -1 };
     if (desc->output == PROGRAM_TERMINAL && !open_terminal(&t)) fnd_test_failed(__FILE__, __LINE__, "no terminal could be made: %s", strerror(errno));
     if (!in || !out || !err) abort();
-    program_temp("cache"); /* make the folder here: the child would remove it */
     if (desc->input) fwrite(desc->input, 1, desc->input_bytes ? desc->input_bytes : strlen(desc->input), in);
     rewind(in);
     fflush(NULL);

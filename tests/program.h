@@ -5,8 +5,8 @@
  *     CHECK(r.exit_code == 0);
  *     program_free(&r);
  *
- * The program is `foundry` beside the test program. It runs with a cache folder of the tests' own and
- * without the FOUNDRY_ variables of whoever runs the tests. */
+ * The program is `foundry` beside the test program. It runs with the cache folder of all tests
+ * (program_cache) and without the FOUNDRY_ variables of whoever runs the tests. */
 #ifndef TESTS_PROGRAM_H
 #define TESTS_PROGRAM_H
 
@@ -52,6 +52,9 @@ void program_refused(program_result *r, int exit_code, const char *part, const c
         program_run(&refused_, (const char *const[]){ __VA_ARGS__, NULL });            \
         program_refused(&refused_, exit_code, part, __FILE__, __LINE__);               \
     } while (0)
+
+/* The folder in which tests keep what they compiled, for each other and for the next run. */
+const char *program_cache(void);
 
 /* A folder that is removed with the files in it when the tests end; a path in it, valid until the
  * 64th call from now. */

@@ -340,7 +340,6 @@ static int end_of(terminal *t) {
 static bool terminal_open(terminal *t, const char *const *words) {
     const struct winsize size = { .ws_row = 24, .ws_col = 100 };
     *t = (terminal){ .fd = -1 };
-    program_temp("cache");
     fflush(NULL);
     t->child = forkpty(&t->fd, NULL, NULL, (struct winsize *)(uintptr_t)&size);
     if (t->child == 0) {

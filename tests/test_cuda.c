@@ -26,9 +26,11 @@ static void compile(const fnd_nvrtc_api *nvrtc, const char *printed, const char 
     CHECK_OK(fnd_sources_flatten(sources, ".cuda", entry, printed, &flat, &err), &err);
     fnd_cuda c = { .nvrtc = nvrtc };
     fnd_blob cubin;
+    fnd_cuda_usage takes;
     snprintf(c.arch, sizeof c.arch, "%s", arch);
     fnd_status status = fnd_cuda_build(&c, &(fnd_build_desc){ .entry = entry, .text = fnd_text_get(&flat), .warps = 16 }, &cubin, &err);
     CHECK_MSG(status == FND_OK, "%s for %s: %s", entry, arch, err.text);
+    CHECK(fnd_cuda_usage_read(cubin.data, cubin.bytes, &takes) && takes.registers > 8);
     fnd_free_memory(cubin.data);
     fnd_text_free(&flat);
     fnd_sources_close(sources);
@@ -67,7 +69,7 @@ TEST(cuda_programs_compile_as_one_function) {
 }
 
 /* Many tokens together: what the matrix units of each generation take. */
-TEST(cuda_kernels_of_prompts_compile) {
+TEST(cuda_prompts_compile) {
     static const char *const archs[] = { "sm_75", "sm_80", "sm_90a" };
     const fnd_nvrtc_api *nvrtc;
     fnd_error err = { 0 };

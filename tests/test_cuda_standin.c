@@ -61,7 +61,7 @@ TEST(cuda_standin_decode_has_a_weight_stream) {
 
 /* Calls within the one kernel of a token, with times as the stand-in makes them up; and the second table and its lines:
  * what each compiled kernel takes, from the cache as when compiled. */
-TEST(cuda_standin_profile_says_what_kernels_take) {
+TEST(cuda_standin_profile_says_what_code_takes) {
     STAND_IN("stamps");
     program_result r[2];
     const char *lines = program_temp("cuda-usage.jsonl");

@@ -97,7 +97,7 @@ TEST(examples_chat_answers_lines) {
     NEED(in_project(), IN_PROJECT);
     snprintf(model, sizeof model, "%s", program_temp("example.gguf"));
     tiny_model_save(model, 512);
-    setenv("FOUNDRY_CACHE_DIR", program_temp("cache"), 1); /* that of the program's tests, which use this model */
+    setenv("FOUNDRY_CACHE_DIR", program_cache(), 1);
     CHECK_OK(fnd_process_run((const char *[]){ beside("examples/chat"), model, "be kind", NULL }, "hello\nworld\n\n", 0, &output, &code, &err), &err);
     CHECK_MSG(code == 0, "%s", fnd_text_get(&output));
     CHECK_HAS(fnd_text_get(&output), "tokens of the prompt, 0 of them known; 64 in");
