@@ -54,21 +54,26 @@ TEST(kernels_tokens_together_are_those_alone) {
     bench_close(&b);
 }
 
-/* The weights of one token are several streams, those of more are one: with as many tiles for each worker as come out
- * even, and as leave some for the end, in the last of which rows are missing. */
+/* The weights of up to 16 tokens are several streams, those of more are one: with as many tiles for each worker as come out
+ * even, and as leave some for the end, in the last of which rows are missing. All tokens are the same one. */
 static void check_streams(kernel_bench *b, fnd_format format, uint64_t cols) {
     enum { MOST_TILES = 9,
-           TOGETHER = 4 };
+           MOST_TOKENS = 17 };
+    static const uint32_t counts[] = { 4, 12, MOST_TOKENS };
     size_t most = (size_t)MOST_TILES * b->tile_rows * b->groups, bytes;
-    double *values, *alone = calloc(most, sizeof *alone), *together = calloc(TOGETHER * most, sizeof *together);
-    float *x = calloc(TOGETHER * cols, sizeof *x);
+    double *values, *alone = calloc(most, sizeof *alone), *together = calloc(MOST_TOKENS * most, sizeof *together);
+    float *x = calloc(MOST_TOKENS * cols, sizeof *x);
     unsigned char *w = bench_blocks(format, most, cols, &bytes, &values);
-    for (size_t i = 0; i < TOGETHER * cols; i++) x[i] = bench_uniform();
+    for (size_t i = 0; i < MOST_TOKENS * cols; i++) x[i] = i < cols ? bench_uniform() : x[i - cols];
     for (uint64_t tiles = 1; tiles <= MOST_TILES; tiles++) {
         uint64_t rows = tiles * b->tile_rows * b->groups - 3;
         run_rows(b, format, rows, cols, w, x, 1, alone);
-        run_rows(b, format, rows, cols, w, x, TOGETHER, together);
-        CHECK_MSG(memcmp(alone, together, rows * sizeof *alone) == 0, "%s %s: %d rows", b->label, fnd_format_get(format)->name, (int)rows);
+        for (size_t n = 0; n < sizeof counts / sizeof *counts; n++) {
+            run_rows(b, format, rows, cols, w, x, counts[n], together);
+            for (uint32_t m = 0; m < counts[n]; m++) {
+                CHECK_MSG(memcmp(alone, together + m * rows, rows * sizeof *alone) == 0, "%s %s: %d rows, token %u of %u", b->label, fnd_format_get(format)->name, (int)rows, m, counts[n]);
+            }
+        }
     }
     free(x);
     free(w);
@@ -77,7 +82,7 @@ static void check_streams(kernel_bench *b, fnd_format format, uint64_t cols) {
     free(together);
 }
 
-TEST(kernels_of_one_token_take_every_tile) {
+TEST(kernels_of_few_tokens_take_every_tile) {
     kernel_bench b;
     if (!bench_open(&b, &(bench_device){ "cpu", NULL, false })) return;
     if (b.tile_rows) {

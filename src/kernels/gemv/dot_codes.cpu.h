@@ -13,7 +13,7 @@
 
 /* 32 columns: codes at `codes`, their scales those of `group` and of the group after it. Here x stands
  * at these columns; of its tokens the first n are computed, by the same steps whatever n is. */
-FND_INLINE void P_(_dot32)(fnd_tile *out, const u8 *codes, const u8 *fields, u32 group, fnd_x x, const u32 n) {
+FND_INLINE void P_(_dot32)(fnd_val *out, const u8 *codes, const u8 *fields, u32 group, fnd_x x, const u32 n) {
     const u32 quads = P_(_GROUP) / 4; /* of a group: 8 or 4 */
     const i32 zero = FND_ZERO_LEFT(P_(_ZERO));
     FND_UNROLL for (u32 first = 0; first < 8; first += quads, group++) {
@@ -34,10 +34,10 @@ FND_INLINE void P_(_dot32)(fnd_tile *out, const u8 *codes, const u8 *fields, u32
         vec scale, min = fnd_vec_splat(0.0f);
         P_(_scales)(fields, group, &scale, &min);
         FND_UNROLL for (u32 i = 0; i < n; i++)
-            out->of[i] = fnd_vec_fma(fnd_vec_of(acc[i]) * scale, x.scales[i], out->of[i]);
+            out[i] = fnd_vec_fma(fnd_vec_of(acc[i]) * scale, x.scales[i], out[i]);
         if (!P_(_MIN)) continue;
         FND_UNROLL for (u32 i = 0; i < n; i++)
-            out->of[i] = fnd_vec_fma(min, quads == 8 ? x.sums[i] : x.scales[i] * -(f32)counts[i], out->of[i]);
+            out[i] = fnd_vec_fma(min, quads == 8 ? x.sums[i] : x.scales[i] * -(f32)counts[i], out[i]);
     }
 }
 
@@ -80,74 +80,48 @@ FND_INLINE void P_(_panel_ahead)(const u8 *tile, u32 cols, u32 first) {
 #define P_(name) FND_CAT(POLICY, name)
 #endif
 
-#if FND_STREAMS > 1
-/* Tiles of all streams, 32 columns of each in turn. */
-FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
-    const u64 bytes = fnd_tile_bytes(P_(_row_bytes)(x.cols)), to_fields = (u64)(x.cols / 32) * P_(_PLANES);
-    const u8 *tile[FND_STREAMS];
-    fnd_tile out;
-    (void)t;
-    for (u32 i = 0; i < FND_STREAMS; i++) {
-        tile[i] = fnd_stream_tile(w, r, i, bytes);
-        out.of[i] = fnd_vec_splat(0.0f);
-    }
-    x.codes += (u64)s.first * x.cols;
-    x.scales += (u64)s.first * (x.cols / 32);
-    x.sums += (u64)s.first * (x.cols / 32);
-    x.counts += (u64)s.first * (x.cols / 16);
-    for (u32 block = 0; block < x.cols / P_(_BLOCK); block++) {
-        const u64 fields = to_fields + (u64)block * P_(_FIELD_BYTES) * FND_VEC;
-        for (u32 i = 0; i < FND_STREAMS; i++) fnd_fetch_ahead(tile[i] + fields + bytes, P_(_FIELD_BYTES) * FND_VEC); /* the next tile's */
-        for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++) {
-            const u64 codes = (u64)(block * (P_(_BLOCK) / 32) + chunk) * P_(_PLANES);
-            for (u32 i = 0; i < FND_STREAMS; i++) {
-                fnd_tile one;
-                one.of[0] = out.of[i];
-                fnd_fetch_ahead(tile[i] + codes + FND_FETCH_AHEAD, P_(_PLANES));
-                P_(_dot32)(&one, tile[i] + codes, tile[i] + fields, chunk * (32 / P_(_GROUP)), x, 1);
-                out.of[i] = one.of[0];
-            }
-            x.codes += 32;
-            x.scales++;
-            x.sums++;
-            x.counts += 2;
+/* Some blocks of one tile times n tokens; bytes: to the tile after it, whose fields are wanted at its start. */
+FND_INLINE void P_(_dot_blocks)(fnd_val *out, const u8 *codes, const u8 *fields, fnd_x x, u32 blocks, u64 bytes, fnd_ahead *ahead, const u32 n) {
+    fnd_val sum[FND_TOKENS];
+    FND_UNROLL for (u32 i = 0; i < n; i++) sum[i] = out[i];
+    for (u32 block = 0; block < blocks; block++, fields += P_(_FIELD_BYTES) * FND_VEC) {
+        if (ahead->streams) fnd_fetch_ahead(fields + bytes, P_(_FIELD_BYTES) * FND_VEC);
+        for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++, codes += P_(_PLANES), x = fnd_x_past(x, 32)) {
+            if (ahead->streams) fnd_fetch_next(ahead, P_(_PLANES));
+            P_(_dot32)(sum, codes, fields, chunk * (32 / P_(_GROUP)), x, n);
         }
     }
-    return out;
+    FND_UNROLL for (u32 i = 0; i < n; i++) out[i] = sum[i];
 }
-#else
-FND_INLINE fnd_tile P_(_dot_tile)(const u8 *codes, u32 first_token, fnd_x x, const u32 n) {
-    const u8 *fields = codes + (u64)(x.cols / 32) * P_(_PLANES);
-    const u64 ahead = fnd_tile_bytes(P_(_row_bytes)(x.cols)); /* the next tile's fields are wanted at its start */
-    x.codes += (u64)first_token * x.cols;
-    x.scales += (u64)first_token * (x.cols / 32);
-    x.sums += (u64)first_token * (x.cols / 32);
-    x.counts += (u64)first_token * (x.cols / 16);
-    fnd_tile out;
-    for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
-    for (u32 block = 0; block < x.cols / P_(_BLOCK); block++, fields += P_(_FIELD_BYTES) * FND_VEC) {
-        if (first_token == 0) fnd_fetch_ahead(fields + ahead, P_(_FIELD_BYTES) * FND_VEC);
-        for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++) {
-            if (first_token == 0) fnd_fetch_ahead(codes + FND_FETCH_AHEAD, P_(_PLANES));
-            P_(_dot32)(&out, codes, fields, chunk * (32 / P_(_GROUP)), x, n);
-            codes += P_(_PLANES);
-            x.codes += 32 * FND_TOKENS;
-            x.scales += FND_TOKENS;
-            x.sums += FND_TOKENS;
-            x.counts += 2 * FND_TOKENS;
-        }
+
+/* The tiles of all streams, `most` columns of each in turn, so that sums stay in registers meanwhile. */
+FND_INLINE void P_(_dot_tiles)(fnd_tile *out, fnd_weight w, fnd_rows r, u32 first_token, fnd_x x, const u32 n) {
+    const u32 turn = fnd_max(FND_TURN_COLS, P_(_BLOCK)), most = r.streams == 1 ? x.cols : turn;
+    const u64 bytes = fnd_tile_bytes(P_(_row_bytes)(x.cols)), apart = r.apart / FND_VEC * bytes;
+    const u8 *codes = w.data + r.row / FND_VEC * bytes, *fields = codes + (u64)(x.cols / 32) * P_(_PLANES);
+    fnd_ahead ahead = fnd_ahead_of(codes + (r.streams == 1 ? 2 * turn : turn) / 32 * P_(_PLANES), apart, first_token == 0 ? r.streams : 0);
+    fnd_tile_zero(out, r.streams, n);
+    x = fnd_x_at(x, first_token);
+    for (u32 col = 0; col < x.cols; col += most) {
+        const u32 cols = fnd_min(most, x.cols - col);
+        for (u32 i = 0; i < r.streams; i++)
+            P_(_dot_blocks)(out->of + i * FND_TOKENS, codes + i * apart, fields + i * apart, x, cols / P_(_BLOCK), bytes, &ahead, n);
+        codes += cols / 32 * P_(_PLANES);
+        fields += cols / P_(_BLOCK) * P_(_FIELD_BYTES) * FND_VEC;
+        x = fnd_x_past(x, cols);
     }
-    return out;
 }
 
 FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
+    fnd_tile out;
     (void)t;
 #ifdef FND_PANELS
     if (x.panels) return P_(_panel_dot)(w, r, s, x);
 #endif
-    const u8 *tile = w.data + (r.row / FND_VEC) * fnd_tile_bytes(P_(_row_bytes)(x.cols));
-    if (FND_IS_NARROW(s)) return P_(_dot_tile)(tile, s.first, x, FND_NARROW);
-    return P_(_dot_tile)(tile, s.first, x, FND_TOKENS);
+    if (FND_IS_NARROW(s))
+        P_(_dot_tiles)(&out, w, r, s.first, x, FND_NARROW);
+    else
+        P_(_dot_tiles)(&out, w, r, s.first, x, FND_TOKENS);
+    return out;
 }
-#endif
 #undef P_

@@ -12,7 +12,7 @@
 
 /* `count` parts of `cols` columns at `tile` and x, of the first `tokens` tokens; ahead: what follows in memory is
  * fetched meanwhile. */
-FND_INLINE void P_(_dot_parts)(fnd_tile *out, const u8 *tile, const f32 *x, u32 cols, const u32 count, const u32 ahead, const u32 tokens) {
+FND_INLINE void P_(_dot_parts)(fnd_val *out, const u8 *tile, const f32 *x, u32 cols, const u32 count, const u32 ahead, const u32 tokens) {
     const u32 bytes = (u32)P_(_row_bytes)(FND_VEC);
     const u8 *next = tile + FND_FLOAT_PART * FND_FLOAT_PARTS * bytes;
     vec sum[FND_FLOAT_PARTS][FND_TOKENS];
@@ -32,10 +32,10 @@ FND_INLINE void P_(_dot_parts)(fnd_tile *out, const u8 *tile, const f32 *x, u32 
         }
     }
     for (u32 n = 0; n < count; n++)
-        FND_UNROLL for (u32 i = 0; i < tokens; i++) out->of[i] += sum[n][i];
+        FND_UNROLL for (u32 i = 0; i < tokens; i++) out[i] += sum[n][i];
 }
 
-FND_INLINE void P_(_dot_columns)(fnd_tile *out, const u8 *tile, const f32 *x, u32 cols, const u32 ahead, const u32 tokens) {
+FND_INLINE void P_(_dot_columns)(fnd_val *out, const u8 *tile, const f32 *x, u32 cols, const u32 ahead, const u32 tokens) {
     const u32 part = FND_FLOAT_PART, part_bytes = (u32)P_(_row_bytes)(FND_FLOAT_PART * FND_VEC);
     FND_UNROLL for (u32 count = FND_FLOAT_PARTS; count; count /= 2) {
         for (; cols >= part * count; cols -= part * count) {
@@ -68,55 +68,59 @@ FND_INLINE void P_(_panel_ahead)(const u8 *tile, u32 cols, u32 first) {
 #define P_(name) FND_CAT(POLICY, name)
 #endif
 
-#if FND_STREAMS > 1
-/* Columns first .. last - 1 of the tiles of all streams. */
-FND_INLINE void P_(_dot_streams)(vec *sum, const u8 *const *tile, const f32 *x, u32 first, u32 last) {
-    for (u32 k = first; k < last; k++)
-        FND_UNROLL for (u32 i = 0; i < FND_STREAMS; i++) sum[i] = fnd_vec_fma(P_(_load)(tile[i], k), x[k], sum[i]);
+#if FND_TOKENS < 8
+/* Columns first .. last - 1 of the tiles of all streams; sum: [stream][n]. */
+FND_INLINE void P_(_dot_streams)(vec *sum, const u8 *const *tile, const f32 *x, u32 first, u32 last, const u32 n) {
+    for (u32 k = first; k < last; k++) {
+        FND_UNROLL for (u32 i = 0; i < FND_STREAMS; i++) {
+            vec column = P_(_load)(tile[i], k);
+            FND_UNROLL for (u32 m = 0; m < n; m++) sum[i * n + m] = fnd_vec_fma(column, x[k * FND_TOKENS + m], sum[i * n + m]);
+        }
+    }
 }
 
-FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
-    const u64 bytes = fnd_tile_bytes(P_(_row_bytes)(x.cols));
+/* The tiles of all streams side by side, n tokens. */
+FND_INLINE void P_(_dot_tiles)(fnd_tile *out, fnd_weight w, fnd_rows r, const f32 *floats, u32 cols, const u32 n) {
+    const u64 bytes = fnd_tile_bytes(P_(_row_bytes)(cols));
     const u32 column = (u32)P_(_row_bytes)(FND_VEC), line = column < 64 ? 64 / column : 1; /* columns in one of memory */
-    const f32 *floats = x.floats + (u64)s.first * x.cols;
-    const u8 *tile[FND_STREAMS];
-    fnd_tile out;
-    (void)t;
-    for (u32 i = 0; i < FND_STREAMS; i++) {
-        tile[i] = fnd_stream_tile(w, r, i, bytes);
-        out.of[i] = fnd_vec_splat(0.0f);
-    }
-    for (u32 part = 0; part < x.cols; part += FND_FLOAT_PART) {
-        const u32 end = fnd_min(part + FND_FLOAT_PART, x.cols);
-        vec sum[FND_STREAMS];
+    const u8 *tile[FND_STREAMS]; /* where there are fewer streams the last one's, again */
+    for (u32 i = 0; i < FND_STREAMS; i++) tile[i] = w.data + (r.row + fnd_min(i, r.streams - 1) * r.apart) / FND_VEC * bytes;
+    fnd_tile_zero(out, FND_STREAMS, n);
+    for (u32 part = 0; part < cols; part += FND_FLOAT_PART) {
+        const u32 end = fnd_min(part + FND_FLOAT_PART, cols);
+        vec sum[FND_STREAMS * FND_TOKENS];
         u32 k = part;
-        for (u32 i = 0; i < FND_STREAMS; i++) sum[i] = fnd_vec_splat(0.0f);
+        FND_UNROLL for (u32 i = 0; i < FND_STREAMS * n; i++) sum[i] = fnd_vec_splat(0.0f);
         for (; k + line <= end; k += line) {
             FND_UNROLL for (u32 i = 0; i < FND_STREAMS; i++) fnd_fetch_ahead(tile[i] + (u64)k * column + FND_FETCH_AHEAD, column < 64 ? 64 : column);
-            P_(_dot_streams)(sum, tile, floats, k, k + line);
+            P_(_dot_streams)(sum, tile, floats, k, k + line, n);
         }
-        P_(_dot_streams)(sum, tile, floats, k, end);
-        for (u32 i = 0; i < FND_STREAMS; i++) out.of[i] += sum[i];
+        P_(_dot_streams)(sum, tile, floats, k, end, n);
+        FND_UNROLL for (u32 i = 0; i < FND_STREAMS * n; i++) out->of[i / n * FND_TOKENS + i % n] += sum[i];
     }
-    return out;
 }
 #else
-FND_INLINE fnd_tile P_(_dot_tile)(const u8 *tile, const f32 *floats, u32 cols, const u32 tokens) {
-    fnd_tile out;
-    for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
-    P_(_dot_columns)(&out, tile, floats, cols, 1, tokens);
-    return out;
+/* A part of each stream's tile in turn: the sums of one fill the registers. */
+FND_INLINE void P_(_dot_tiles)(fnd_tile *out, fnd_weight w, fnd_rows r, const f32 *floats, u32 cols, const u32 n) {
+    const u64 bytes = fnd_tile_bytes(P_(_row_bytes)(cols)), apart = r.apart / FND_VEC * bytes;
+    const u8 *tile = w.data + r.row / FND_VEC * bytes;
+    fnd_tile_zero(out, r.streams, n);
+    for (u32 part = 0; part < cols; part += FND_FLOAT_PART, floats += FND_FLOAT_PART * FND_TOKENS, tile += P_(_row_bytes)(FND_FLOAT_PART * FND_VEC))
+        for (u32 i = 0; i < r.streams; i++) P_(_dot_parts)(out->of + i * FND_TOKENS, tile + i * apart, floats, fnd_min(FND_FLOAT_PART, cols - part), 1, 1, n);
 }
+#endif
 
 FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
+    const f32 *floats = x.floats + (u64)s.first * x.cols;
+    fnd_tile out;
     (void)t;
 #ifdef FND_PANEL_HALVES
     if (x.panels) return P_(_panel_dot)(w, r, s, x);
 #endif
-    const u8 *tile = w.data + (r.row / FND_VEC) * fnd_tile_bytes(P_(_row_bytes)(x.cols));
-    const f32 *floats = x.floats + (u64)s.first * x.cols;
-    if (FND_IS_NARROW(s)) return P_(_dot_tile)(tile, floats, x.cols, FND_NARROW);
-    return P_(_dot_tile)(tile, floats, x.cols, FND_TOKENS);
+    if (FND_IS_NARROW(s))
+        P_(_dot_tiles)(&out, w, r, floats, x.cols, FND_NARROW);
+    else
+        P_(_dot_tiles)(&out, w, r, floats, x.cols, FND_TOKENS);
+    return out;
 }
-#endif
 #undef P_

@@ -21,18 +21,15 @@ static __attribute__((noinline, unused)) void P_(_rows_tile)(u8 *tile, const u8 
     P_(_rows_block)(tile, rows, row_bytes, count, cols);
 }
 
-FND_INLINE fnd_tile P_(_rows_once)(const u8 *rows, u64 row_bytes, u32 count, fnd_x x, const u32 n) {
+FND_INLINE void P_(_rows_once)(fnd_val *out, const u8 *rows, u64 row_bytes, u32 count, fnd_x x, const u32 n) {
     const u32 bytes = (u32)P_(_row_bytes)(1), step = FND_FLOAT_PART * FND_FLOAT_PARTS;
     u8 tile[FND_FLOAT_PART * FND_FLOAT_PARTS * FND_VEC * sizeof(POLICY)] __attribute__((aligned(64)));
-    fnd_tile out;
-    for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
     for (u32 k = 0; k < x.cols; k += step) {
         u32 cols = fnd_min(step, x.cols - k);
         fnd_fetch_early(rows + FND_VEC * (row_bytes + (u64)k * bytes), step * FND_VEC * bytes);
         P_(_rows_block)(tile, rows + (u64)k * bytes, row_bytes, count, cols);
-        P_(_dot_columns)(&out, tile, x.floats + (u64)k * FND_TOKENS, cols, 0, n);
+        P_(_dot_columns)(out, tile, x.floats + (u64)k * FND_TOKENS, cols, 0, n);
     }
-    return out;
 }
 #else
 static __attribute__((noinline, unused)) void P_(_rows_tile)(u8 *tile, const u8 *rows, u64 row_bytes, u32 count, u32 cols) {
@@ -48,48 +45,42 @@ static __attribute__((noinline, unused)) void P_(_rows_tile)(u8 *tile, const u8 
 }
 
 /* The next rows are one stretch of memory: it is fetched piece by piece while these are multiplied. */
-FND_INLINE fnd_tile P_(_rows_once)(const u8 *rows, u64 row_bytes, u32 count, fnd_x x, const u32 n) {
+FND_INLINE void P_(_rows_once)(fnd_val *out, const u8 *rows, u64 row_bytes, u32 count, fnd_x x, const u32 n) {
     const u32 block_bytes = (u32)P_(_row_bytes)(P_(_BLOCK));
     u8 planes[P_(_BLOCK) / 32 * P_(_PLANES)] __attribute__((aligned(64))), fields[P_(_FIELD_BYTES) * FND_VEC] __attribute__((aligned(64)));
     const u8 *ahead = rows + FND_VEC * row_bytes;
-    fnd_tile out;
-    for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_splat(0.0f);
     for (u32 block = 0; block < x.cols / P_(_BLOCK); block++, rows += block_bytes, ahead += block_bytes * FND_VEC) {
         fnd_fetch_early(ahead, block_bytes * FND_VEC);
         P_(_rows_block)(planes, fields, rows, row_bytes, count);
         for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++) {
-            P_(_dot32)(&out, planes + chunk * P_(_PLANES), fields, chunk * (32 / P_(_GROUP)), x, n);
-            x.codes += 32 * FND_TOKENS;
-            x.scales += FND_TOKENS;
-            x.sums += FND_TOKENS;
-            x.counts += 2 * FND_TOKENS;
+            P_(_dot32)(out, planes + chunk * P_(_PLANES), fields, chunk * (32 / P_(_GROUP)), x, n);
+            x = fnd_x_past(x, 32);
         }
     }
-    return out;
 }
 #endif
 
 FND_INLINE fnd_tile P_(_rows_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
     u64 row_bytes = P_(_row_bytes)(x.cols);
-    const u8 *rows = w.data + r.row * row_bytes;
+    fnd_tile out;
 #if FND_TOKENS > 1
     if (x.tokens > FND_TOKENS) {
         fnd_weight tile = { .data = fnd_x_tile(x, w.data) };
-        if (s.first == 0) P_(_rows_tile)((u8 *)tile.data, rows, row_bytes, r.count, x.cols);
+        if (s.first == 0) P_(_rows_tile)((u8 *)tile.data, w.data + r.row * row_bytes, row_bytes, r.count, x.cols);
         r.row = 0;
         return P_(_dot)(t, tile, r, s, x);
     }
 #endif
     (void)t;
-#if FND_STREAMS > 1
-    fnd_tile out;
+    fnd_tile_zero(&out, r.streams, FND_TOKENS);
     for (u32 i = 0; i < r.streams; i++) {
-        fnd_at at = fnd_at_of(r, s, i);
-        out.of[i] = P_(_rows_once)(w.data + at.row * row_bytes, row_bytes, at.count, x, 1).of[0];
+        fnd_at at = fnd_at_of(r, s, i * FND_TOKENS);
+        const u8 *rows = w.data + at.row * row_bytes;
+        if (FND_IS_NARROW(s))
+            P_(_rows_once)(out.of + i * FND_TOKENS, rows, row_bytes, at.count, x, FND_NARROW);
+        else
+            P_(_rows_once)(out.of + i * FND_TOKENS, rows, row_bytes, at.count, x, FND_TOKENS);
     }
     return out;
-#endif
-    if (FND_IS_NARROW(s)) return P_(_rows_once)(rows, row_bytes, r.count, x, FND_NARROW);
-    return P_(_rows_once)(rows, row_bytes, r.count, x, FND_TOKENS);
 }
 #undef P_

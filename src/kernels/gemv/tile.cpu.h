@@ -16,11 +16,31 @@
 #include "gemv/take.cpu.h"
 
 /* The first span of tokens, often the only one, reads every weight from memory: each stream of tiles is
- * fetched so many bytes ahead, across the ends of tiles, so that memory never waits for arithmetic. Fetching
+ * fetched some bytes ahead, across the ends of tiles, so that memory never waits for arithmetic. Fetching
  * past the end does no harm. */
-#define FND_FETCH_AHEAD (FND_STREAMS > 1 ? 1024 : 2048)
+#define FND_FETCH_AHEAD 1024
 FND_INLINE void fnd_fetch_ahead(const u8 *p, u32 bytes) {
     FND_UNROLL for (u32 i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 3);
+}
+
+/* Columns of each stream that are multiplied in turn. Meanwhile 32 columns of every stream, one after the other, are
+ * fetched, so that all streams are under way all the time. */
+#define FND_TURN_COLS 128u
+typedef struct fnd_ahead {
+    const u8 *at, *row;
+    u64       apart;
+    u32       streams, stream; /* 0 streams: nothing is fetched */
+} fnd_ahead;
+FND_INLINE fnd_ahead fnd_ahead_of(const u8 *first, u64 apart, u32 streams) {
+    fnd_ahead a = { .at = first, .row = first, .apart = apart, .streams = streams };
+    return a;
+}
+FND_INLINE void fnd_fetch_next(fnd_ahead *a, u32 bytes) {
+    fnd_fetch_ahead(a->at, bytes);
+    a->at += a->apart;
+    if (++a->stream < a->streams) return;
+    a->stream = 0;
+    a->at = a->row += bytes;
 }
 
 /* Into the second cache, where what is needed later does not push out of the first what is needed now. */
@@ -29,12 +49,25 @@ FND_INLINE void fnd_fetch_early(const u8 *p, u32 bytes) {
 }
 
 FND_INLINE u64 fnd_tile_bytes(u64 row_bytes) { return (row_bytes * FND_VEC + 63) & ~(u64)63; }
-#if FND_STREAMS > 1
-/* The tile of stream i; where there are fewer streams the last one's, again. */
-FND_INLINE const u8 *fnd_stream_tile(fnd_weight w, fnd_rows r, u32 i, u64 tile_bytes) {
-    return w.data + (r.row + fnd_min(i, r.streams - 1) * r.apart) / FND_VEC * tile_bytes;
+FND_INLINE void fnd_tile_zero(fnd_tile *tile, u32 streams, const u32 tokens) {
+    for (u32 i = 0; i < streams; i++)
+        FND_UNROLL for (u32 k = 0; k < tokens; k++) tile->of[i * FND_TOKENS + k] = fnd_vec_splat(0.0f);
 }
-#endif
+/* Activations from the span that begins with `token` on; past some columns. */
+FND_INLINE fnd_x fnd_x_at(fnd_x x, u32 token) {
+    x.codes += (u64)token * x.cols;
+    x.scales += (u64)token * (x.cols / 32);
+    x.sums += (u64)token * (x.cols / 32);
+    x.counts += (u64)token * (x.cols / 16);
+    return x;
+}
+FND_INLINE fnd_x fnd_x_past(fnd_x x, u32 cols) {
+    x.codes += cols * FND_TOKENS;
+    x.scales += cols / 32 * FND_TOKENS;
+    x.sums += cols / 32 * FND_TOKENS;
+    x.counts += cols / 16 * FND_TOKENS;
+    return x;
+}
 /* What of a policy's ZERO is left in the sums of its products. */
 #define FND_ZERO_LEFT(zero) ((zero) == 128 ? FND_WIDE_ZERO : (zero))
 

@@ -240,116 +240,110 @@ FND_INLINE void fnd_x_end(fnd_thread t, fnd_x x) {
     if (x.step > 1) fnd_grid_barrier(t);
 }
 
-/* With one token a worker reads its run of tiles as FND_STREAMS streams at once, a part of the run each: more lines
- * of memory are under way than the prefetcher keeps for one. Places of a tile are then those of streams, not of tokens. */
-#if FND_TOKENS == 1
-  #define FND_STREAMS 4
+/* A worker reads its run of tiles as up to FND_STREAMS streams at once, a part of the run each: more lines of memory are
+ * under way than the prefetcher keeps for one. One is enough for more spans of tokens, which wait for arithmetic, and
+ * where tiles are made in scratch memory. */
+#define FND_STREAMS 4u
+#ifdef FND_FILE_ROWS
+  #define FND_STREAMS_TO FND_TOKENS
 #else
-  #define FND_STREAMS 1
+  #define FND_STREAMS_TO (2 * FND_TOKENS)
 #endif
 typedef struct fnd_span { u32 first, count; } fnd_span;
-typedef struct fnd_tile { fnd_val of[FND_TOKENS * FND_STREAMS]; } fnd_tile;
+typedef struct fnd_tile { fnd_val of[FND_STREAMS * FND_TOKENS]; } fnd_tile; /* [stream][token] */
 
 /* A span of few tokens, as that of a small batch or the last of a prompt, is not computed as if it were full. */
 #define FND_NARROW      (FND_TOKENS == 8 ? 4u : FND_TOKENS)
 #define FND_IS_NARROW(s) (FND_NARROW < FND_TOKENS && (s).count <= FND_NARROW)
-/* Rows of the tile at hand. first .. end - 1: of one run, or of the whole share where there are streams: `streams` tiles
- * then, `apart` rows from each other. */
-typedef struct fnd_rows {
-    u32 row, count, first, end;
-#if FND_STREAMS > 1
-    u32 streams, apart;
-#endif
-} fnd_rows;
 
-#if FND_STREAMS > 1
-/* Tiles `tile`, tile + step and so on, or the last few, which are fewer than streams. */
-FND_INLINE fnd_rows fnd_rows_of(u32 tile, u32 first_tile, u32 last_tile, u32 total) {
-    u32 step = (last_tile - first_tile) / FND_STREAMS, together = tile < first_tile + step;
-    fnd_rows r;
-    r.first = first_tile * FND_VEC;
-    r.row = (together ? tile : first_tile + FND_STREAMS * step) * FND_VEC;
-    r.end = fnd_min(last_tile * FND_VEC, total);
-    r.count = fnd_min(FND_VEC, r.end - r.row);
-    r.streams = together ? FND_STREAMS : (last_tile - first_tile) % FND_STREAMS;
-    r.apart = together ? step * FND_VEC : FND_VEC;
-    return r;
-}
-FND_INLINE u32 fnd_steps_of_(u32 tiles) { return tiles / FND_STREAMS + (tiles % FND_STREAMS != 0); }
-#else
-FND_INLINE fnd_rows fnd_rows_of(u32 tile, u32 last_tile, u32 total) {
-    fnd_rows r;
-    r.first = r.row = tile * FND_VEC;
-    r.count = fnd_min(FND_VEC, total - r.row);
-    r.end = fnd_min(last_tile * FND_VEC, total);
-    return r;
-}
-#endif
+FND_INLINE u32 fnd_streams_of_(fnd_x x) { return x.tokens > FND_STREAMS_TO ? 1 : FND_STREAMS; }
+FND_INLINE u32 fnd_spans_of_(fnd_x x) { return (x.tokens + FND_TOKENS - 1) / FND_TOKENS; }
 FND_INLINE fnd_span fnd_span_of(fnd_x x, u32 first) {
     fnd_span s;
     s.first = first;
     s.count = fnd_min(FND_TOKENS, x.tokens - first);
     return s;
 }
-#if FND_STREAMS > 1
-FND_INLINE u32 fnd_places_(fnd_rows r, fnd_span s) { (void)s; return r.streams; }
-FND_INLINE fnd_at fnd_at_of(fnd_rows r, fnd_span s, u32 i) {
-    fnd_at at;
-    at.row = r.row + i * r.apart;
-    at.count = fnd_min(FND_VEC, r.end - at.row);
-    at.token = s.first;
-    at.writes = 1;
-    return at;
-}
+
+#define FND_TILES_(total) (((total) + FND_VEC - 1) / FND_VEC)
+/* A step of a worker's run of tiles, and of it the turn at hand: the tiles `row`, row + apart and so on, one of each stream. */
+#ifdef FND_PANELS
+  #define FND_STEP_TILES FND_PANEL_TILES
 #else
-FND_INLINE u32 fnd_places_(fnd_rows r, fnd_span s) { (void)r; return s.count; }
+  #define FND_STEP_TILES FND_STREAMS
+#endif
+typedef struct fnd_rows {
+    u32 row, count, streams, apart; /* count: rows of the first tile that are there */
+    u32 first, end;                 /* rows of the step, where it is a panel: first .. end - 1 */
+    u32 step, run, run_end;         /* which step; rows of the run */
+} fnd_rows;
+
+FND_INLINE fnd_rows fnd_rows_of(u32 step, u32 first_tile, u32 last_tile, u32 total) {
+    fnd_rows r;
+    r.step = step;
+    r.run = first_tile * FND_VEC;
+    r.run_end = fnd_min(last_tile * FND_VEC, total);
+    r.first = r.row = r.run + step * FND_STEP_TILES * FND_VEC;
+    r.end = fnd_min(r.first + FND_STEP_TILES * FND_VEC, r.run_end);
+    r.count = fnd_min(FND_VEC, r.end - r.row);
+    r.streams = 1;
+    r.apart = 0;
+    return r;
+}
+/* Its turns: of a panel all tiles take a span of tokens before the next, so that what epilogues write for a token is one
+ * stretch; else the tiles of all streams take all spans. */
+FND_INLINE u32 fnd_by_panels_(fnd_x x) {
+#ifdef FND_PANELS
+    return x.panels != 0;
+#else
+    (void)x;
+    return 0;
+#endif
+}
+FND_INLINE u32 fnd_turns_(fnd_rows r, fnd_x x) {
+    const u32 streams = fnd_streams_of_(x), each = FND_STEP_TILES / streams;
+    if (fnd_by_panels_(x)) return FND_TILES_(r.end - r.first);
+    return fnd_min(each, (FND_TILES_(r.run_end - r.run) + streams - 1) / streams - r.step * each);
+}
+FND_INLINE u32 fnd_outer_(fnd_rows r, fnd_x x) { return fnd_by_panels_(x) ? fnd_spans_of_(x) : fnd_turns_(r, x); }
+FND_INLINE u32 fnd_inner_(fnd_rows r, fnd_x x) { return fnd_by_panels_(x) ? fnd_turns_(r, x) : fnd_spans_of_(x); }
+/* The last tiles of a run may be fewer than streams. */
+FND_INLINE fnd_span fnd_turn_to_(fnd_rows *r, fnd_x x, u32 outer, u32 inner) {
+    const u32 streams = fnd_streams_of_(x), tiles = FND_TILES_(r->run_end - r->run), part = tiles / streams;
+    u32 turn = r->step * (FND_STEP_TILES / streams) + outer, span = inner;
+    r->row = r->run + (turn < part ? turn : part * streams) * FND_VEC;
+    r->streams = turn < part ? streams : tiles % streams;
+    r->apart = turn < part ? part * FND_VEC : FND_VEC;
+    if (fnd_by_panels_(x)) {
+        r->row = r->first + inner * FND_VEC;
+        r->streams = 1;
+        span = outer;
+    }
+    r->count = fnd_min(FND_VEC, r->run_end - r->row);
+    return fnd_span_of(x, span * FND_TOKENS);
+}
+FND_INLINE u32 fnd_places_(fnd_rows r, fnd_span s) { return (r.streams - 1) * FND_TOKENS + s.count; }
 FND_INLINE fnd_at fnd_at_of(fnd_rows r, fnd_span s, u32 i) {
     fnd_at at;
-    at.row = r.row;
-    at.count = r.count;
-    at.token = s.first + i;
+    at.row = r.row + i / FND_TOKENS * r.apart;
+    at.count = i % FND_TOKENS < s.count ? fnd_min(FND_VEC, r.run_end - at.row) : 0;
+    at.token = s.first + i % FND_TOKENS;
     at.writes = 1;
     return at;
 }
-#endif
 
 /* The driver: every worker has a run of neighbouring tiles of FND_VEC rows. */
-#define FND_TILES_(total) (((total) + FND_VEC - 1) / FND_VEC)
+#define FND_FIRST_TILE_(t, total, group) ((u32)((u64)FND_TILES_(total) * (group) / (t).groups))
+#define FND_EACH_TILE(r, t, total)                                                                                      \
+    for (u32 r##_first = FND_FIRST_TILE_(t, total, (t).group), r##_end = FND_FIRST_TILE_(t, total, (t).group + 1),      \
+             r##_i = 0; r##_i * FND_STEP_TILES < r##_end - r##_first; r##_i++)                                          \
+        for (fnd_rows r = fnd_rows_of(r##_i, r##_first, r##_end, total); r.count; r.count = 0)
 #define FND_EACH_TILE_2 FND_EACH_TILE /* of two matrices that are joined */
 #define FND_DOT_2(policy, w0, tile0, w1, tile1) fnd_tile tile0 = FND_CAT(policy, _dot)(t, w0, r, s, x), tile1 = FND_CAT(policy, _dot)(t, w1, r, s, x)
-#define FND_FIRST_TILE_(t, total, group) ((u32)((u64)FND_TILES_(total) * (group) / (t).groups))
-#if FND_STREAMS > 1
-#define FND_EACH_TILE(r, t, total)                                                                                 \
-    for (u32 r##_first = FND_FIRST_TILE_(t, total, (t).group), r##_end = FND_FIRST_TILE_(t, total, (t).group + 1),      \
-             r##_i = 0; r##_i < fnd_steps_of_(r##_end - r##_first); r##_i++)                                           \
-        for (fnd_rows r = fnd_rows_of(r##_first + r##_i, r##_first, r##_end, total); r.count; r.count = 0)
-#else
-#define FND_EACH_TILE(r, t, total)                                                                             \
-    for (u32 r##_i = FND_FIRST_TILE_(t, total, (t).group), r##_end = FND_FIRST_TILE_(t, total, (t).group + 1);      \
-         r##_i < r##_end; r##_i += FND_RUN_)                                                                    \
-        for (fnd_rows r = fnd_rows_of(r##_i, fnd_min(r##_i + FND_RUN_, r##_end), total); r.count; r.count = 0)
-#endif
-#ifdef FND_PANELS
-/* Where panels are computed, a run is one, and all its tiles take a span before the next: what epilogues
- * write for a token is then one stretch. */
-  #define FND_RUN_ FND_PANEL_TILES
-  #define FND_EACH_SPAN(s, r, x)                                                                              \
-    for (u32 s##_n = 0, s##_count = fnd_tiles_in_(r) * fnd_spans_in_(x); s##_n < s##_count; s##_n++)           \
-        for (fnd_span s = fnd_step_to_(&r, x, s##_n); s.count; s.count = 0)
-FND_INLINE u32 fnd_tiles_in_(fnd_rows r) { return FND_TILES_(r.end - r.first); }
-FND_INLINE u32 fnd_spans_in_(fnd_x x) { return (x.tokens + FND_TOKENS - 1) / FND_TOKENS; }
-FND_INLINE fnd_span fnd_step_to_(fnd_rows *r, fnd_x x, u32 n) {
-    u32 tiles = fnd_tiles_in_(*r), spans = fnd_spans_in_(x);
-    r->row = r->first + (x.panels ? n % tiles : n / spans) * FND_VEC;
-    r->count = fnd_min(FND_VEC, r->end - r->row);
-    return fnd_span_of(x, (x.panels ? n / tiles : n % spans) * FND_TOKENS);
-}
-#else
-  #define FND_RUN_ 1
-  #define FND_EACH_SPAN(s, r, x)                                            \
-    for (u32 s##_i = 0; s##_i < (x).tokens; s##_i += FND_TOKENS)          \
-        for (fnd_span s = fnd_span_of(x, s##_i); s.count; s.count = 0)
-#endif
+#define FND_EACH_SPAN(s, r, x)                                                                  \
+    for (u32 s##_outer = 0, s##_outers = fnd_outer_(r, x); s##_outer < s##_outers; s##_outer++) \
+        for (u32 s##_inner = 0, s##_inners = fnd_inner_(r, x); s##_inner < s##_inners; s##_inner++) \
+            for (fnd_span s = fnd_turn_to_(&r, x, s##_outer, s##_inner); s.count; s.count = 0)
 #define FND_EACH_PLACE(at, i, t, r, s)       \
     for (u32 i = 0; i < fnd_places_(r, s); i++) \
         for (fnd_at at = fnd_at_of(r, s, i); at.count; at.count = 0)
