@@ -5,6 +5,8 @@
 #include "base/text.h"
 #include "test.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 TEST(error_keeps_the_first_failure) {
@@ -49,4 +51,53 @@ TEST(files_are_written_whole_and_mapped) {
     CHECK_HAS(err.text, "not a regular file");
     unlink(path);
     rmdir(dir);
+}
+
+/* What Windows' editors put before a text is no part of it; what they call Unicode is told. */
+TEST(files_of_text_have_no_mark) {
+    static const struct {
+        const char *in, *out;
+        size_t bytes;
+    } texts[] = { { "\xef\xbb\xbfhello", "hello", 8 }, { "\xef\xbb\xbf", "", 3 }, { "\xef\xbb", "\xef\xbb", 2 }, { "a\xef\xbb\xbf", "a\xef\xbb\xbf", 4 }, { "\xef\xbb\xbf\xef\xbb\xbf", "\xef\xbb\xbf", 6 }, { "", "", 0 }, { "\xff\xfe{\0", NULL, 4 }, { "\xfe\xff\0{", NULL, 4 } };
+    char path[] = "/tmp/foundry-test-XXXXXX", *data;
+    size_t bytes;
+    int fd = mkstemp(path);
+    REQUIRE(fd >= 0);
+    close(fd);
+    for (size_t i = 0; i < FND_COUNT(texts); i++) {
+        fnd_error err = { 0 };
+        CHECK_OK(fnd_file_write(path, texts[i].in, texts[i].bytes, &err), &err);
+        fnd_status status = fnd_file_read_text(path, 64, &data, &bytes, &err);
+        if (texts[i].out) {
+            CHECK_OK(status, &err);
+            CHECK(bytes == strlen(texts[i].out));
+            CHECK_STR(data, texts[i].out);
+        } else {
+            CHECK(status == FND_ERR_FORMAT && !data);
+            CHECK_HAS(err.text, "is a text in UTF-16; save it as UTF-8");
+        }
+        fnd_free_memory(data);
+    }
+    unlink(path);
+}
+
+/* What is no file stays what it is: a device or a pipe is written to. */
+TEST(files_do_not_replace_pipes) {
+    char dir[] = "/tmp/foundry-test-XXXXXX", path[64], seen[16] = "";
+    struct stat st;
+    fnd_error err = { 0 };
+    REQUIRE(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/pipe", dir);
+    REQUIRE(mkfifo(path, 0600) == 0);
+    int fd = open(path, O_RDWR | O_NONBLOCK);
+    REQUIRE(fd >= 0);
+    CHECK_OK(fnd_file_write(path, "hello", 5, &err), &err);
+    CHECK(read(fd, seen, sizeof seen - 1) == 5);
+    CHECK_STR(seen, "hello");
+    CHECK(stat(path, &st) == 0 && S_ISFIFO(st.st_mode));
+    close(fd);
+    unlink(path);
+    rmdir(dir);
+    CHECK(fnd_file_write("/dev/full", "hello", 5, &err) == FND_ERR_FILE);
+    CHECK_HAS(err.text, "cannot write /dev/full: ");
 }

@@ -135,6 +135,14 @@ TEST(cli_texts_that_are_not_utf8) {
     }
 }
 
+TEST(cli_texts_from_standard_input_are_called_so) {
+    NEED(program_there(), not_built);
+    program_result r;
+    PROGRAM_REFUSED(1, "standard input is empty: there is nothing to foretell", "perplexity", "--model", tiny_model(), "--file", "-");
+    program_run_desc(&r, &(program_desc){ .words = (const char *const[]){ "perplexity", "--model", tiny_model(), "--file", "-", NULL }, .input = "x" });
+    program_refused(&r, 1, "standard input has too few tokens (1)", __FILE__, __LINE__);
+}
+
 /* ---- disks and readers ---- */
 
 /* Files that may not grow: what a full disk does to temporary files of compilers. */

@@ -539,6 +539,12 @@ TEST(cli_global_options) {
     }
     program_free(&base);
     PROGRAM_REFUSED(1, "no/such/folder", "run", "--model", tiny_model(), "--prompt", "hello", "--kernel-dir", "no/such/folder");
+    char folder[1200], text[1300]; /* a text that is there and cannot be read is not passed over */
+    snprintf(folder, sizeof folder, "%s", program_temp("overriding"));
+    snprintf(text, sizeof text, "%s/val.h", folder);
+    if (mkdir(folder, 0700) == 0 && mkdir(text, 0700) == 0) PROGRAM_REFUSED(1, "val.h: Is a directory", "run", "--model", tiny_model(), "--prompt", "hello", "--kernel-dir", folder);
+    rmdir(text);
+    rmdir(folder);
     PROGRAM_REFUSED(1, "one device; there is no device 1", "run", "--model", tiny_model(), "--prompt", "hello", "--backend", "sim", "--gpu", "1");
     PROGRAM_REFUSED(2, "--gpu", "run", "--model", tiny_model(), "--prompt", "hello", "--gpu", "-1");
 }

@@ -46,6 +46,25 @@ TEST(cli_template_prints_prompts) {
     program_free(&r);
 }
 
+/* Files as Windows' editors save them. */
+TEST(cli_template_files_with_a_mark) {
+    NEED(program_there(), not_built);
+    static const char bom[] = "\xef\xbb\xbf";
+    const char *template = TEXT_FILE("bom.jinja", "\xef\xbb\xbf{{ messages[0].content }}{{ tools | length }}"), *messages = TEXT_FILE("bom.json", "\xef\xbb\xbf[{\"role\": \"user\", \"content\": \"hi\"}]");
+    const char *tools = TEXT_FILE("bom-tools.json", "\xef\xbb\xbf[{}]"), *wide = TEXT_FILE("wide.json", "\xff\xfe[\0]\0"), *blank = write_file("only-bom.jinja", bom, 3);
+    PRINTS("hi1", NULL, "template", "--template", template, "--messages", messages, "--tools", tools);
+    PRINTS("hi1", "\xef\xbb\xbf[{\"role\": \"user\", \"content\": \"hi\"}]", "template", "--template", template, "--messages", "-", "--tools", tools);
+    PROGRAM_REFUSED(1, "wide.json is a text in UTF-16; save it as UTF-8", "template", "--template", template, "--messages", wide);
+    PROGRAM_REFUSED(1, "wide.json is a text in UTF-16", "run", "--model", tiny_model(), "--prompt", "x", "--tools", wide);
+    PROGRAM_REFUSED(1, "wide.json is a text in UTF-16", "run", "--model", tiny_model(), "--batch", wide);
+    PROGRAM_REFUSED(1, "only-bom.jinja: the chat template is empty", "run", "--model", tiny_model(), "--prompt", "x", "--template", blank);
+    program_result r;
+    program_run(&r, (const char *const[]){ "tokenize", "--model", tiny_model(), "--file", messages, NULL });
+    CHECK_MSG(r.exit_code == 0, "%s", r.err);
+    CHECK_HAS(r.err, "the text begins with a byte order mark, which is taken as a part of it");
+    program_free(&r);
+}
+
 /* Without tensors: the vocabulary and the template are enough. */
 TEST(cli_template_of_a_model) {
     NEED(program_there(), not_built);

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/base.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -81,6 +82,20 @@ fnd_status fnd_file_read(const char *path, size_t limit_bytes, char **data, size
     return status;
 }
 
+fnd_status fnd_file_read_text(const char *path, size_t limit_bytes, char **data, size_t *bytes, fnd_error *err) {
+    FND_TRY(fnd_file_read(path, limit_bytes, data, bytes, err));
+    if (*bytes >= 2 && (memcmp(*data, "\xff\xfe", 2) == 0 || memcmp(*data, "\xfe\xff", 2) == 0)) {
+        fnd_free_memory(*data);
+        *data = NULL;
+        *bytes = 0;
+        return fnd_fail(err, FND_ERR_FORMAT, "%s is a text in UTF-16; save it as UTF-8", strcmp(path, "-") == 0 ? "standard input" : path);
+    }
+    size_t mark = fnd_text_mark(*data, *bytes);
+    *bytes -= mark;
+    memmove(*data, *data + mark, *bytes + 1); /* with its NUL */
+    return FND_OK;
+}
+
 static fnd_status write_all(int fd, const char *path, const char *data, size_t bytes, fnd_error *err) {
     while (bytes) {
         ssize_t n = write(fd, data, bytes);
@@ -92,8 +107,19 @@ static fnd_status write_all(int fd, const char *path, const char *data, size_t b
     return FND_OK;
 }
 
+/* A pipe or a device is written to, and never replaced by a file. */
+static fnd_status write_through(const char *path, const void *data, size_t bytes, fnd_error *err) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return fnd_fail(err, FND_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
+    fnd_status status = write_all(fd, path, data, bytes, err);
+    if (close(fd) != 0 && status == FND_OK) status = fnd_fail(err, FND_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
+    return status;
+}
+
 fnd_status fnd_file_write(const char *path, const void *data, size_t bytes, fnd_error *err) {
     char beside[4096];
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) return write_through(path, data, bytes, err);
     int length = snprintf(beside, sizeof beside, "%s.XXXXXX", path);
     if (length < 0 || (size_t)length >= sizeof beside) return fnd_fail(err, FND_ERR_FILE, "path too long: %s", path);
     int fd = mkstemp(beside);

@@ -21,7 +21,11 @@ void fnd_map_forget(const fnd_map *map);
  * fnd_free_memory. More than limit_bytes is FND_ERR_LIMIT. */
 FND_USE_RESULT fnd_status fnd_file_read(const char *path, size_t limit_bytes, char **data, size_t *bytes, fnd_error *err);
 
-/* Write beside the target, fsync, rename over it. */
+/* The same of a text: a byte order mark at its start, which Windows' editors write, is left out. UTF-16 is
+ * FND_ERR_FORMAT. */
+FND_USE_RESULT fnd_status fnd_file_read_text(const char *path, size_t limit_bytes, char **data, size_t *bytes, fnd_error *err);
+
+/* Write beside the target, fsync, rename over it; into a pipe or a device as it is. */
 FND_USE_RESULT fnd_status fnd_file_write(const char *path, const void *data, size_t bytes, fnd_error *err);
 
 /* A large file, written in pieces beside its target and renamed over it when it is whole: a target

@@ -63,3 +63,5 @@ const char *fnd_text_get(const fnd_text *t) { return t->data && t->bytes ? t->da
 fnd_status fnd_text_check(const fnd_text *t, fnd_error *err) {
     return t->failed ? fnd_fail(err, FND_ERR_MEMORY, "out of memory while building a text of %zu bytes", t->bytes) : FND_OK;
 }
+
+size_t fnd_text_mark(const char *text, size_t bytes) { return bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; }

@@ -18,4 +18,7 @@ void fnd_text_free(fnd_text *t);
 const char *fnd_text_get(const fnd_text *t); /* never NULL */
 FND_USE_RESULT fnd_status fnd_text_check(const fnd_text *t, fnd_error *err);
 
+/* Bytes of the byte order mark of UTF-8 that a text begins with; 0: it begins with none. */
+size_t fnd_text_mark(const char *text, size_t bytes);
+
 #endif

@@ -71,9 +71,11 @@ typedef struct text_to_score {
 
 static fnd_status tokenize(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
     text_to_score *t = ctx;
+    char shown[200];
+    const char *name = fnd_cli_file_name(t->o->file, shown, sizeof shown);
     FND_TRY(fnd_tokenize(lm->t, t->text, t->bytes, FND_TOKENIZE_ADD_BOS, &t->ids, err));
-    if (t->ids.count < 2) return fnd_fail(err, FND_ERR_FORMAT, "%s has too few tokens (%zu): at least 2 are needed, for each is foretold by those before", t->o->file, t->ids.count);
-    return fnd_cli_lm_fits(lm, t->o->file, t->ids.count, 0, err);
+    if (t->ids.count < 2) return fnd_fail(err, FND_ERR_FORMAT, "%s has too few tokens (%zu): at least 2 are needed, for each is foretold by those before", name, t->ids.count);
+    return fnd_cli_lm_fits(lm, name, t->ids.count, 0, err);
 }
 
 static fnd_status evaluate(fnd_cli_lm *lm, const fnd_ids *ids, const perplexity_options *o, fnd_error *err) {
@@ -96,7 +98,8 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     FND_TRY(fnd_cli_need(&fnd_cli_perplexity, "--file", o->file, err));
     FND_TRY(fnd_cli_read_text(NULL, o->file, &t.text, &t.bytes, err));
     fnd_status status = FND_OK;
-    if (!t.bytes) status = fnd_fail(err, FND_ERR_FORMAT, "%s is empty: there is nothing to foretell", o->file);
+    char shown[200];
+    if (!t.bytes) status = fnd_fail(err, FND_ERR_FORMAT, "%s is empty: there is nothing to foretell", fnd_cli_file_name(o->file, shown, sizeof shown));
     if (status == FND_OK) status = fnd_cli_lm_open(globals, o->model, &lm, err);
     if (status == FND_OK) status = evaluate(&lm, &t.ids, o, err);
     fnd_ids_free(&t.ids);

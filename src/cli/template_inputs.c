@@ -75,7 +75,7 @@ enum { TEMPLATE_BYTES = 1 << 20 };
 
 fnd_status fnd_cli_template_open(const char *path, fnd_chat_template **out, char **text, size_t *bytes, fnd_error *err) {
     *out = NULL;
-    FND_TRY(fnd_file_read(path, TEMPLATE_BYTES, text, bytes, err));
+    FND_TRY(fnd_file_read_text(path, TEMPLATE_BYTES, text, bytes, err));
     fnd_status status = fnd_cli_name_template(path, fnd_chat_template_open(*text, *bytes, out, err), err);
     if (status == FND_OK) return FND_OK;
     fnd_free_memory(*text);

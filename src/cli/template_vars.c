@@ -2,6 +2,7 @@
 #include "cli/template_vars.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "cli/text.h"
 
 #include <ctype.h>
 #include <jansson.h>
@@ -48,15 +49,11 @@ fnd_status fnd_cli_template_vars(const fnd_cli_list *items, char **json, fnd_err
 
 enum { JSON_BYTES = 256 << 20 };
 
-const char *fnd_cli_file_name(const char *path, char *shown, size_t room) {
-    return strcmp(path, "-") == 0 ? "standard input" : fnd_span_quote((fnd_span){ path, strlen(path) }, shown, room);
-}
-
 fnd_status fnd_cli_read_json(const char *path, char **text, fnd_error *err) {
     size_t bytes;
     char shown[200];
     *text = NULL;
-    FND_TRY(fnd_file_read(path, JSON_BYTES, text, &bytes, err));
+    FND_TRY(fnd_file_read_text(path, JSON_BYTES, text, &bytes, err));
     size_t used = strlen(*text);
     if (used == bytes) return FND_OK;
     fnd_free_memory(*text);

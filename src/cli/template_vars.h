@@ -13,7 +13,4 @@ FND_USE_RESULT fnd_status fnd_cli_template_vars(const fnd_cli_list *items, char 
 /* A file of JSON as a text, which has no zero byte: to be freed with fnd_free_memory; "-": standard input. */
 FND_USE_RESULT fnd_status fnd_cli_read_json(const char *path, char **text, fnd_error *err);
 
-/* As sentences call a file: "standard input", or its name as it can be shown, in `shown`. */
-const char *fnd_cli_file_name(const char *path, char *shown, size_t room);
-
 #endif

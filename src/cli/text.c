@@ -20,6 +20,10 @@ void fnd_cli_note_utf8(const char *what, const char *text, size_t bytes, const c
     if (valid < bytes) fnd_cli_note("%s is not valid UTF-8 from byte %zu on; %s", what, valid, becomes);
 }
 
+const char *fnd_cli_file_name(const char *path, char *shown, size_t room) {
+    return strcmp(path, "-") == 0 ? "standard input" : fnd_span_quote((fnd_span){ path, strlen(path) }, shown, room);
+}
+
 fnd_status fnd_cli_read_text(const char *text, const char *file, char **data, size_t *bytes, fnd_error *err) {
     if (text) {
         *bytes = strlen(text);
@@ -28,6 +32,7 @@ fnd_status fnd_cli_read_text(const char *text, const char *file, char **data, si
     } else {
         FND_TRY(fnd_file_read(file, FND_CLI_TEXT_BYTES, data, bytes, err));
     }
+    if (!text && fnd_text_mark(*data, *bytes)) fnd_cli_note("the text begins with a byte order mark, which is taken as a part of it");
     fnd_cli_note_utf8("the text", *data, *bytes, "its bytes are taken as they are");
     return FND_OK;
 }
@@ -65,6 +70,7 @@ fnd_status fnd_cli_check_writable(const char *path, fnd_error *err) {
     size_t bytes = slash ? fnd_max_size((size_t)(slash - path), 1) : 1;
     if (bytes >= sizeof folder) return fnd_fail(err, FND_ERR_FILE, "cannot write a file with a name of %zu bytes", strlen(path));
     snprintf(folder, sizeof folder, "%.*s", (int)bytes, slash ? path : ".");
+    if (stat(folder, &st) == 0 && !S_ISDIR(st.st_mode)) return fnd_fail(err, FND_ERR_FILE, "cannot write %s: %s is no folder", path, folder);
     if (access(folder, W_OK) != 0) return fnd_fail(err, FND_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
     return FND_OK;
 }

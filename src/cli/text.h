@@ -14,6 +14,9 @@ FND_USE_RESULT fnd_status fnd_cli_one_of(const char *command, const char *first,
  * noted. Free with fnd_free_memory. */
 FND_USE_RESULT fnd_status fnd_cli_read_text(const char *text, const char *file, char **data, size_t *bytes, fnd_error *err);
 
+/* As sentences call a file: "standard input", or its name as it can be shown, in `shown`. */
+const char *fnd_cli_file_name(const char *path, char *shown, size_t room);
+
 /* FND_ERR_USAGE: "-" is standard output, and `what` cannot be written there. NULL is fine. */
 FND_USE_RESULT fnd_status fnd_cli_check_named(const char *what, const char *path, fnd_error *err);
 /* Found out before the work begins: FND_ERR_FILE when no file can be written at this path. NULL is fine. */

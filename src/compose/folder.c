@@ -25,7 +25,7 @@ static fnd_status add_file(reader *r, const char *full, const char *path) {
     fnd_source *s = &r->texts[r->count];
     if (r->count == MAX_FILES) return fnd_fail(r->err, FND_ERR_LIMIT, "the folder of kernel texts %s holds more than %d files", r->folder, MAX_FILES);
     if (strlen(path) >= FND_KERNEL_PATH_BYTES) return fnd_fail(r->err, FND_ERR_LIMIT, "%s: the path within the folder of kernel texts is longer than %d bytes", full, FND_KERNEL_PATH_BYTES - 1);
-    FND_TRY(fnd_file_read(full, MAX_FILE_BYTES, &s->own_text, &bytes, r->err));
+    FND_TRY(fnd_file_read_text(full, MAX_FILE_BYTES, &s->own_text, &bytes, r->err));
     s->text = s->own_text;
     s->path = s->own_path = fnd_alloc_string(path, strlen(path));
     r->count++;

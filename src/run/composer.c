@@ -71,7 +71,7 @@ fnd_status fnd_register_folder(foundry *f, const char *folder, fnd_error *err) {
 fnd_status fnd_register_file(foundry *f, const char *path, const char *file, fnd_error *err) {
     char *text;
     size_t bytes;
-    FND_TRY(fnd_file_read(file, MAX_USER_FILE_BYTES, &text, &bytes, err));
+    FND_TRY(fnd_file_read_text(file, MAX_USER_FILE_BYTES, &text, &bytes, err));
     fnd_status status = strlen(text) == bytes ? fnd_register_text(f, path, text, err) : fnd_fail(err, FND_ERR_FORMAT, "%s holds a NUL byte: it is no text", file);
     fnd_free_memory(text);
     return status;
