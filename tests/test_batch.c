@@ -92,6 +92,26 @@ static void describe(uint32_t i, fnd_generate_desc *d, uint32_t *ids, size_t *co
     if (i == 8) *d = (fnd_generate_desc){ .max_tokens = 200, .context_shift = true, .keep = 4 };
 }
 
+/* Settings that fnd_generate refuses, a batch refuses too: for the request that has them. */
+TEST(batch_refuses_what_cannot_be_kept) {
+    session_bench b;
+    fnd_batch *batch;
+    uint32_t ids[] = { 1, 2, 3 };
+    fnd_generate_desc fine = { .max_tokens = 2, .context_shift = true, .keep = 128 - FND_SHIFT_STEP - 1 }, wrong = { .max_tokens = 2, .context_shift = true, .keep = fine.keep + 1 };
+    answers a = { .count = 0 };
+    if (!open_batch(&b, 2, 128, &batch)) return;
+    fnd_batch_request requests[] = { { .ids = ids, .count = 3, .desc = &fine }, { .ids = ids, .count = 3, .desc = &wrong } };
+    CHECK_OK(fnd_batch_generate(batch, &(fnd_batch_job){ .requests = requests, .count = 2, .done = keep, .ctx = &a }, &b.err), &b.err);
+    CHECK(a.count == 2 && a.of[0].ids.count == 2 && !a.why[0][0] && a.of[1].ids.count == 0);
+    CHECK_HAS(a.why[1], "112 tokens cannot be kept: a context of 128, of which 16 at a time are dropped, can keep 111");
+    fnd_session *alone = fnd_batch_session(batch, 0);
+    fnd_generated out;
+    CHECK(fnd_generate(alone, &wrong, &out, &b.err) == FND_ERR_USAGE);
+    CHECK_STR(b.err.text, a.why[1]);
+    free_answers(&a);
+    close_batch(&b, batch);
+}
+
 TEST(batch_answers_as_each_alone) {
     session_bench b;
     fnd_batch *batch;

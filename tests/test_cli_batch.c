@@ -196,12 +196,51 @@ TEST(cli_batch_seeds_and_bytes) {
         CHECK_HAS(r.out, says);
     }
     CHECK_HAS(r.out, "{\"line\": 8, \"error\": \"no JSON object, from byte ");
-    CHECK_HAS(r.out, "\"line\": 1, \"id\": {\"seed\":1}");
+    CHECK_HAS(r.out, "\"line\": 1, \"id\": {\"seed\": 1}");
     CHECK_HAS(r.out, "\"seed\": 18446744073709551615");
     CHECK_HAS(r.out, "\"seed\": 9223372036854775808");
     CHECK_HAS(r.out, "\"seed\": 9223372036854775807");
     CHECK(!strstr(r.err, "taken as they are"));
     program_free(&r);
+}
+
+/* An id comes back as it is written, whatever JSON libraries make of its numbers; also with what is wrong with its line. */
+TEST(cli_batch_ids_come_back) {
+    NEED(program_there(), not_built);
+    program_result r;
+    static const char *const ids[] = { "0.1", "1e3", "-0", "1.10", "18446744073709551616", "[0.1,  {\"id\": 0.3, \"b\": \"}, ]\"}]", "\"\\u00e9/\\/\"", "\"\xc3\xa9\"", "null", "true" };
+    char text[2048] = "\xef\xbb\xbf", says[256]; /* the mark of a file is none of its first line's */
+    for (size_t i = 0; i < FND_COUNT(ids); i++) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, i % 2 ? "{\"prompt\": \"id\", \"\\u0069d\" :\t%s }\n" : "{\"id\":%s, \"prompt\": \"x\", \"max_tokens\": 2}\n", ids[i]);
+    }
+    strcat(text, "{\"id\": 0.7, \"prompt\": \"\"}\n{\"id\": 0.7 0.8, \"prompt\": \"x\"}\n{\"prompt\": \"x\", \"id\": {\"a\": 1, \"a\": 2}}\n\xef\xbb\xbf{\"prompt\": \"x\"}\n");
+    RUN(&r, "run", "--model", tiny_model(), "--max-tokens", "1", "--batch", file_of("ids.jsonl", text));
+    CHECK_MSG(r.exit_code == 1, "%d: %s", r.exit_code, r.err);
+    for (size_t i = 0; i < FND_COUNT(ids); i++) {
+        snprintf(says, sizeof says, "{\"line\": %zu, \"id\": %s, \"text\": ", i + 1, ids[i]);
+        CHECK_HAS(r.out, says);
+    }
+    CHECK_HAS(r.out, "{\"line\": 11, \"id\": 0.7, \"error\": \"the \\\"prompt\\\" is empty");
+    CHECK_HAS(r.out, "{\"line\": 12, \"error\": \"no JSON object, from byte 14 on: ");
+    CHECK_HAS(r.out, "{\"line\": 13, \"error\": \"no JSON object, from byte ");
+    CHECK_HAS(r.out, "{\"line\": 14, \"error\": \"no JSON object: it begins with a byte order mark, which can stand at the start of a file only\"}");
+    program_free(&r);
+}
+
+/* Options that one prompt has too. */
+TEST(cli_batch_notes_and_shifts) {
+    NEED(program_there(), not_built);
+    program_result r;
+    const char *file = file_of("short.jsonl", "{\"prompt\": \"x\", \"max_tokens\": 3}\n");
+    RUN(&r, "run", "--model", tiny_model(), "--batch", file, "--system", "be \xff");
+    CHECK_MSG(r.exit_code == 0, "%s", r.err);
+    CHECK_HAS(r.err, "the system message is not valid UTF-8 from byte 3 on; its bytes are taken as they are");
+    program_free(&r);
+    RUN(&r, "run", "--model", tiny_model(), "--batch", file, "--context-shift", "--keep", "100");
+    CHECK_MSG(r.exit_code == 0, "%s", r.err);
+    program_free(&r);
+    PROGRAM_REFUSED(2, "--keep: 500 tokens cannot be kept", "run", "--model", tiny_model(), "--batch", file, "--context-shift", "--keep", "500");
 }
 
 TEST(cli_batch_wrong_use) {

@@ -80,7 +80,6 @@ static fnd_status make_prompt(fnd_cli_lm *lm, void *ctx, fnd_error *err) {
     uint32_t vocab = fnd_model_get_info(lm->m)->vocab;
     g->desc.logprobs = g->o->logprobs < vocab ? g->o->logprobs : vocab;
     fnd_cli_generation_note(&g->o->generation, g->desc.sampling.seed);
-    if (g->o->system) fnd_cli_note_utf8("the system message", g->o->system, strlen(g->o->system), "its bytes are taken as they are");
     fnd_cli_lm_note_window(lm, g->o->generation.context);
     return fnd_cli_lm_fits(lm, "the prompt", g->prompt.count, g->o->generation.context, err);
 }
@@ -181,6 +180,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     generation g = { .lm = &lm, .o = o, .start_ns = fnd_now_ns() };
     char *text;
     FND_TRY(check(o, err));
+    if (o->system) fnd_cli_note_utf8("the system message", o->system, strlen(o->system), "its bytes are taken as they are");
     if (o->batch) return run_batch(globals, o, err);
     FND_TRY(read_prompt(o, &text, &g.bytes, err));
     g.text = text;

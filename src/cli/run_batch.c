@@ -229,11 +229,11 @@ static void opening(void *ctx, const char *what, uint64_t done, uint64_t total) 
     if (strcmp(what, "reading the prompt") != 0) fnd_cli_progress(ctx, what, done, total);
 }
 
-/* Positions that are enough for every line, where that is known; else the model's limit. Where the frequencies of
- * RoPE depend on it, it is what one prompt alone would have. */
+/* Positions that are enough for every line, and for what --context-shift keeps, where that is known; else the model's
+ * limit. Where the frequencies of RoPE depend on it, it is what one prompt alone would have. */
 static uint32_t context_of(const batch *b) {
     const fnd_model_info *m = fnd_model_get_info(b->lm->m);
-    uint64_t most = 0;
+    uint64_t most = b->defaults.context_shift ? (uint64_t)b->defaults.keep + FND_SHIFT_STEP + 1 : 0;
     if (b->o->generation->context || strcmp(m->rope_scaling, "longrope") == 0) return b->o->generation->context;
     for (size_t i = 0; i < b->request_count; i++) {
         uint32_t tokens = b->requests[i].desc->max_tokens;
@@ -297,7 +297,7 @@ fnd_status fnd_cli_run_batch(const fnd_cli_globals *globals, const fnd_cli_batch
     fnd_cli_lm lm = { .check = prepare, .wait_for_kernels = o->generation->compile };
     batch b = { .o = o, .lm = &lm, .command_ns = fnd_now_ns() };
     lm.check_ctx = &b;
-    FND_TRY(fnd_file_read(o->file, FND_CLI_TEXT_BYTES, &b.text, &b.bytes, err)); /* a line that is no UTF-8 is told with its number */
+    FND_TRY(fnd_file_read_text(o->file, FND_CLI_TEXT_BYTES, &b.text, &b.bytes, err)); /* a line that is no UTF-8 is told with its number */
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
     if (status == FND_OK) status = answer(&b, err);
     if (status == FND_OK) status = sum_up(&b, err);

@@ -136,6 +136,8 @@ static fnd_status take(fnd_batch_line *line, const key *k, const json_t *value, 
         return take_stops(line, k, value, err);
     case MESSAGES:
         return take_messages(line, k, value, err);
+    case ANY:
+        return FND_OK; /* it is taken as it is written */
     default:
         return take_json(k, value, place, err);
     }
@@ -174,24 +176,34 @@ static fnd_status check(const fnd_batch_line *line, fnd_error *err) {
     return FND_OK;
 }
 
-/* ---- seeds of 64 bits, where Jansson's integers have 63 ---- */
+/* ---- values as they are written: ids, and seeds of 64 bits, where Jansson's integers have 63 ---- */
 
-/* The digits behind the key "seed" of the outermost object, if that is what the text is; Jansson says whether it is. */
-static fnd_span seed_digits(const char *text, size_t bytes) {
-    size_t depth = 0;
-    bool is_seed = false;
+static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+static bool spells(const char *text, size_t bytes, const char *wanted) {
+    json_t *name = json_loadb(text, bytes, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL); /* it may have escapes */
+    bool same = name && json_string_length(name) == strlen(wanted) && strcmp(json_string_value(name), wanted) == 0;
+    json_decref(name);
+    return same;
+}
+
+/* What stands behind a key of the outermost object, if that is what the text is; Jansson says whether it is. */
+static fnd_span written(const char *text, size_t bytes, const char *wanted) {
+    size_t depth = 0, from = 0; /* from: behind the key's colon; 0: not there yet */
     for (size_t i = 0; i < bytes; i++) {
         char c = text[i];
         size_t start = i;
         if (c == '"') {
             while (++i < bytes && text[i] != '"') i += text[i] == '\\';
-            is_seed = depth == 1 && i < bytes && i - start == 5 && memcmp(text + start + 1, "seed", 4) == 0;
-        } else if (is_seed && isdigit((unsigned char)c)) {
-            while (i < bytes && isdigit((unsigned char)text[i])) i++;
-            bool whole = i < bytes && text[i] != '.' && (text[i] | 0x20) != 'e';
-            return (fnd_span){ text + start, whole ? i - start : 0 };
+            if (depth != 1 || from || i >= bytes) continue;
+            size_t colon = i + 1;
+            while (colon < bytes && is_space(text[colon])) colon++;
+            if (colon < bytes && text[colon] == ':' && spells(text + start, i + 1 - start, wanted)) from = colon + 1;
+        } else if (from && depth == 1 && (c == ',' || c == '}')) {
+            while (from < i && is_space(text[from])) from++;
+            while (from < i && is_space(text[i - 1])) i--;
+            return (fnd_span){ text + from, i - from };
         } else {
-            is_seed = is_seed && (c == ':' || c == ' ' || c == '\t' || c == '\r' || c == '\n');
             depth += c == '{' || c == '[';
             depth -= depth && (c == '}' || c == ']');
         }
@@ -199,22 +211,30 @@ static fnd_span seed_digits(const char *text, size_t bytes) {
     return (fnd_span){ NULL, 0 };
 }
 
-/* A seed that is too large for Jansson, and the text with a 0 in its place, as long as before (NULL: the text is
- * to be read as it is). */
-static fnd_status take_large_seed(const char *text, size_t bytes, uint64_t *seed, char **without, fnd_error *err) {
-    fnd_span digits = seed_digits(text, bytes);
-    *without = NULL;
+/* A 0 in its place: whatever it was, Jansson can read it. */
+static void blank(char *copy, const char *text, fnd_span value) {
+    memset(copy + (value.data - text), ' ', value.bytes);
+    copy[value.data - text] = '0';
+}
+
+/* A seed that is too large for Jansson; else 0. */
+static fnd_status take_large_seed(fnd_span value, uint64_t *seed, fnd_error *err) {
     *seed = 0;
-    for (size_t i = 0; i < digits.bytes; i++) {
-        bool fits = fnd_mul_u64(*seed, 10, seed) && fnd_add_u64(*seed, (uint64_t)(digits.data[i] - '0'), seed);
+    for (size_t i = 0; i < value.bytes; i++) {
+        if (!isdigit((unsigned char)value.data[i])) *seed = 0;
+        if (!isdigit((unsigned char)value.data[i])) return FND_OK;
+        bool fits = fnd_mul_u64(*seed, 10, seed) && fnd_add_u64(*seed, (uint64_t)(value.data[i] - '0'), seed);
         if (!fits) return fnd_fail(err, FND_ERR_FORMAT, "\"seed\" must be %s", SEEDS);
     }
-    if (*seed <= INT64_MAX || digits.data[0] == '0') return FND_OK; /* no number begins with a 0 */
-    *without = fnd_alloc_string(text, bytes);
-    if (!*without) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a line");
-    memset(*without + (digits.data - text), ' ', digits.bytes);
-    (*without)[digits.data - text] = '0';
+    if (*seed <= INT64_MAX || value.data[0] == '0') *seed = 0; /* no number begins with a 0 */
     return FND_OK;
+}
+
+/* An id that is JSON, whatever numbers it has. */
+static bool is_id(fnd_span value) {
+    json_t *json = json_loadb(value.data ? value.data : "", value.bytes, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
+    json_decref(json);
+    return json != NULL;
 }
 
 static fnd_status parse_json(const char *text, size_t bytes, fnd_batch_line *line, fnd_error *err) {
@@ -222,6 +242,7 @@ static fnd_status parse_json(const char *text, size_t bytes, fnd_batch_line *lin
     line->json = json_loadb(text, bytes, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &where);
     if (!line->json) {
         char shown[120];
+        if (fnd_text_mark(text, bytes)) return fnd_fail(err, FND_ERR_FORMAT, "no JSON object: it begins with a byte order mark, which can stand at the start of a file only");
         return fnd_fail(err, FND_ERR_FORMAT, "no JSON object, from byte %d on: %s", where.position, fnd_span_quote((fnd_span){ where.text, strlen(where.text) }, shown, sizeof shown));
     }
     if (!json_is_object(line->json)) return fnd_fail(err, FND_ERR_FORMAT, "no JSON object, as {\"prompt\": \"...\"} is one");
@@ -231,18 +252,28 @@ static fnd_status parse_json(const char *text, size_t bytes, fnd_batch_line *lin
 
 static fnd_status parse(const char *text, size_t bytes, fnd_batch_line *line, fnd_error *err) {
     uint64_t large;
-    char *without;
-    FND_TRY(take_large_seed(text, bytes, &large, &without, err));
-    fnd_status status = parse_json(without ? without : text, bytes, line, err);
-    if (without) line->desc.sampling.seed = large;
-    fnd_free_memory(without);
-    return status;
+    fnd_span seed = written(text, bytes, "seed"), id = written(text, bytes, "id");
+    FND_TRY(take_large_seed(seed, &large, err));
+    char *copy = fnd_alloc_string(text, bytes);
+    if (!copy) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for a line");
+    if (large) blank(copy, text, seed);
+    if (is_id(id)) blank(copy, text, id);
+    fnd_status status = parse_json(copy, bytes, line, err);
+    fnd_free_memory(copy);
+    if (large) line->desc.sampling.seed = large;
+    if (!line->json || !id.data) return status;
+    line->id = fnd_alloc_string(id.data, id.bytes);
+    return line->id || status != FND_OK ? status : fnd_fail(err, FND_ERR_MEMORY, "out of memory for \"id\"");
 }
 
 fnd_status fnd_batch_line_parse(const char *text, size_t bytes, const fnd_generate_desc *defaults, fnd_batch_line *out, fnd_error *err) {
     *out = (fnd_batch_line){ .desc = *defaults };
     fnd_status status = parse(text, bytes, out, err);
-    if (status != FND_OK) fnd_batch_line_free(out);
+    if (status == FND_OK) return FND_OK;
+    char *id = out->id;
+    out->id = NULL;
+    fnd_batch_line_free(out);
+    out->id = id;
     return status;
 }
 

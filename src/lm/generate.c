@@ -120,6 +120,7 @@ static fnd_status make_room(fnd_session *s, fnd_generator *g, fnd_error *err) {
 
 fnd_status fnd_answer_begin(fnd_answer *a, fnd_session *s, const fnd_generate_desc *desc, fnd_error *err) {
     *a = (fnd_answer){ .s = s };
+    if (desc->context_shift) FND_TRY(fnd_shift_check(fnd_session_context(s), desc->keep, err));
     FND_TRY(fnd_generator_open(&a->g, fnd_model_tokenizer(fnd_session_model(s)), desc, err));
     uint32_t position = fnd_session_position(s);
     if (position) (void)fnd_decoder_push(a->g.decoder, fnd_session_tokens(s)[position - 1]); /* the answer follows it */
@@ -166,7 +167,6 @@ static fnd_status step(fnd_answer *a, fnd_error *err) {
 fnd_status fnd_generate(fnd_session *s, const fnd_generate_desc *desc, fnd_generated *out, fnd_error *err) {
     fnd_answer a;
     *out = (fnd_generated){ .ending = FND_ENDING_NONE };
-    if (desc->context_shift) FND_TRY(fnd_shift_check(fnd_session_context(s), desc->keep, err));
     if (desc->lookup) FND_TRY(fnd_guesses_begin(s, err));
     fnd_status status = fnd_answer_begin(&a, s, desc, err);
     while (status == FND_OK && a.g.out.ending == FND_ENDING_NONE) status = step(&a, err);
