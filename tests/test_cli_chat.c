@@ -2,6 +2,7 @@
  * with it: endings, choices, JSON. */
 #include "base/base.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "program.h"
 #include "test.h"
 #include "tiny_model.h"
@@ -389,6 +390,32 @@ TEST(cli_chat_at_a_terminal) {
         fnd_test_skip("there is no pseudo terminal");
     }
     free(t);
+}
+
+/* A file that was meant for something else is not written over. */
+TEST(cli_chat_history_is_no_other_file) {
+    NEED(program_there(), not_built);
+    terminal *t = calloc(1, sizeof *t);
+    char notes[1200], *kept;
+    size_t bytes;
+    fnd_error err = { 0 };
+    REQUIRE(t);
+    snprintf(notes, sizeof notes, "%s", program_temp("notes.txt"));
+    CHECK_OK(fnd_file_write(notes, "buy milk\n", 9, &err), &err);
+    const char *const words[] = { "chat", "--model", tiny(), "--history", notes, NULL };
+    if (terminal_open(t, words)) {
+        CHECK_MSG(wait_for(t, "notes.txt is no history of chat lines; --history needs a file of its own", 1), "%s", t->seen);
+        CHECK(end_of(t) == 1);
+        close(t->fd);
+        CHECK_OK(fnd_file_read(notes, 100, &kept, &bytes, &err), &err);
+        if (err.status == FND_OK) CHECK_STR(kept, "buy milk\n");
+        fnd_free_memory(kept);
+    } else {
+        fnd_test_skip("there is no pseudo terminal");
+    }
+    free(t);
+    PROGRAM_REFUSED(1, "README.md is no folder", "chat", "--model", tiny(), "--history", "README.md/history");
+    PROGRAM_REFUSED(1, "README.md is no folder", "chat", "--model", tiny(), "--session", "README.md/session");
 }
 
 /* ---- foundry run ---- */

@@ -310,6 +310,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     FND_TRY(fnd_cli_check_named("a conversation", o->session, err));
     FND_TRY(fnd_cli_check_named("the history", o->history, err));
     FND_TRY(fnd_cli_check_writable(o->session, err)); /* not when all is said */
+    FND_TRY(fnd_cli_check_writable(o->history, err));
     lm.check_ctx = &a;
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
     if (status == FND_OK) status = begin(&a, err);

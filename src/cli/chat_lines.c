@@ -8,6 +8,7 @@
 #include <locale.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -20,6 +21,7 @@ struct fnd_cli_lines {
     const char *history_file;
     fnd_text text;
     bool goes_on; /* asked for the rest of a line */
+    bool begun;   /* the first line was read */
     char *piped;  /* of getline */
     size_t piped_room;
 };
@@ -63,6 +65,14 @@ static void use_utf8(void) {
     if (!setlocale(LC_CTYPE, "C.UTF-8")) setlocale(LC_CTYPE, "UTF-8"); /* the second: macOS */
 }
 
+/* There may be none yet; what is something else is not to be written over at the end. */
+static fnd_status load_history(fnd_cli_lines *l, fnd_error *err) {
+    struct stat st;
+    if (!l->history_file || history(l->history, &l->event, H_LOAD, l->history_file) >= 0) return FND_OK;
+    if (stat(l->history_file, &st) != 0 || st.st_size == 0) return FND_OK;
+    return fnd_fail(err, FND_ERR_FORMAT, "%s is no history of chat lines; --history needs a file of its own", l->history_file);
+}
+
 static fnd_status open_terminal(fnd_cli_lines *l, fnd_error *err) {
     use_utf8();
     l->edit = el_init("foundry", stdin, stderr, stderr); /* standard output carries answers only */
@@ -70,7 +80,7 @@ static fnd_status open_terminal(fnd_cli_lines *l, fnd_error *err) {
     if (!l->edit || !l->history) return fnd_fail(err, FND_ERR_DEVICE, "the terminal cannot be used for editing lines");
     history(l->history, &l->event, H_SETSIZE, HISTORY_LINES);
     history(l->history, &l->event, H_SETUNIQUE, 1);
-    if (l->history_file) history(l->history, &l->event, H_LOAD, l->history_file); /* there may be none yet */
+    FND_TRY(load_history(l, err));
     el_set(l->edit, EL_CLIENTDATA, l);
     el_set(l->edit, EL_PROMPT, prompt);
     el_set(l->edit, EL_EDITOR, "emacs");
@@ -117,7 +127,10 @@ static const char *read_line(fnd_cli_lines *l, ssize_t *bytes) {
     errno = 0;
     if (!l->edit) {
         *bytes = getline(&l->piped, &l->piped_room, stdin);
-        return l->piped;
+        size_t mark = l->begun || *bytes < 0 ? 0 : fnd_text_mark(l->piped, (size_t)*bytes); /* of a file of lines */
+        l->begun = true;
+        *bytes -= (ssize_t)mark;
+        return mark ? l->piped + mark : l->piped;
     }
     int count = 0;
     el_resize(l->edit);

@@ -1,5 +1,6 @@
 /* tune.c - foundry tune: which of the choices that leave every bit of an answer as it is are fastest here. */
 #include "base/cpuinfo.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "cli/lm.h"
 #include "cli/text.h"
@@ -293,6 +294,8 @@ static fnd_status tune(tuner *t, const fnd_desc *desc, fnd_error *err) {
     bool there = fnd_tuning_path(desc, path, sizeof path);
     if (!there && !t->o->dry_run) return fnd_fail(err, FND_ERR_USAGE, "what is tuned is kept in the cache's folder, for the processor (cpu) and the built-in texts; there is none here: see --cache-dir, or --dry-run");
     FND_TRY(fnd_cpu_level_find(desc->isa, &level, err));
+    if (!t->o->dry_run) FND_TRY(fnd_make_dirs(desc->cache_dir ? desc->cache_dir : desc->default_cache_dir, err));
+    if (!t->o->dry_run) FND_TRY(fnd_cli_check_writable(path, err)); /* not when all is measured */
     note_load();
     FND_TRY(tune_threads(t, err));
     FND_TRY(tune_layout(t, level, err));
