@@ -218,6 +218,18 @@ TEST(quantize_refuses_weights_that_are_none) {
     remove_files();
 }
 
+/* What goes with a model of this architecture. */
+static void save_adapter(void) {
+    gguf_writer w = { 0 };
+    const float x[64] = { 0 };
+    gguf_add_str(&w, "general.architecture", "llama");
+    gguf_add_str(&w, "general.type", "adapter");
+    gguf_add_str(&w, "adapter.type", "lora");
+    gguf_add_tensor(&w, "blk.0.attn_q.weight.lora_a", FND_F32, 2, (uint64_t[]){ 32, 2 }, x, sizeof x);
+    gguf_save(&w, other);
+    gguf_free(&w);
+}
+
 #define REFUSED(code, part, ...) PROGRAM_REFUSED(code, part, "quantize", __VA_ARGS__)
 
 TEST(cli_quantize) {
@@ -238,6 +250,10 @@ TEST(cli_quantize) {
     REFUSED(1, "no-such-file.gguf", "no-such-file.gguf", target, "--format", "q4_0");
     REFUSED(1, "is not a GGUF file", "README.md", target, "--format", "q4_0");
     REFUSED(1, "exists already", source, source, "--format", "q4_0");
+    save_adapter();
+    REFUSED(1, "its general.type is \"adapter\": it is an adapter, which changes the weights of a model, and not supported; only models are", other, target, "--format", "q4_0");
+    REFUSED(1, "it is an adapter", other, "--format", "q4_0", "--dry-run");
+    CHECK(access(target, F_OK) != 0);
     program_run(&r, (const char *const[]){ "quantize", source, target, "--format", "q4_k", "--keep", "blk.0.*=q8_0", "--json", NULL });
     json_t *json = json_loads(r.out, 0, NULL);
     CHECK_MSG(r.exit_code == 0 && json_array_size(json_object_get(json, "tensors")) == 20 && json_number_value(json_object_get(json, "rmse")) > 0, "%s%s", r.err, r.out);

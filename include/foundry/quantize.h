@@ -66,7 +66,8 @@ typedef struct fnd_quantize_report {
     double   seconds;
 } fnd_quantize_report;
 
-/* A weight that is not finite, or too large for the format, is an error that names the tensor. */
+/* A weight that is not finite, or too large for the format, is an error that names the tensor; a file that says it is no
+ * model, such as an adapter, FND_ERR_UNSUPPORTED. */
 FND_USE_RESULT fnd_status fnd_quantize(const fnd_quantize_desc *desc, fnd_quantize_report *report, fnd_error *err);
 
 #ifdef __cplusplus

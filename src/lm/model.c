@@ -105,8 +105,7 @@ static fnd_status unknown_architecture(const fnd_gguf *g, fnd_span name, fnd_err
     return fnd_fail(err, FND_ERR_UNSUPPORTED, "%s: architecture \"%s\" is not supported (%s are)", fnd_gguf_path(g), fnd_span_quote(name, quoted, sizeof quoted), known);
 }
 
-/* Files of other kinds tell it, and may have the architecture of the model that they go with. */
-static fnd_status check_type(const fnd_gguf *g, fnd_error *err) {
+fnd_status fnd_model_check_type(const fnd_gguf *g, fnd_error *err) {
     fnd_span type = { 0 };
     char quoted[64];
     FND_TRY(fnd_gguf_maybe_str(g, "general.type", &type, err));
@@ -118,7 +117,7 @@ static fnd_status check_type(const fnd_gguf *g, fnd_error *err) {
 fnd_status fnd_model_read_info(const fnd_gguf *g, fnd_model_info *m, fnd_error *err) {
     fnd_span name;
     *m = (fnd_model_info){ .path = fnd_gguf_path(g) };
-    FND_TRY(check_type(g, err));
+    FND_TRY(fnd_model_check_type(g, err));
     FND_TRY(fnd_gguf_get_str(g, "general.architecture", &name, err));
     const fnd_architecture *a = fnd_architecture_find(name);
     if (!a) return unknown_architecture(g, name, err);

@@ -58,6 +58,10 @@ static inline const char *fnd_model_key(const fnd_model_info *m, const char *suf
     return key;
 }
 
+/* FND_ERR_UNSUPPORTED: it is no model. Files of other kinds tell it, and may have the architecture of the model that they
+ * go with. */
+FND_USE_RESULT fnd_status fnd_model_check_type(const fnd_gguf *g, fnd_error *err);
+
 /* rope.c: the hyper-parameters, which may change the context's length; then the frequencies. */
 FND_USE_RESULT fnd_status fnd_rope_read_info(const fnd_gguf *g, fnd_model_info *m, fnd_error *err);
 enum { FND_ROPE_PAIRS = 128 };

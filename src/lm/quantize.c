@@ -3,6 +3,7 @@
 #include "base/base.h"
 #include "base/memory.h"
 #include "lm/codec.h"
+#include "lm/model.h"
 #include "lm/tensor_stream.h"
 
 #include <fnmatch.h>
@@ -227,6 +228,7 @@ static fnd_status quantize(plan *p, fnd_quantize_report *report, fnd_error *err)
     p->stream = fnd_alloc_zeroed(p->count + 1, sizeof *p->stream);
     p->first_piece = fnd_alloc_zeroed(p->count + 1, sizeof *p->first_piece);
     if (!p->stream || !p->first_piece) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for %zu tensors", p->count);
+    FND_TRY(fnd_model_check_type(p->g, err));
     if (!p->count) return fnd_fail(err, FND_ERR_FORMAT, "%s has no tensors", d->from);
     FND_TRY(make_plan(p, err));
     if (d->to) {
