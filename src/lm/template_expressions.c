@@ -429,7 +429,7 @@ fnd_status fnd_tpl_parse_tuple(tpl_parser *p, bool with_if, tpl_node **out) {
     FND_TRY(fnd_tpl_append(p, &tuple->items, *out));
     *out = tuple;
     while (fnd_tpl_skip_op(p, ",")) {
-        if (p->at->kind == TK_PRINT_END || p->at->kind == TK_BLOCK_END || fnd_tpl_is_name(p, "recursive")) break;
+        if (p->at->kind == TK_PRINT_END || p->at->kind == TK_BLOCK_END) break;
         tpl_node *item;
         FND_TRY(parse_condition(p, with_if, &item));
         FND_TRY(fnd_tpl_append(p, &tuple->items, item));
@@ -471,7 +471,7 @@ fnd_status fnd_tpl_parse_target(tpl_parser *p, bool with_attribute, tpl_node **o
     *out = tuple;
     while (fnd_tpl_skip_op(p, ",")) {
         tpl_node *item;
-        if (fnd_tpl_is_op(p, "=") || fnd_tpl_is_name(p, "in") || p->at->kind == TK_BLOCK_END) break;
+        if (p->at->kind == TK_BLOCK_END) break; /* {% set a, %}: "in" and "=" end no tuple in Jinja2 */
         FND_TRY(parse_target_item(p, with_attribute, &item));
         FND_TRY(fnd_tpl_append(p, &tuple->items, item));
     }
