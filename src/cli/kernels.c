@@ -153,11 +153,15 @@ static void json_rule(const char *text, const char *doc, bool first, fnd_text *o
     fnd_text_str(out, "}");
 }
 
-static void json_kernel(const fnd_composition *c, const char *doc, fnd_text *out) {
+static void json_begin(fnd_text *out, const char *name, const char *doc) {
     fnd_text_str(out, "  {");
-    json_pair(out, "name", c->name);
+    json_pair(out, "name", name);
     fnd_text_str(out, ", ");
     json_pair(out, "doc", doc);
+}
+
+static void json_kernel(const fnd_composition *c, const char *doc, fnd_text *out) {
+    json_begin(out, c->name, doc);
     fnd_text_str(out, ", \"stages\": [");
     for (uint32_t i = 0; i < c->step_count; i++) {
         fnd_text_str(out, i ? ", {" : "{");
@@ -174,10 +178,7 @@ static void json_kernel(const fnd_composition *c, const char *doc, fnd_text *out
 }
 
 static void json_stage(const fnd_stage *s, fnd_text *out) {
-    fnd_text_str(out, "  {");
-    json_pair(out, "name", s->name);
-    fnd_text_str(out, ", ");
-    json_pair(out, "doc", s->doc);
+    json_begin(out, s->name, s->doc);
     fnd_text_str(out, ", ");
     json_pair(out, "kind", fnd_stage_kind_text(s->kind));
     fnd_text_str(out, ", ");
@@ -198,10 +199,7 @@ static void json_stage(const fnd_stage *s, fnd_text *out) {
 }
 
 static void json_policy(const fnd_policy *p, fnd_text *out) {
-    fnd_text_str(out, "  {");
-    json_pair(out, "name", p->name);
-    fnd_text_str(out, ", ");
-    json_pair(out, "doc", p->doc);
+    json_begin(out, p->name, p->doc);
     fnd_text_str(out, "}");
 }
 

@@ -33,16 +33,16 @@ static fnd_status make_storage(fnd_storage_owner *owner, fnd_storage_kind kind, 
     return status;
 }
 
-fnd_status fnd_alloc(foundry *f, fnd_format format, fnd_shape shape, fnd_init init, fnd_dedicated *out, fnd_error *err) {
-    *out = (fnd_dedicated){ 0 };
+/* init NULL: what is in it is whatever was there. */
+static fnd_status make_tensor(foundry *f, fnd_format format, fnd_shape shape, uint32_t tile_rows, const fnd_init *init, fnd_dedicated *out, fnd_error *err) {
     fnd_storage_owner *owner;
     fnd_storage *s;
     fnd_tensor t;
     uint64_t bytes;
     FND_TRY(fnd_storage_owner_get(f, &owner, err));
-    FND_TRY(fnd_tensor_plan(format, shape, 0, &t, &bytes, err));
+    FND_TRY(fnd_tensor_plan(format, shape, tile_rows, &t, &bytes, err));
     FND_TRY(make_storage(owner, FND_STORAGE_DEDICATED, bytes, &s, err));
-    fnd_status status = fnd_tensor_fill(s, &t, &init, true, err);
+    fnd_status status = init ? fnd_tensor_fill(s, &t, init, true, err) : FND_OK;
     if (status != FND_OK) {
         fnd_storage_retire(s, FND_FATE_FREED, "");
         return status;
@@ -52,19 +52,15 @@ fnd_status fnd_alloc(foundry *f, fnd_format format, fnd_shape shape, fnd_init in
     return FND_OK;
 }
 
+fnd_status fnd_alloc(foundry *f, fnd_format format, fnd_shape shape, fnd_init init, fnd_dedicated *out, fnd_error *err) {
+    *out = (fnd_dedicated){ 0 };
+    return make_tensor(f, format, shape, 0, &init, out, err);
+}
+
 fnd_status fnd_alloc_tiled(foundry *f, fnd_format format, fnd_shape shape, uint32_t tile_rows, fnd_dedicated *out, fnd_error *err) {
     *out = (fnd_dedicated){ 0 };
-    fnd_storage_owner *owner;
-    fnd_storage *s;
-    fnd_tensor t;
-    uint64_t bytes;
-    FND_TRY(fnd_storage_owner_get(f, &owner, err));
     if (tile_rows == 0) return fnd_fail(err, FND_ERR_SHAPE, "a tiled tensor with tiles of 0 rows was asked for");
-    FND_TRY(fnd_tensor_plan(format, shape, tile_rows, &t, &bytes, err));
-    FND_TRY(make_storage(owner, FND_STORAGE_DEDICATED, bytes, &s, err));
-    place(&t, s, 0);
-    out->t = t;
-    return FND_OK;
+    return make_tensor(f, format, shape, tile_rows, NULL, out, err);
 }
 
 fnd_status fnd_tensor_free(foundry *f, fnd_dedicated *x, fnd_error *err) {

@@ -7,10 +7,6 @@
  * of that name never ends), "stamps" (programs leave the times of their calls). CUDA_STANDIN_LOG names a file for all that is launched (run.c). */
 #include "standin.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 enum { PAGE = 2 << 20 };
 
 static size_t taken; /* bytes of the device's memory */

@@ -7,9 +7,6 @@
 #include "standin.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { PARAM_BYTES = 4096,
        NODES = 1024,

@@ -6,6 +6,9 @@
 #include "cubin.h"
 
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* Answers, by their names in cuda.h without CUDA_ERROR_. */
 enum { OK = 0,
