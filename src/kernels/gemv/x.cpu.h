@@ -50,7 +50,8 @@ typedef struct fnd_x {
     f32 *scales, *sums, *floats;
     i32 *counts;
     u32  cols, tokens;
-    u32  first, step; /* this worker's tokens */
+    u32  first, end; /* this worker's tokens */
+    u32  shared;     /* the team prepares them together */
 #if FND_TOKENS > 1
     struct fnd_x_tiles *tiles;
     struct fnd_panels  *panels; /* NULL: the matrix unit is not used */
@@ -108,8 +109,9 @@ FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
     if (shared) fnd_grid_barrier(t);
     x.cols = cols;
     x.tokens = tokens;
-    x.first = shared ? t.group : 0;
-    x.step = shared ? t.groups : 1;
+    x.shared = shared;
+    x.first = shared ? (u32)((u64)tokens * t.group / t.groups) : 0;
+    x.end = shared ? (u32)((u64)tokens * (t.group + 1) / t.groups) : tokens;
 #if FND_TOKENS > 1
     x.panels = (struct fnd_panels *)0;
 #endif
@@ -156,7 +158,8 @@ FND_INLINE u8 *fnd_x_tile(fnd_x x, const u8 *data) {
     return (u8 *)x.tiles + FND_X_ALIGN_(sizeof(fnd_x_tiles)) + place * FND_X_ALIGN_((u64)x.cols * 4 * FND_VEC);
 }
 #endif
-#define FND_EACH_TOKEN(m, x) for (u32 m = (x).first; m < (x).tokens; m += (x).step)
+/* Neighbours: tokens that lie in one line of memory are written by one worker. */
+#define FND_EACH_TOKEN(m, x) for (u32 m = (x).first; m < (x).end; m++)
 
 FND_INLINE f32 *fnd_x_row(fnd_thread t, fnd_x x, u32 m) {
     (void)t;
@@ -237,7 +240,7 @@ FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
     }
 }
 FND_INLINE void fnd_x_end(fnd_thread t, fnd_x x) {
-    if (x.step > 1) fnd_grid_barrier(t);
+    if (x.shared) fnd_grid_barrier(t);
 }
 
 /* A worker reads its run of tiles as up to FND_STREAMS streams at once, a part of the run each: more lines of memory are
