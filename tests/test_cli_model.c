@@ -465,7 +465,7 @@ TEST(cli_bench) {
     CHECK_OK(fnd_file_read(program_temp("roofline.svg"), 1 << 20, &svg, &bytes, &err), &err);
     REQUIRE(svg);
     CHECK(strncmp(svg, "<svg xmlns=", 11) == 0 && strcmp(svg + bytes - 7, "</svg>\n") == 0);
-    static const char *const shown[] = { "GB/s</text>", "decode/norm_head: ", "prefill/norm_qkv: ", "prefill/attention: ", "decode/embed: only moves", "% of the roof", "operations for each byte" };
+    static const char *const shown[] = { "GB/s</text>", "decode/norm_head: ", "prefill/norm_qkv: ", "prefill/attention: ", "decode/embed: only moves", "% of the roof (memory)", " MB, ", " Mop a call; ", "float products: ", "operations for each byte" };
     for (size_t i = 0; i < FND_COUNT(shown); i++) CHECK_HAS(svg, shown[i]);
     CHECK_MSG(!strstr(svg, "nan") && !strstr(svg, "inf"), "%s", svg);
     fnd_free_memory(svg);
@@ -480,6 +480,10 @@ TEST(cli_profile) {
     CHECK_MSG(r.exit_code == 0, "%s", r.err);
     CHECK_HAS(r.out, "prefill");
     CHECK_HAS(r.out, "decode");
+    CHECK_HAS(r.out, "MB/call");
+    CHECK_HAS(r.out, "Mop/call");
+    CHECK_HAS(r.out, "\nroofs: memory ");
+    CHECK_HAS(r.out, " GB/s, float products ");
     json_t *trace = json_load_file(program_temp("trace.json"), 0, &where);
     CHECK_MSG(trace != NULL, "%s", where.text);
     json_decref(trace);

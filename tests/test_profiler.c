@@ -346,10 +346,12 @@ TEST(profiler_table_and_counters) {
     CHECK(fnd_counter_get(f, FND_COUNTER_COMPILATIONS) == 3 && fnd_counter_get(f, FND_COUNTER_ALLOCATIONS) == 1 && fnd_counter_get(f, FND_COUNTER_BYTES_HELD) == 4096);
     CHECK(fnd_counter_get(f, FND_COUNTER_UPLOADED_BYTES) == 4096 && fnd_counter_get(f, FND_COUNTER_DOWNLOADED_BYTES) == 4096 && fnd_counter_get(f, FND_COUNTER_WAITS) == 1);
     CHECK(fnd_counter_get(f, FND_COUNTER_COUNT) == 0);
-    CHECK_OK(fnd_profile_start(f, &(fnd_profile_desc){ .bandwidth = 20e9, .ops_rate = 10e9 }, &err), &err);
+    CHECK_OK(fnd_profile_start(f, &(fnd_profile_desc){ .bandwidth = 20e9, .ops_rates = { [FND_UNIT_FLOATS] = 10e9, [FND_UNIT_INT8_DOTS] = 40e9 } }, &err), &err);
     FND_SCOPE(f, "decode")
     dispatch(f, "gemv", 1000000, 10000000);
-    fnd_profile_record(&f->profiler, &(fnd_profile_event){ .kernel = "gemm", .path = "prefill", .start_ns = fnd_now_ns(), .duration_ns = 1000000, .bytes_read = 2000000, .ops = 8000000 });
+    const uint64_t floats[FND_UNIT_COUNT] = { [FND_UNIT_FLOATS] = 8000000 }, mixed[FND_UNIT_COUNT] = { [FND_UNIT_FLOATS] = 1000000, [FND_UNIT_INT8_DOTS] = 20000000 };
+    fnd_profile_record(&f->profiler, &(fnd_profile_event){ .kernel = "gemm", .path = "prefill", .start_ns = fnd_now_ns(), .duration_ns = 1000000, .bytes_read = 2000000, .ops = 8000000, .unit_ops = floats });
+    fnd_profile_record(&f->profiler, &(fnd_profile_event){ .kernel = "dots", .path = "prefill", .start_ns = fnd_now_ns(), .duration_ns = 1000000, .bytes_read = 2000000, .ops = 21000000, .unit_ops = mixed });
     CHECK_OK(fnd_profile_stop(f, &err), &err);
     char *text = NULL;
     size_t bytes = 0;
@@ -358,14 +360,19 @@ TEST(profiler_table_and_counters) {
     fclose(to);
     const char *row = strstr(text, "decode/gemv ");
     REQUIRE(row);
-    char values[160];
+    char values[200];
     snprintf(values, sizeof values, "%.*s", (int)strcspn(row, "\n"), row);
-    CHECK_HAS(values, " 1       1000.0    1000.00     10.00    50.0      0.0      0.0     50.0    50.0");
+    CHECK_HAS(values, " 1       1000.0    1000.00    10.000     0.000     10.00    50.0      0.0      0.0     50.0  memory                  33.3");
     row = strstr(text, "prefill/gemm "); /* many operations for each byte: under the other roof */
     REQUIRE(row);
     snprintf(values, sizeof values, "%.*s", (int)strcspn(row, "\n"), row);
-    CHECK_HAS(values, " 1       1000.0    1000.00      2.00    10.0      4.0      8.0     80.0    50.0");
-    CHECK_HAS(text, "30.0 % of the measured 20.00 GB/s");
+    CHECK_HAS(values, " 1       1000.0    1000.00     2.000     8.000      2.00    10.0      4.0      8.0     80.0  float products          33.3");
+    row = strstr(text, "prefill/dots "); /* 0.1 ms of floats, 0.5 ms of dot products */
+    REQUIRE(row);
+    snprintf(values, sizeof values, "%.*s", (int)strcspn(row, "\n"), row);
+    CHECK_HAS(values, "     10.5     21.0     60.0  int8 dot products       33.3");
+    CHECK_HAS(text, "23.3 % of the measured 20.00 GB/s");
+    CHECK_HAS(text, "roofs: memory 20.00 GB/s, float products 10 Gop/s, int8 dot products 40 Gop/s\n");
     CHECK_HAS(text, "compilations 3, ");
     free(text);
     fnd_close(f, NULL);

@@ -197,17 +197,32 @@ TEST(team_measures_read_bandwidth) {
 TEST(team_measures_rates) {
     fnd_error err = { 0 };
     fnd_team *team;
-    fnd_cpu_rate rates[FND_CPU_RATES_MAX];
+    double rates[FND_UNIT_COUNT], weak[FND_UNIT_COUNT];
+    size_t count;
+    const fnd_cpu_level *levels = fnd_cpu_levels(&count);
     CHECK_OK(fnd_team_open(2, &team, &err), &err);
     REQUIRE(team);
-    uint32_t count = fnd_cpu_rates(team, 1, rates);
-    CHECK(count > 0 && count <= FND_CPU_RATES_MAX);
+    fnd_cpu_rates(team, 1, fnd_cpu_level_best(), rates);
     double best = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        CHECK_MSG(rates[i].ops_per_s > 1e8 && rates[i].ops_per_s < 1e15, "%s: %g", rates[i].name, rates[i].ops_per_s);
-        for (uint32_t j = 0; j < i; j++) CHECK_MSG(strcmp(rates[i].name, rates[j].name) != 0, "%s stands there twice", rates[i].name);
-        if (rates[i].ops_per_s > best) best = rates[i].ops_per_s;
+    for (int i = 0; i < FND_UNIT_COUNT; i++) {
+        bool may = rates[i] == 0 || (rates[i] > 1e8 && rates[i] < 1e15);
+        CHECK_MSG(may, "%s: %g", fnd_unit_name((fnd_unit)i), rates[i]);
+        if (rates[i] > best) best = rates[i];
     }
-    CHECK(fnd_cpu_best_rate(rates, count) == best && fnd_cpu_best_rate(rates, 0) == 0);
+    CHECK(rates[FND_UNIT_FLOATS] > 0 || fnd_cpu_level_best()->vec == 0);
+    CHECK((rates[FND_UNIT_INT8_DOTS] > 0) == (fnd_cpu_level_best()->vec > 0));
+#if defined(__x86_64__)
+    CHECK((rates[FND_UNIT_INT8_MATRICES] > 0) == fnd_cpu_may_use(1ull << FND_CPU_amx_tile | 1ull << FND_CPU_amx_int8));
+    CHECK((rates[FND_UNIT_BF16_DOTS] > 0) == fnd_cpu_may_use(1ull << FND_CPU_avx512f | 1ull << FND_CPU_avx512bf16));
+#else
+    CHECK((rates[FND_UNIT_INT8_MATRICES] > 0) == fnd_cpu_has(FND_CPU_i8mm));
+#endif
+    CHECK(fnd_cpu_best_rate(rates) == best);
+    /* Every level has a roof for what it computes with, and others of the machine beside. */
+    for (size_t i = 1; i < count; i++) {
+        if (!fnd_cpu_may_use(levels[i].needs)) continue;
+        fnd_cpu_rates(team, 1, &levels[i], weak);
+        CHECK_MSG(weak[FND_UNIT_FLOATS] > 0 && weak[FND_UNIT_INT8_DOTS] > 0, "%s", levels[i].name);
+    }
     fnd_team_close(team);
 }

@@ -27,12 +27,30 @@ extern "C" {
 
 enum { FND_PROFILE_PATH_BYTES = 128, FND_PROFILE_KERNEL_BYTES = 64 };
 
+/* What multiplies: each has a rate of its own, under which kernels are seen.
+ *    id              name */
+#define FND_UNITS(X)                              \
+    X(FLOATS,         "float products")           \
+    X(BF16_DOTS,      "bf16 dot products")        \
+    X(INT8_DOTS,      "int8 dot products")        \
+    X(BF16_MATRICES,  "bf16 matrix products")     \
+    X(INT8_MATRICES,  "int8 matrix products")
+
+typedef enum fnd_unit {
+#define FND_UNIT_ROW_(id, name) FND_UNIT_##id,
+    FND_UNITS(FND_UNIT_ROW_)
+#undef FND_UNIT_ROW_
+    FND_UNIT_COUNT
+} fnd_unit;
+
+const char *fnd_unit_name(fnd_unit unit);
+
 typedef struct fnd_profile_desc {
     uint32_t    ring_records;    /* rounded up to a power of two; 0: 16384. The first start decides */
     const char *lines_path;      /* write JSON lines here; NULL: none */
     const char *trace_path;      /* write a Chrome trace here (chrome://tracing, Perfetto); NULL: none */
     double      bandwidth;       /* read bandwidth measured on this machine, bytes/s; 0: not known */
-    double      ops_rate;        /* fastest products and sums measured on it, of each kind one a second; 0: not known */
+    double      ops_rates[FND_UNIT_COUNT]; /* products and sums a second, each counted, measured on it; 0: not known */
 } fnd_profile_desc;
 
 /* Start with empty tables; desc may be NULL. Already running: FND_ERR_USAGE. */
@@ -50,13 +68,14 @@ typedef struct fnd_profile_row {
     uint64_t total_ns, min_ns, max_ns;
     uint64_t self_ns;                          /* of a scope: less what is spent in scopes and dispatches within it */
     uint64_t bytes_read, bytes_written, ops;   /* of a scope: of the dispatches below it */
+    uint64_t unit_ops[FND_UNIT_COUNT];         /* the same operations by what computes them; all zero: not known */
 } fnd_profile_row;
 
 typedef struct fnd_profile_totals {
     uint64_t records, lost;     /* drained; lost because the ring was full */
     uint64_t dispatch_ns;       /* sum over dispatches */
     uint64_t bytes_read, bytes_written, ops;
-    double   bandwidth, ops_rate; /* as given to start */
+    double   bandwidth, ops_rates[FND_UNIT_COUNT]; /* as given to start */
 } fnd_profile_totals;
 
 /* Copy up to `capacity` rows, most total time first, and return how many there are. Works while
@@ -64,11 +83,12 @@ typedef struct fnd_profile_totals {
 size_t fnd_profile_rows(foundry *f, fnd_profile_row *rows, size_t capacity);
 void   fnd_profile_get_totals(foundry *f, fnd_profile_totals *out);
 /* Share of the roof over it that a row reached, 0 to 1 (more where caches served): of the bandwidth, or of the
- * rate where its operations for each byte are too many for that (Williams et al. 2009). 0: not known. */
-double fnd_profile_of_roof(const fnd_profile_row *row, const fnd_profile_totals *totals);
-/* The table as text: calls, total us, us/call, GB/s, per cent of the measured bandwidth, operations for
- * each byte, 10^9 operations/s, per cent of the roof, per cent of all time; counters. Of time each row has what
- * is its own (self_ns), so that all rows together are 100. */
+ * rates of what computes it where its operations for each byte are too many for that (Williams et al. 2009).
+ * 0: not known. `roof`, if not NULL: "memory", or the name of the unit that takes longest; "-": not known. */
+double fnd_profile_of_roof(const fnd_profile_row *row, const fnd_profile_totals *totals, const char **roof);
+/* The table as text: calls, total us, us/call, MB and 10^6 operations of a call, GB/s, per cent of the measured
+ * bandwidth, operations for each byte, 10^9 operations/s, per cent of the roof and which, per cent of all time; the
+ * roofs; counters. Of time each row has what is its own (self_ns), so that all rows together are 100. */
 FND_USE_RESULT fnd_status fnd_profile_print(foundry *f, FILE *to, fnd_error *err);
 
 /* ---- compiled code ---------------------------------------------------------------------------- */

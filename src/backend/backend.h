@@ -8,7 +8,7 @@
 #define BACKEND_BACKEND_H
 
 #include "base/process.h"
-#include "foundry/status.h"
+#include "foundry/profile.h"
 
 #include <stdint.h>
 
@@ -147,6 +147,10 @@ typedef struct fnd_backend {
     void (*unload)(void *self, void *code);
     /* What this code takes; false: it is not known. May be NULL. */
     bool (*usage)(void *self, const void *code, fnd_code_usage *out);
+
+    /* What multiplies a matrix of so many bits a weight (8: codes of up to 8) with so many tokens, by texts of this
+     * device's own; `tiles`: it lies in the device's tiles. NULL: not known. */
+    fnd_unit (*unit)(const void *self, uint32_t bits, bool tiles, uint32_t tokens);
 
     /* Kernels compiled into the library, or NULL: code for the hash of a flattened text, for weights in tiles or in
      * rows as in the file, given back with unload; and what a weight of a format (by name) carries for kernels

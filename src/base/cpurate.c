@@ -2,12 +2,13 @@
 #include "base/cpurate.h"
 
 #include "base/base.h"
-#include "base/cpuinfo.h"
 
 #include <string.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__AARCH64EL__)
+#include <arm_neon.h>
 #endif
 
 enum { SUMS = 10,
@@ -51,6 +52,18 @@ __attribute__((target("avx512f"))) static void run_f32_avx512(const void *seed, 
 __attribute__((target("avx2"))) static void run_int8_avx2(const void *seed, void *result) {
     __m256i x = _mm256_loadu_si256(seed), ones = _mm256_set1_epi16(1);
     CHAIN_(__m256i, x, DOT_, _mm256_add_epi32);
+}
+#undef DOT_
+#define DOT_(s) _mm256_dpbusd_avx_epi32(s, x, x)
+__attribute__((target("avx2,avxvnni"))) static void run_int8_avx_vnni(const void *seed, void *result) {
+    __m256i x = _mm256_loadu_si256(seed);
+    CHAIN_(__m256i, x, DOT_, _mm256_add_epi32);
+}
+#undef DOT_
+#define DOT_(s) _mm512_add_epi32(s, _mm512_madd_epi16(_mm512_maddubs_epi16(x, s), ones))
+__attribute__((target("avx512f,avx512bw"))) static void run_int8_avx512(const void *seed, void *result) {
+    __m512i x = _mm512_loadu_si512(seed), ones = _mm512_set1_epi16(1);
+    CHAIN_(__m512i, x, DOT_, _mm512_add_epi32);
 }
 #undef DOT_
 #define DOT_(s) _mm512_dpbusd_epi32(s, x, x)
@@ -114,9 +127,37 @@ static void run_f32(const void *seed, void *result) {
     CHAIN_(four, x, MULTIPLY_ADD_, ADD_);
 }
 #endif
+#if defined(__AARCH64EL__)
+/* gcc names features beside the file's own ones with '+', clang without. */
+#if defined(__clang__)
+#define WITH_(features) __attribute__((target(features)))
+#else
+#define WITH_(features) __attribute__((target("+" features)))
+#endif
+#define DOT_(s) vpadalq_s16(s, vmlal_high_s8(vmull_s8(vget_low_s8(x), vget_low_s8(x)), x, vreinterpretq_s8_s32(s)))
+static void run_int8_neon(const void *seed, void *result) {
+    int8x16_t x = vld1q_s8(seed);
+    CHAIN_(int32x4_t, vreinterpretq_s32_s8(x), DOT_, vaddq_s32);
+}
+#undef DOT_
+#define DOT_(s) vdotq_s32(s, x, x)
+WITH_("dotprod")
+static void run_int8_dotprod(const void *seed, void *result) {
+    int8x16_t x = vld1q_s8(seed);
+    CHAIN_(int32x4_t, vreinterpretq_s32_s8(x), DOT_, vaddq_s32);
+}
+#undef DOT_
+#define DOT_(s) vmmlaq_s32(s, x, x)
+WITH_("i8mm")
+static void run_int8_i8mm(const void *seed, void *result) {
+    int8x16_t x = vld1q_s8(seed);
+    CHAIN_(int32x4_t, vreinterpretq_s32_s8(x), DOT_, vaddq_s32);
+}
+#undef DOT_
+#endif
 
 typedef struct rate {
-    const char *name;
+    fnd_unit unit;
     void (*run)(const void *seed, void *result);
     double ops; /* of one call */
     uint64_t needs;
@@ -125,18 +166,25 @@ typedef struct rate {
 #define VECTORS_(ops) ((ops) * (double)SUMS * TURNS)
 #define MATRICES_(k)  (2.0 * 16 * 16 * (k)*4 * TILE_TURNS)
 
-/* The later ones are the faster: of one name, the last that this machine has counts. */
+/* The later ones are the faster: of one unit, the last counts that may be used. */
 static const rate rates[] = {
 #if defined(__x86_64__)
-    { "float products", run_f32_avx2, VECTORS_(16), 1ull << FND_CPU_avx2 | 1ull << FND_CPU_fma },
-    { "float products", run_f32_avx512, VECTORS_(32), 1ull << FND_CPU_avx512f },
-    { "bf16 dot products", run_bf16, VECTORS_(64), 1ull << FND_CPU_avx512f | 1ull << FND_CPU_avx512bf16 },
-    { "int8 dot products", run_int8_avx2, VECTORS_(64), 1ull << FND_CPU_avx2 },
-    { "int8 dot products", run_int8_vnni, VECTORS_(128), 1ull << FND_CPU_avx512f | 1ull << FND_CPU_avx512vnni },
-    { "bf16 matrix products", run_bf16_tiles, MATRICES_(32), 1ull << FND_CPU_amx_tile | 1ull << FND_CPU_amx_bf16 },
-    { "int8 matrix products", run_int8_tiles, MATRICES_(64), 1ull << FND_CPU_amx_tile | 1ull << FND_CPU_amx_int8 },
+    { FND_UNIT_FLOATS, run_f32_avx2, VECTORS_(16), 1ull << FND_CPU_avx2 | 1ull << FND_CPU_fma },
+    { FND_UNIT_FLOATS, run_f32_avx512, VECTORS_(32), 1ull << FND_CPU_avx512f },
+    { FND_UNIT_BF16_DOTS, run_bf16, VECTORS_(64), 1ull << FND_CPU_avx512f | 1ull << FND_CPU_avx512bf16 },
+    { FND_UNIT_INT8_DOTS, run_int8_avx2, VECTORS_(64), 1ull << FND_CPU_avx2 },
+    { FND_UNIT_INT8_DOTS, run_int8_avx_vnni, VECTORS_(64), 1ull << FND_CPU_avx2 | 1ull << FND_CPU_avx_vnni },
+    { FND_UNIT_INT8_DOTS, run_int8_avx512, VECTORS_(128), 1ull << FND_CPU_avx512f | 1ull << FND_CPU_avx512bw },
+    { FND_UNIT_INT8_DOTS, run_int8_vnni, VECTORS_(128), 1ull << FND_CPU_avx512f | 1ull << FND_CPU_avx512vnni },
+    { FND_UNIT_BF16_MATRICES, run_bf16_tiles, MATRICES_(32), 1ull << FND_CPU_amx_tile | 1ull << FND_CPU_amx_bf16 },
+    { FND_UNIT_INT8_MATRICES, run_int8_tiles, MATRICES_(64), 1ull << FND_CPU_amx_tile | 1ull << FND_CPU_amx_int8 },
 #else
-    { "float products", run_f32, VECTORS_(8), 0 },
+    { FND_UNIT_FLOATS, run_f32, VECTORS_(8), 0 },
+#endif
+#if defined(__AARCH64EL__)
+    { FND_UNIT_INT8_DOTS, run_int8_neon, VECTORS_(32), 0 },
+    { FND_UNIT_INT8_DOTS, run_int8_dotprod, VECTORS_(32), 1ull << FND_CPU_asimddp },
+    { FND_UNIT_INT8_MATRICES, run_int8_i8mm, VECTORS_(64), 1ull << FND_CPU_i8mm },
 #endif
 };
 
@@ -165,24 +213,28 @@ static double measure(fnd_team *team, uint32_t workers, rate_run *run) {
     return best;
 }
 
-uint32_t fnd_cpu_rates(fnd_team *team, uint32_t workers, fnd_cpu_rate out[FND_CPU_RATES_MAX]) {
-    uint32_t count = 0;
+void fnd_cpu_rates(fnd_team *team, uint32_t workers, const fnd_cpu_level *level, double out[FND_UNIT_COUNT]) {
     rate_run run = { 0 };
+    bool of_level[FND_UNIT_COUNT] = { false };
+    const rate *chosen[FND_UNIT_COUNT] = { NULL };
     const float halves[16] = { .5F, .5F, .5F, .5F, .5F, .5F, .5F, .5F, .5F, .5F, .5F, .5F, .5F, .5F, .5F, .5F };
     memcpy(run.seed, halves, sizeof run.seed);
     if (workers < 1) workers = 1;
     if (workers > fnd_team_size(team)) workers = fnd_team_size(team);
     for (size_t i = 0; i < FND_COUNT(rates); i++) {
-        if (!fnd_cpu_may_use(rates[i].needs)) continue;
-        run.what = &rates[i];
-        bool again = count && strcmp(out[count - 1].name, rates[i].name) == 0;
-        out[again ? count - 1 : count++] = (fnd_cpu_rate){ rates[i].name, measure(team, workers, &run) };
+        bool used = !(rates[i].needs & ~level->needs) && (level->vec || rates[i].needs);
+        if (!fnd_cpu_may_use(rates[i].needs) || (of_level[rates[i].unit] && !used)) continue;
+        of_level[rates[i].unit] = used;
+        chosen[rates[i].unit] = &rates[i];
     }
-    return count;
+    for (int u = 0; u < FND_UNIT_COUNT; u++) {
+        run.what = chosen[u];
+        out[u] = run.what ? measure(team, workers, &run) : 0;
+    }
 }
 
-double fnd_cpu_best_rate(const fnd_cpu_rate *list, uint32_t count) {
+double fnd_cpu_best_rate(const double list[FND_UNIT_COUNT]) {
     double best = 0;
-    for (uint32_t i = 0; i < count; i++) best = list[i].ops_per_s > best ? list[i].ops_per_s : best;
+    for (int i = 0; i < FND_UNIT_COUNT; i++) best = list[i] > best ? list[i] : best;
     return best;
 }

@@ -3,22 +3,15 @@
 #ifndef BASE_CPURATE_H
 #define BASE_CPURATE_H
 
-#include "base/team.h"
-#include "foundry/status.h"
+#include "base/cpuinfo.h"
+#include "foundry/profile.h"
 
-/* What one instruction does best, in the order of growing rates on most machines. */
-typedef struct fnd_cpu_rate {
-    const char *name; /* "int8 dot products" */
-    double ops_per_s; /* multiplications and additions, each counted */
-} fnd_cpu_rate;
-
-enum { FND_CPU_RATES_MAX = 8 };
-
-/* Rates of the instructions that this machine has, with the first `workers` of the team at once.
- * Takes about 30 ms each. Returns how many were written. */
-uint32_t fnd_cpu_rates(fnd_team *team, uint32_t workers, fnd_cpu_rate out[FND_CPU_RATES_MAX]);
+/* Multiplications and additions a second, each counted, of every unit that this machine has (0: none), with the
+ * first `workers` of the team at once: by the fastest instruction that `level` uses or, where it uses none of the
+ * unit, that the machine has. Takes about 30 ms each. */
+void fnd_cpu_rates(fnd_team *team, uint32_t workers, const fnd_cpu_level *level, double out[FND_UNIT_COUNT]);
 
 /* The greatest of them: 0 with none. */
-double fnd_cpu_best_rate(const fnd_cpu_rate *rates, uint32_t count);
+double fnd_cpu_best_rate(const double rates[FND_UNIT_COUNT]);
 
 #endif

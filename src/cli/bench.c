@@ -156,10 +156,10 @@ static fnd_status print(const fnd_cli_lm *lm, const bench_options *o, const figu
 
 /* ---- the roofline ---- */
 
-static fnd_status measure_roofs(fnd_cli_lm *lm, const bench_options *o, fnd_cli_roofs *out, fnd_error *err) {
+static fnd_status measure_roofs(const fnd_cli_globals *globals, fnd_cli_lm *lm, const bench_options *o, fnd_cli_roofs *out, fnd_error *err) {
     if (!o->roofline) return fnd_cli_bandwidth(lm->f, &out->read_gb_s, err);
-    FND_TRY(fnd_cli_measure_roofs(lm->f, out, err));
-    if (out->rate_count) return FND_OK;
+    FND_TRY(fnd_cli_measure_roofs(globals, lm->f, out, err));
+    if (out->read_gb_s > 0) return FND_OK;
     return fnd_fail(err, FND_ERR_UNSUPPORTED, "--roofline: the roofs of this device are not measured, only those of processors (--backend cpu)");
 }
 
@@ -185,7 +185,8 @@ static fnd_status draw(fnd_cli_lm *lm, const bench_options *o, const fnd_cli_roo
 /* Once more, with each kernel a launch of its own. */
 static fnd_status roofline(const fnd_cli_globals *globals, const bench_options *o, const fnd_cli_roofs *roofs, fnd_error *err) {
     fnd_cli_lm lm = { .separate = true, .wait_for_kernels = true };
-    fnd_profile_desc desc = { .bandwidth = roofs->read_gb_s * 1e9, .ops_rate = fnd_cpu_best_rate(roofs->rates, roofs->rate_count) };
+    fnd_profile_desc desc = { 0 };
+    fnd_cli_put_roofs(roofs, &desc);
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
     if (status == FND_OK) status = fnd_cli_lm_begin(&lm, 0, err);
     if (status == FND_OK) status = fnd_cli_record(&lm, o->prompt_tokens, o->tokens, &desc, err);
@@ -215,7 +216,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     FND_TRY(fnd_cli_check_named("the roofline", o->roofline, err));
     FND_TRY(fnd_cli_check_writable(o->roofline, err));
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
-    if (status == FND_OK) status = measure_roofs(&lm, o, &roofs, err);
+    if (status == FND_OK) status = measure_roofs(globals, &lm, o, &roofs, err);
     r.read_gb_s = roofs.read_gb_s;
     if (status == FND_OK) status = measure(&lm, o, &r, err);
     if (status == FND_OK) status = print(&lm, o, &r, err);
@@ -232,7 +233,8 @@ const fnd_cli_command fnd_cli_bench = {
     .more = "Prefill is a prompt from nothing, decode single tokens behind --depth others, after one round that\n"
             "does not count; its GB/s are those of the weights, keys and values. JSON: prefill_tok_s, decode_tok_s, decode_gb_s, read_gb_s (the measured read\n"
             "bandwidth of this machine with these threads; null where it says nothing), read_percent. --roofline\n"
-            "measures the roofs (bandwidth, products) and each kernel by itself, and draws them.\n"
+            "measures the roofs (bandwidth; float, dot and matrix products) and each kernel by itself, and draws them\n"
+            "with each kernel's bytes, operations and share of the roof of what it computes with.\n"
             "--batch: one token of each of N sequences in a step, the sizes taking turns; medians of all steps.",
     .example = "  foundry bench --model model.gguf --threads 1 --json\n"
                "  foundry bench --model model.gguf --roofline roofline.svg\n"

@@ -96,7 +96,8 @@ fnd_status fnd_cli_lm_fits(const fnd_cli_lm *lm, const char *what, size_t count,
     return FND_OK;
 }
 
-static fnd_status measure(foundry *f, fnd_cli_roofs *out, bool rates, fnd_error *err) {
+/* level: NULL: no rates */
+static fnd_status measure(foundry *f, const fnd_cpu_level *level, fnd_cli_roofs *out, fnd_error *err) {
     fnd_context_info info;
     fnd_team *team;
     *out = (fnd_cli_roofs){ 0 };
@@ -104,16 +105,29 @@ static fnd_status measure(foundry *f, fnd_cli_roofs *out, bool rates, fnd_error 
     if (info.lanes != 1) return FND_OK; /* lanes of a GPU: its memory is another, or it is simulated */
     FND_TRY(fnd_team_open(info.groups, &team, err));
     fnd_status status = fnd_cpu_read_bandwidth(team, info.groups, &out->read_gb_s, err);
-    if (status == FND_OK && rates) out->rate_count = fnd_cpu_rates(team, info.groups, out->rates);
+    if (status == FND_OK && level) fnd_cpu_rates(team, info.groups, level, out->rates);
     fnd_team_close(team);
     return status;
 }
 
 fnd_status fnd_cli_bandwidth(foundry *f, double *gb_per_s, fnd_error *err) {
     fnd_cli_roofs roofs;
-    fnd_status status = measure(f, &roofs, false, err);
+    fnd_status status = measure(f, NULL, &roofs, err);
     *gb_per_s = roofs.read_gb_s;
     return status;
 }
 
-fnd_status fnd_cli_measure_roofs(foundry *f, fnd_cli_roofs *out, fnd_error *err) { return measure(f, out, true, err); }
+fnd_status fnd_cli_measure_roofs(const fnd_cli_globals *globals, foundry *f, fnd_cli_roofs *out, fnd_error *err) {
+    fnd_desc desc;
+    const fnd_cpu_level *level;
+    *out = (fnd_cli_roofs){ 0 };
+    FND_TRY(fnd_cli_desc(globals, &desc, err));
+    fnd_error ignored = { 0 };
+    if (fnd_cpu_level_find(desc.isa, &level, &ignored) != FND_OK) level = fnd_cpu_level_best(); /* a word of another device */
+    return measure(f, level, out, err);
+}
+
+void fnd_cli_put_roofs(const fnd_cli_roofs *roofs, fnd_profile_desc *to) {
+    to->bandwidth = roofs->read_gb_s * 1e9;
+    memcpy(to->ops_rates, roofs->rates, sizeof to->ops_rates);
+}

@@ -44,13 +44,14 @@ static inline double fnd_cli_seconds_since(uint64_t start_ns) { return 1e-9 * (d
  * about the device. Call before the model is loaded: it needs the processor for itself. */
 FND_USE_RESULT fnd_status fnd_cli_bandwidth(foundry *f, double *gb_per_s, fnd_error *err);
 
-/* That, and how fast the processor computes with these threads: the roofs over all kernels. */
+/* That, and how fast the processor computes with these threads and --isa: the roofs over all kernels. */
 typedef struct fnd_cli_roofs {
-    double       read_gb_s; /* 0: neither is known */
-    fnd_cpu_rate rates[FND_CPU_RATES_MAX];
-    uint32_t     rate_count;
+    double read_gb_s; /* 0: neither is known */
+    double rates[FND_UNIT_COUNT];
 } fnd_cli_roofs;
-FND_USE_RESULT fnd_status fnd_cli_measure_roofs(foundry *f, fnd_cli_roofs *out, fnd_error *err);
+FND_USE_RESULT fnd_status fnd_cli_measure_roofs(const fnd_cli_globals *globals, foundry *f, fnd_cli_roofs *out, fnd_error *err);
+/* As a profile takes them. */
+void fnd_cli_put_roofs(const fnd_cli_roofs *roofs, fnd_profile_desc *to);
 
 /* Evaluate a prompt, then token by token, once unseen (what happens only once is not in the table) and
  * once with the profiler on, in the scopes "prefill" and "decode". lm: begun, `separate`. */

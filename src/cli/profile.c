@@ -29,11 +29,12 @@ static fnd_status check(fnd_cli_lm *lm, void *options, fnd_error *err) {
     return FND_OK;
 }
 
-static fnd_status profile(fnd_cli_lm *lm, const profile_options *o, fnd_error *err) {
+static fnd_status profile(const fnd_cli_globals *globals, fnd_cli_lm *lm, const profile_options *o, fnd_error *err) {
     fnd_cli_roofs roofs;
-    FND_TRY(fnd_cli_measure_roofs(lm->f, &roofs, err));
+    FND_TRY(fnd_cli_measure_roofs(globals, lm->f, &roofs, err));
     FND_TRY(fnd_cli_lm_begin(lm, 0, err));
-    fnd_profile_desc desc = { .trace_path = o->trace, .lines_path = o->lines, .bandwidth = roofs.read_gb_s * 1e9, .ops_rate = fnd_cpu_best_rate(roofs.rates, roofs.rate_count) };
+    fnd_profile_desc desc = { .trace_path = o->trace, .lines_path = o->lines };
+    fnd_cli_put_roofs(&roofs, &desc);
     FND_TRY(fnd_cli_record(lm, o->prompt_tokens, o->tokens, &desc, err));
     FND_TRY(fnd_profile_print(lm->f, stdout, err));
     if (o->trace) fnd_cli_note("the trace is in %s", o->trace);
@@ -51,7 +52,7 @@ static fnd_status run(const fnd_cli_globals *globals, const void *options, fnd_e
     FND_TRY(fnd_cli_check_writable(o->trace, err));
     FND_TRY(fnd_cli_check_writable(o->lines, err));
     fnd_status status = fnd_cli_lm_open(globals, o->model, &lm, err);
-    if (status == FND_OK) status = profile(&lm, o, err);
+    if (status == FND_OK) status = profile(globals, &lm, o, err);
     return fnd_cli_lm_close(&lm, status, err);
 }
 
@@ -61,9 +62,11 @@ const fnd_cli_command fnd_cli_profile = {
     .name = "profile",
     .doc = "where the time of a model goes",
     .usage = "--model F [--trace OUT] [--lines OUT] [--prompt-tokens N] [--tokens N]",
-    .more = "Prints for each kernel its calls, time, GB/s and per cent of the measured read bandwidth, operations\n"
-            "for each byte, 10^9 operations a second, and per cent of the roof: of the bandwidth, or of this\n"
-            "processor's fastest products where there are many for each byte (`bench --roofline` draws it).\n"
+    .more = "Prints for each kernel its calls, time, MB and 10^6 operations of a call, GB/s and per cent of the\n"
+            "measured read bandwidth, operations for each byte, 10^9 operations a second, and per cent of the roof over\n"
+            "it, which the next column names: of the bandwidth (memory) or, where there are many operations for each\n"
+            "byte, of the rate of what computes them: float products, dot products or matrix products of 8 bits or\n"
+            "bf16, as measured (behind \"roofs\") for the instructions of --isa. `bench --roofline` draws it.\n"
             "% time is a row's own part of all time: of a scope, what passes between the kernels and scopes\n"
             "within it. Kernels are launched one by one to be seen, so the sum is a little more than a run needs.\n"
             "With --program persistent (or auto) they are timed within the one function that a token runs as, by a\n"

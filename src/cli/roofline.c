@@ -9,7 +9,7 @@ enum { LEFT = 70,
        BOTTOM = 560,
        LIST = 800,
        LINE = 19,
-       WIDTH = 1380 };
+       WIDTH = 1640 };
 
 /* Logarithms to base 2 of the borders, y in 10^9 operations a second. */
 typedef struct frame {
@@ -27,7 +27,7 @@ static bool is_drawn(const fnd_profile_row *row) { return is_kernel(row) && inte
 
 /* Everything that is drawn, with room around it, in whole powers of two. */
 static frame frame_of(const fnd_cli_roofline *r) {
-    double best = 1e-9 * fnd_cpu_best_rate(r->roofs->rates, r->roofs->rate_count), ridge = best / r->roofs->read_gb_s;
+    double best = 1e-9 * fnd_cpu_best_rate(r->roofs->rates), ridge = best / r->roofs->read_gb_s;
     double x0 = 1, x1 = 2 * ridge, y0 = best / 4, y1 = best;
     for (size_t i = 0; i < r->count; i++) {
         const fnd_profile_row *row = &r->rows[i];
@@ -83,16 +83,17 @@ static void add_grid(const frame *f, fnd_text *out) {
 
 static void add_roofs(const fnd_cli_roofline *r, const frame *f, fnd_text *out) {
     const char *roof = "stroke=\"#444\" stroke-width=\"1.5\"";
-    double bandwidth = r->roofs->read_gb_s, best = 1e-9 * fnd_cpu_best_rate(r->roofs->rates, r->roofs->rate_count), left = exp2(f->x0);
+    double bandwidth = r->roofs->read_gb_s, best = 1e-9 * fnd_cpu_best_rate(r->roofs->rates), left = exp2(f->x0);
     double bottom = fmax(left, exp2(f->y0) / bandwidth); /* where the slope enters the frame */
     char label[96];
     add_line(out, x_of(f, bottom), y_of(f, bottom * bandwidth), x_of(f, best / bandwidth), y_of(f, best), roof);
     snprintf(label, sizeof label, "memory: %.1f GB/s", bandwidth);
     add_text(out, x_of(f, bottom) + 8, y_of(f, bottom * bandwidth) - 26, "", label);
-    for (uint32_t i = 0; i < r->roofs->rate_count; i++) {
-        double rate = 1e-9 * r->roofs->rates[i].ops_per_s;
+    for (int i = 0; i < FND_UNIT_COUNT; i++) {
+        double rate = 1e-9 * r->roofs->rates[i];
+        if (rate <= 0) continue;
         add_line(out, x_of(f, rate / bandwidth), y_of(f, rate), RIGHT, y_of(f, rate), roof);
-        snprintf(label, sizeof label, "%s: %.0f", r->roofs->rates[i].name, rate);
+        snprintf(label, sizeof label, "%s: %.0f", fnd_unit_name((fnd_unit)i), rate);
         add_text(out, RIGHT - 6, y_of(f, rate) - 5, "text-anchor=\"end\"", label);
     }
 }
@@ -111,18 +112,19 @@ static const char *color_of(const fnd_cli_roofline *r, const fnd_profile_row *ro
 
 static void add_kernel(const fnd_cli_roofline *r, const frame *f, const fnd_profile_row *row, uint32_t number, fnd_text *out) {
     char label[FND_PROFILE_PATH_BYTES + FND_PROFILE_KERNEL_BYTES + 160], name[FND_PROFILE_PATH_BYTES + FND_PROFILE_KERNEL_BYTES + 2];
-    double share = r->totals->dispatch_ns ? (double)row->total_ns / (double)r->totals->dispatch_ns : 0, of_roof = 100 * fnd_profile_of_roof(row, r->totals);
-    const char *color = color_of(r, row);
+    double share = r->totals->dispatch_ns ? (double)row->total_ns / (double)r->totals->dispatch_ns : 0, calls = row->calls ? (double)row->calls : 1;
+    const char *color = color_of(r, row), *roof;
+    double of_roof = 100 * fnd_profile_of_roof(row, r->totals, &roof);
     snprintf(name, sizeof name, "%s%s%s", row->path, row->path[0] ? "/" : "", row->kernel);
     if (is_drawn(row)) {
-        snprintf(label, sizeof label, "%u  %s: %.1f ops/byte, %.1f Gop/s, %.0f %% of the roof, %.1f %% of the time", number, name, intensity(row), gops(row), of_roof, 100 * share);
+        snprintf(label, sizeof label, "%u  %s: %.3g MB, %.3g Mop a call; %.1f ops/byte, %.1f Gop/s, %.0f %% of the roof (%s), %.1f %% of the time", number, name, 1e-6 * bytes_of(row) / calls, 1e-6 * (double)row->ops / calls, intensity(row), gops(row), of_roof, roof, 100 * share);
         fnd_text_printf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\" fill-opacity=\"0.35\" stroke=\"%s\"><title>", x_of(f, intensity(row)), y_of(f, gops(row)), 5 + 22 * sqrt(share), color, color);
         add_escaped(out, label);
         fnd_text_str(out, "</title></circle>\n");
         fnd_text_printf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" font-weight=\"bold\">%u</text>\n", x_of(f, intensity(row)), y_of(f, gops(row)) + 4, number);
     } else {
         double gb_s = row->total_ns ? bytes_of(row) / (double)row->total_ns : 0;
-        snprintf(label, sizeof label, "%u  %s: only moves, %.2f GB/s, %.0f %% of the roof, %.1f %% of the time", number, name, gb_s, of_roof, 100 * share);
+        snprintf(label, sizeof label, "%u  %s: only moves, %.3g MB a call; %.2f GB/s, %.0f %% of the roof (%s), %.1f %% of the time", number, name, 1e-6 * bytes_of(row) / calls, gb_s, of_roof, roof, 100 * share);
     }
     begin_text(out, LIST, TOP + LINE * (double)number, "");
     fnd_text_printf(out, "<tspan fill=\"%s\">&#9679;</tspan> ", color);

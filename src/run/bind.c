@@ -380,6 +380,27 @@ static uint64_t step_ops(const fnd_bound *b, const fnd_step *step) {
     return fnd_expr_value(stage->ops, &names, &ops, &ignored) == FND_OK ? ops : 0;
 }
 
+/* What computes a stage. Stages with weights multiply by the device's unit for these; attention does where it
+ * multiplies floats by one, and half of it are scores, by codes where keys are. */
+static void add_step_ops(const fnd_bound *b, const fnd_step *step, uint64_t ops, uint64_t *unit_ops) {
+    const fnd_composition *c = &b->kernel->composition;
+    const fnd_backend *backend = b->kernel->f->backend;
+    uint32_t tokens = (uint32_t)dim_value(b, "tokens"), bits = 0;
+    bool own = backend->unit && has_own_text(b), tiles = !b->numbers->variant.file_rows;
+    for (uint32_t i = 0; i < step->stage->arg_count && own && !bits; i++) {
+        const fnd_arg *arg = &step->stage->args[i];
+        const fnd_format_info *info = fnd_format_get(b->tensors[step->arg[i]].format);
+        bool weight = c->form == FND_FORM_LINEAR && arg->kind == FND_ARG_WEIGHT, keys = c->form == FND_FORM_WHOLE && fnd_arg_is_cache(arg) && arg->kind == FND_ARG_IN;
+        if (weight || keys) bits = info->block_weights > 1 ? 8 : info->block_bytes * 8;
+        if (!keys) continue;
+        uint64_t scores = bits == 8 ? ops / 2 : 0;
+        unit_ops[backend->unit(b->kernel->f->device, 8, tiles, 1)] += scores;
+        unit_ops[bits == 8 ? FND_UNIT_FLOATS : backend->unit(b->kernel->f->device, 32, tiles, tokens)] += ops - scores;
+        return;
+    }
+    unit_ops[bits ? backend->unit(b->kernel->f->device, bits, tiles, tokens) : FND_UNIT_FLOATS] += ops;
+}
+
 uint64_t fnd_bound_ops(const fnd_bound *b) {
     const fnd_composition *c = &b->kernel->composition;
     uint64_t ops = 0;
@@ -407,6 +428,10 @@ fnd_traffic fnd_bound_traffic(const fnd_bound *b) {
         if (arg->kind != FND_ARG_OUT) t.bytes_read += bytes;
         if (arg->kind == FND_ARG_OUT || arg->kind == FND_ARG_INOUT) t.bytes_written += bytes;
     }
-    t.ops = fnd_bound_ops(b);
+    for (uint32_t i = 0; i < c->step_count; i++) {
+        uint64_t ops = step_ops(b, &c->steps[i]);
+        t.ops += ops;
+        if (ops) add_step_ops(b, &c->steps[i], ops, t.unit_ops);
+    }
     return t;
 }

@@ -3,6 +3,7 @@
 #define RUN_BIND_H
 
 #include "compose/print.h"
+#include "foundry/profile.h"
 #include "foundry/run.h"
 #include "tensor/storage.h"
 
@@ -58,7 +59,14 @@ void fnd_bound_scratch(const fnd_bound *b, size_t *own_bytes, size_t *shared_byt
 /* Bytes the call moves and operations it makes with the present dimensions, by the argument lists. */
 typedef struct fnd_traffic {
     uint64_t bytes_read, bytes_written, ops;
+    uint64_t unit_ops[FND_UNIT_COUNT]; /* by what computes them */
 } fnd_traffic;
+static inline void fnd_traffic_add(fnd_traffic *to, const fnd_traffic *t) {
+    to->bytes_read += t->bytes_read;
+    to->bytes_written += t->bytes_written;
+    to->ops += t->ops;
+    for (int i = 0; i < FND_UNIT_COUNT; i++) to->unit_ops[i] += t->unit_ops[i];
+}
 fnd_traffic fnd_bound_traffic(const fnd_bound *b);
 uint64_t fnd_bound_ops(const fnd_bound *b);
 

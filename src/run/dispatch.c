@@ -108,6 +108,7 @@ static fnd_status take_now(foundry *f, void *to, const fnd_dispatch *d, fnd_erro
                                          .bytes_read = d->traffic.bytes_read,
                                          .bytes_written = d->traffic.bytes_written,
                                          .ops = d->traffic.ops,
+                                         .unit_ops = d->traffic.unit_ops,
                                      });
     return FND_OK;
 }

@@ -64,6 +64,7 @@ static void record(foundry *f, const fnd_slot *slot, const fnd_planned *p, fnd_t
                                          .bytes_read = p ? p->traffic.bytes_read : 0,
                                          .bytes_written = p ? p->traffic.bytes_written : 0,
                                          .ops = p ? p->traffic.ops : 0,
+                                         .unit_ops = p ? p->traffic.unit_ops : NULL,
                                      });
 }
 

@@ -39,6 +39,7 @@ void fnd_profile_record(fnd_profiler *p, const fnd_profile_event *event) {
         .thread = thread_number,
         .session = atomic_load_explicit(&p->session, memory_order_relaxed),
     };
+    if (event->unit_ops) memcpy(e.unit_ops, event->unit_ops, sizeof e.unit_ops);
     copy_text(e.kernel, sizeof e.kernel, event->kernel);
     copy_text(e.path, sizeof e.path, event->path ? event->path : thread_path);
     if (!fnd_ring_push(ring, &e)) atomic_fetch_add_explicit(&p->lost, 1, memory_order_relaxed);
@@ -92,7 +93,8 @@ static void drain(fnd_profiler *p) {
 }
 
 static void totals_of(const fnd_profiler *p, fnd_profile_totals *out) {
-    *out = (fnd_profile_totals){ .records = p->records, .lost = atomic_load(&p->lost) + p->untold, .bandwidth = p->bandwidth, .ops_rate = p->ops_rate };
+    *out = (fnd_profile_totals){ .records = p->records, .lost = atomic_load(&p->lost) + p->untold, .bandwidth = p->bandwidth };
+    memcpy(out->ops_rates, p->ops_rates, sizeof out->ops_rates);
     if (p->table) fnd_profile_table_totals(p->table, out);
 }
 
@@ -140,7 +142,7 @@ static fnd_status start(fnd_profiler *p, const fnd_profile_desc *desc, fnd_error
     p->records = p->untold = 0;
     atomic_store(&p->lost, 0);
     p->bandwidth = desc->bandwidth;
-    p->ops_rate = desc->ops_rate;
+    memcpy(p->ops_rates, desc->ops_rates, sizeof p->ops_rates);
     p->files = files;
     p->stopping = false;
     atomic_store(&p->started_ns, fnd_now_ns());

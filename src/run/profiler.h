@@ -16,6 +16,7 @@ typedef struct fnd_profile_event {
     const char *kernel; /* NULL or "": the event is a scope, path its own */
     uint64_t    start_ns, duration_ns;
     uint64_t    bytes_read, bytes_written, ops;
+    const uint64_t *unit_ops; /* [FND_UNIT_COUNT]; NULL: not known */
 } fnd_profile_event;
 
 typedef struct fnd_ring fnd_ring;
@@ -38,7 +39,7 @@ typedef struct fnd_profiler {
     bool                stopping;    /* until the next start: what comes late is thrown away then */
     uint64_t            records;
     uint64_t            untold;     /* records that found no memory for their row */
-    double              bandwidth, ops_rate;
+    double              bandwidth, ops_rates[FND_UNIT_COUNT];
     fnd_profile_table  *table;
     fnd_profile_files  *files;
 } fnd_profiler;

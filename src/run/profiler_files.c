@@ -86,6 +86,13 @@ fnd_status fnd_profile_files_open(const fnd_profile_desc *desc, fnd_profile_file
     return FND_OK;
 }
 
+/* What computes most of it. */
+static void write_unit(FILE *to, const fnd_profile_entry *e) {
+    int most = 0;
+    for (int i = 1; i < FND_UNIT_COUNT; i++) most = e->unit_ops[i] > e->unit_ops[most] ? i : most;
+    if (e->unit_ops[most]) fprintf(to, ",\"unit\":\"%s\"", fnd_unit_name((fnd_unit)most));
+}
+
 static void add_line(FILE *to, const fnd_profile_entry *e) {
     fprintf(to, "{\"type\":\"%s\",\"path\":", e->kernel[0] ? "dispatch" : "scope");
     write_string(to, e->path);
@@ -97,6 +104,7 @@ static void add_line(FILE *to, const fnd_profile_entry *e) {
     if (e->kernel[0]) {
         fprintf(to, ",\"bytes_read\":%llu,\"bytes_written\":%llu,\"ops\":%llu", (unsigned long long)e->bytes_read, (unsigned long long)e->bytes_written, (unsigned long long)e->ops);
     }
+    write_unit(to, e);
     fputs("}\n", to);
 }
 
@@ -113,6 +121,7 @@ static void add_event(FILE *to, const fnd_profile_entry *e) {
         fprintf(to, ",\"bytes_read\":%llu,\"bytes_written\":%llu,\"ops\":%llu,\"gb_s\":%.3f", (unsigned long long)e->bytes_read, (unsigned long long)e->bytes_written,
                 (unsigned long long)e->ops, seconds > 0 ? bytes / seconds * 1e-9 : 0.0);
     }
+    write_unit(to, e);
     fputs("}}", to);
 }
 
@@ -126,9 +135,11 @@ void fnd_profile_files_add(fnd_profile_files *files, const fnd_profile_entry *en
 
 /* "records":12,"lost":0,...: the totals and counters, at the end of both files. */
 static void write_summary(FILE *to, const fnd_profile_totals *t, const foundry *f) {
-    fprintf(to, "\"records\":%llu,\"lost\":%llu,\"dispatch_ns\":%llu,\"bytes_read\":%llu,\"bytes_written\":%llu,\"ops\":%llu,\"bandwidth\":%.0f,\"ops_rate\":%.0f,\"counters\":{",
+    fprintf(to, "\"records\":%llu,\"lost\":%llu,\"dispatch_ns\":%llu,\"bytes_read\":%llu,\"bytes_written\":%llu,\"ops\":%llu,\"bandwidth\":%.0f,\"ops_rates\":{",
             (unsigned long long)t->records, (unsigned long long)t->lost, (unsigned long long)t->dispatch_ns, (unsigned long long)t->bytes_read,
-            (unsigned long long)t->bytes_written, (unsigned long long)t->ops, t->bandwidth, t->ops_rate);
+            (unsigned long long)t->bytes_written, (unsigned long long)t->ops, t->bandwidth);
+    for (int i = 0; i < FND_UNIT_COUNT; i++) fprintf(to, "%s\"%s\":%.0f", i ? "," : "", fnd_unit_name((fnd_unit)i), t->ops_rates[i]);
+    fputs("},\"counters\":{", to);
     for (int i = 0; i < FND_COUNTER_COUNT; i++) {
         fprintf(to, "%s\"%s\":%llu", i ? "," : "", fnd_counter_name((fnd_counter)i), (unsigned long long)fnd_counter_get(f, (fnd_counter)i));
     }

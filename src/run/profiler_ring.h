@@ -8,7 +8,7 @@
 
 typedef struct fnd_profile_entry {
     uint64_t start_ns, duration_ns;
-    uint64_t bytes_read, bytes_written, ops;
+    uint64_t bytes_read, bytes_written, ops, unit_ops[FND_UNIT_COUNT];
     uint32_t thread;  /* small numbers in order of first record */
     uint32_t session;
     char     kernel[FND_PROFILE_KERNEL_BYTES]; /* "" for a scope */

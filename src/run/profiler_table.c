@@ -80,6 +80,7 @@ bool fnd_profile_table_add(fnd_profile_table *table, const fnd_profile_entry *e)
     row->bytes_read += e->bytes_read;
     row->bytes_written += e->bytes_written;
     row->ops += e->ops;
+    for (int i = 0; i < FND_UNIT_COUNT; i++) row->unit_ops[i] += e->unit_ops[i];
     return true;
 }
 
@@ -127,6 +128,7 @@ size_t fnd_profile_table_rows(const fnd_profile_table *table, fnd_profile_row *r
             sorted[i].bytes_read += row->bytes_read;
             sorted[i].bytes_written += row->bytes_written;
             sorted[i].ops += row->ops;
+            for (int u = 0; u < FND_UNIT_COUNT; u++) sorted[i].unit_ops[u] += row->unit_ops[u];
         }
     }
     find_own_time(sorted, table->count);

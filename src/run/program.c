@@ -162,9 +162,7 @@ static void segment_traffic(const fnd_program *p, fnd_segment *s) {
     s->traffic = (fnd_traffic){ 0 };
     for (uint32_t i = s->first; i < s->first + s->count; i++) {
         fnd_traffic t = fnd_program_call_traffic(p, i);
-        s->traffic.bytes_read += t.bytes_read;
-        s->traffic.bytes_written += t.bytes_written;
-        s->traffic.ops += t.ops;
+        fnd_traffic_add(&s->traffic, &t);
     }
 }
 
@@ -222,9 +220,7 @@ static fnd_status run_graph(fnd_program *p, const fnd_sink *sink, bool profiled,
     fnd_dispatch d = { .label = p->name, .graph = &p->graph, .args = p->table, .args_bytes = p->table_bytes };
     for (uint32_t i = 0; profiled && i < p->segment_count; i++) {
         segment_traffic(p, &p->segments[i]);
-        d.traffic.bytes_read += p->segments[i].traffic.bytes_read;
-        d.traffic.bytes_written += p->segments[i].traffic.bytes_written;
-        d.traffic.ops += p->segments[i].traffic.ops;
+        fnd_traffic_add(&d.traffic, &p->segments[i].traffic);
     }
     return sink->take(p->f, sink->to, &d, err);
 }

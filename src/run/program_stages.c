@@ -66,7 +66,7 @@ static void record(fnd_program *p, const stage *stages, uint64_t start_ns) {
     for (uint32_t i = 0; i < p->call_count; i++) {
         fnd_traffic traffic = fnd_program_call_traffic(p, i);
         uint64_t begin = start_ns + (uint64_t)stages[i].begin_ns, duration = (uint64_t)(stages[i].call_ns + 0.5);
-        fnd_profile_record(&p->f->profiler, &(fnd_profile_event){ .kernel = p->calls[i].bound.kernel->composition.name, .start_ns = begin, .duration_ns = duration, .bytes_read = traffic.bytes_read, .bytes_written = traffic.bytes_written, .ops = traffic.ops });
+        fnd_profile_record(&p->f->profiler, &(fnd_profile_event){ .kernel = p->calls[i].bound.kernel->composition.name, .start_ns = begin, .duration_ns = duration, .bytes_read = traffic.bytes_read, .bytes_written = traffic.bytes_written, .ops = traffic.ops, .unit_ops = traffic.unit_ops });
         if (i + 1 < p->call_count && p->calls[i + 1].barrier) {
             fnd_profile_record(&p->f->profiler, &(fnd_profile_event){ .kernel = BARRIER, .start_ns = begin + duration, .duration_ns = (uint64_t)(stages[i].barrier_ns + 0.5) });
         }

@@ -34,6 +34,20 @@ static void describe(const fnd_cpu *cpu, fnd_device_info *info) {
     fnd_cpu_target_print(&cpu->compiler, level, info->target, sizeof info->target);
 }
 
+/* As kernels/gemv/panel.cpu.h has it. */
+enum { PANELS_OF_CODES_FROM = 48,
+       PANELS_OF_HALVES_FROM = 32 };
+
+static fnd_unit cpu_unit(const void *self, uint32_t bits, bool tiles, uint32_t tokens) {
+    const fnd_cpu_level *level = ((const fnd_cpu *)self)->level;
+    uint64_t needs = tiles ? level->needs : level->needs & ~(UINT64_C(1) << FND_CPU_amx_tile);
+    bool codes = bits <= 8, unit = needs >> FND_CPU_amx_tile & 1;
+    if (unit && level->on_request && tokens >= PANELS_OF_HALVES_FROM) return FND_UNIT_BF16_MATRICES;
+    if (unit && !level->on_request && codes && tokens >= PANELS_OF_CODES_FROM) return FND_UNIT_INT8_MATRICES;
+    if (codes && needs >> FND_CPU_i8mm & 1 && tokens > 1) return FND_UNIT_INT8_MATRICES; /* fnd_pair_add */
+    return codes ? FND_UNIT_INT8_DOTS : FND_UNIT_FLOATS;
+}
+
 static void cpu_close(void *self) {
     fnd_cpu *cpu = self;
     if (!cpu) return;
@@ -76,6 +90,7 @@ const fnd_backend fnd_backend_cpu = {
     .adopt = fnd_cpu_adopt,
     .upload = fnd_cpu_upload,
     .download = fnd_cpu_download,
+    .unit = cpu_unit,
     .build = fnd_cpu_build,
     .baked = fnd_cpu_baked,
     .policy_ops = fnd_cpu_policy_ops,
