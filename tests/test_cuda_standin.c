@@ -49,7 +49,7 @@ TEST(cuda_standin_decode_has_a_weight_stream) {
     CHECK_MSG(r.exit_code == 0, "%s", r.err);
     CHECK_HAS(r.out, "#define FND_STREAM 1");
     CHECK_HAS(r.out, "FND_BRINGS(decode)");
-    CHECK_HAS(r.out, "fnd_bring_two(");
+    CHECK_HAS(r.out, "fnd_bring(");
     CHECK(strstr(r.out, "FND_EACH_TILE(") == NULL);
     program_free(&r);
     program_run(&r, (const char *const[]){ "emit", "--program", "prefill", "--backend", "cuda", "--model", tiny_model(), NULL });

@@ -78,7 +78,7 @@ typedef struct fnd_attention_bind {
  *     head_dim <= 256
  *     blocks <= 134217728 */
 typedef struct fnd_kv_write_prompts_bind {
-    const fnd_key *k;           /* [tokens, kv_heads*head_dim] f32: keys of the new tokens of all sequences, not rotated */
+    const fnd_key *k;           /* [tokens, kv_heads*head_dim] f32: keys of the new tokens, not rotated */
     const fnd_value *v;         /* [tokens, kv_heads*head_dim] f32: their values */
     const fnd_tensor *inv_freq; /* [pairs] f32: radians per position for every pair */
     const fnd_tensor *prompts;  /* [parts, 4] u32: of each sequence: its first row here, how many, the position of the first, the block where it begins; no two overlap */

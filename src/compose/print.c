@@ -485,7 +485,7 @@ static void print_brings(const fnd_variant *v, fnd_text *out) {
         if (steps[i].stage->kind != FND_KIND_MAIN) continue;
         const fnd_arg *weight = main_weight(v, &steps[i]);
         uint32_t second = joined_main(v, i);
-        fnd_text_str(out, second ? "    fnd_bring_two(t, " : "    fnd_bring_one(t, ");
+        fnd_text_str(out, second ? "    fnd_bring(t, " : "    fnd_bring_one(t, ");
         print_expr(v, weight->shape.dim[0], out);
         fnd_text_str(out, ", ");
         print_expr(v, weight->shape.dim[weight->shape.rank - 1], out);

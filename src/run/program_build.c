@@ -2,6 +2,7 @@
 #include "run/program.h"
 #include "base/base.h"
 #include "base/memory.h"
+#include "kernels/dialect/stream_pieces.h"
 
 #include <stdio.h>
 
@@ -169,16 +170,14 @@ static void measure_segment(const fnd_program *p, fnd_segment *s) {
 
 /* ---- the weight stream ---- */
 
-enum { STREAM_OVERHEAD_BYTES = 36 << 10, /* group memory of the stream's slots and of kernels, at most */
-       STREAM_CHUNK_BYTES = 8192 };      /* FND_STREAM_CHUNK */
+enum { STREAM_OVERHEAD_BYTES = 36 << 10 }; /* group memory of the stream's slots and of kernels, at most */
 
-/* All that matters to dialect/stream.cuda.h: its pieces are up to 4 rows of at most 8192 columns, or one. */
+/* The largest piece that can come of a matrix. */
 static uint64_t piece_bytes(const fnd_tensor *w) {
     uint64_t rows = 1, cols = w->shape[w->rank - 1];
     for (uint32_t i = 0; i + 1 < w->rank; i++) rows *= w->shape[i];
     uint64_t pitch = (fnd_tensor_extent_bytes(w) + rows - 1) / (rows ? rows : 1);
-    return pitch * (cols <= 2048 ? 4 : cols < 8192 ? 8192 / cols
-                                                   : 1);
+    return pitch * FND_STREAM_PIECE_ROWS(FND_STREAM_ROWS, cols);
 }
 
 static bool one_token(const fnd_variant *v) {
@@ -191,7 +190,7 @@ static bool one_token(const fnd_variant *v) {
 static bool can_stream(const fnd_program *p, uint64_t *scratch_bytes, uint64_t *ring_bytes) {
     uint64_t piece = 0, matrices = 0;
     *scratch_bytes = 0;
-    *ring_bytes = STREAM_CHUNK_BYTES;
+    *ring_bytes = FND_STREAM_CHUNK;
     for (uint32_t i = 0; i < p->call_count; i++) {
         const fnd_bound *b = &p->calls[i].bound;
         const fnd_composition *c = &b->kernel->composition;

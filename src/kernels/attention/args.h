@@ -33,119 +33,115 @@
     X(RULE, "head_dim <= 256",      "the memory of a group is made for that") \
     X(RULE, "blocks <= 134217728",  "positions are numbers of 31 bits")
 
+/* How positions turn keys and queries (rope/angle.h). */
+#define KV_ROPE(X) \
+    X(VAL,   u32, pairing,  "", "RoPE: 0 (2i, 2i+1), 1 (i, i+pairs)") \
+    X(VAL,   f32, mscale,   "", "RoPE: multiplies sine and cosine")
+
+/* What is to be stored. */
+#define KV_NEW(X) \
+    X(IN,    f32, k,        "[tokens, kv_heads*head_dim]", "keys of the new tokens, not rotated") \
+    X(IN,    f32, v,        "[tokens, kv_heads*head_dim]", "their values") \
+    X(IN,    f32, inv_freq, "[pairs]",                     "radians per position for every pair")
+
+/* Queries against keys: in whole rows of queries, or head by head with the keys split. */
+#define ATTENTION_QUERY_RULES(X) \
+    X(RULE, "q_dim % (kv_heads*head_dim) == 0", "heads share kv heads evenly") \
+    X(RULE, "q_dim <= 16*kv_heads*head_dim", "at most 16 heads share a kv head")
+#define ATTENTION_SPLIT_RULES(X) \
+    X(RULE, "heads % kv_heads == 0", "heads share kv heads evenly") \
+    X(RULE, "heads <= 16*kv_heads", "at most 16 heads share a kv head") \
+    X(RULE, "splits <= 65536", "positions are numbers of 31 bits")
+
+/* How scores are made, and where a group keeps what it has of a tile: rows of queries, or the heads of a token. */
+#define ATTENTION_SCORES(X) \
+    X(VAL,   f32, scale,    "",     "of the scores; mostly 1/sqrt(head_dim)") \
+    KV_ROPE(X) \
+    X(GROUP, f32, q_rows,   "4096", "rotated, scaled queries of a tile") \
+    X(GROUP, f32, scores,   "2048", "scores, then weights, of a tile") \
+    X(GROUP, f32, stats,    "48",   "maximum, sum, correction of its rows")
+
 #define KV_WRITE_ARGS(X) \
     KV_RULES(X) \
     X(RULE, "pos + tokens <= 16*blocks", "every position has a place in the caches") \
-    X(IN,    f32, k,        "[tokens, kv_heads*head_dim]",                                     "keys of the new tokens, not rotated") \
-    X(IN,    f32, v,        "[tokens, kv_heads*head_dim]",                                     "their values")                        \
-    X(IN,    f32, inv_freq, "[pairs]",                                                         "radians per position for every pair") \
-    X(INOUT, cache, k_cache,  "[blocks, kv_heads, 16, head_dim] moves tokens*kv_heads*head_dim", "keys, by blocks of 16 positions")     \
-    X(INOUT, cache, v_cache,  "[blocks, kv_heads, 16, head_dim] moves tokens*kv_heads*head_dim", "values, by blocks of 16 positions")   \
-    X(VAL,   u32, pos,      "",                                                                "position of the first token")         \
-    X(VAL,   u32, pairing,  "",                                                                "RoPE: 0 (2i, 2i+1), 1 (i, i+pairs)")  \
-    X(VAL,   f32, mscale,   "",                                                                "RoPE: multiplies sine and cosine")
+    KV_NEW(X) \
+    X(INOUT, cache, k_cache,  "[blocks, kv_heads, 16, head_dim] moves tokens*kv_heads*head_dim", "keys, by blocks of 16 positions") \
+    X(INOUT, cache, v_cache,  "[blocks, kv_heads, 16, head_dim] moves tokens*kv_heads*head_dim", "values, by blocks of 16 positions") \
+    X(VAL,   u32, pos,      "",                                                                "position of the first token") \
+    KV_ROPE(X)
 FND_STAGE(kv_write, KV_WRITE_ARGS, MAIN, NONE, NONE, ALL, "rotate new keys and store keys and values in the cache")
 
 #define ATTENTION_ARGS(X) \
     KV_RULES(X) \
     X(RULE, "pos + tokens <= 16*blocks", "every position has a place in the caches") \
-    X(RULE, "q_dim % (kv_heads*head_dim) == 0", "heads share kv heads evenly") \
-    X(RULE, "q_dim <= 16*kv_heads*head_dim", "at most 16 heads share a kv head") \
+    ATTENTION_QUERY_RULES(X) \
     X(OPS,  "2*tokens*q_dim*(2*pos+tokens+1)", "scores, then sums of values, of the keys that each token sees") \
     X(IN,    f32, q,        "[tokens, q_dim]",                                                       "queries, not rotated; q_dim = heads*head_dim") \
-    X(IN,    f32, inv_freq, "[pairs]",                                                               "radians per position for every pair")          \
-    X(IN,    cache, k_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+tokens)*kv_heads*head_dim", "keys of positions 0 .. pos+tokens-1")          \
-    X(IN,    cache, v_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+tokens)*kv_heads*head_dim", "values of the same positions")                 \
-    X(OUT,   f32, y,        "[tokens, q_dim]",                                                       "sum of values by softmax of scores")           \
-    X(VAL,   u32, pos,      "",                                                                      "position of the first token")                  \
-    X(VAL,   f32, scale,    "",                                                                      "of the scores; mostly 1/sqrt(head_dim)")       \
-    X(VAL,   u32, pairing,  "",                                                                      "RoPE: 0 (2i, 2i+1), 1 (i, i+pairs)")           \
-    X(VAL,   f32, mscale,   "",                                                                      "RoPE: multiplies sine and cosine")             \
-    X(GROUP, f32, q_rows,   "4096",                                                                  "rotated, scaled queries of a tile")            \
-    X(GROUP, f32, scores,   "2048",                                                                  "scores, then weights, of a tile")              \
-    X(GROUP, f32, stats,    "48",                                                                    "maximum, sum, correction of its rows")
+    X(IN,    f32, inv_freq, "[pairs]",                                                               "radians per position for every pair") \
+    X(IN,    cache, k_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+tokens)*kv_heads*head_dim", "keys of positions 0 .. pos+tokens-1") \
+    X(IN,    cache, v_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+tokens)*kv_heads*head_dim", "values of the same positions") \
+    X(OUT,   f32, y,        "[tokens, q_dim]",                                                       "sum of values by softmax of scores") \
+    X(VAL,   u32, pos,      "",                                                                      "position of the first token") \
+    ATTENTION_SCORES(X)
 FND_STAGE(attention, ATTENTION_ARGS, MAIN, NONE, NONE, ALL, "causal attention of new tokens over the cache (Vaswani et al. 2017)")
 
 #define KV_WRITE_PROMPTS_ARGS(X) \
     KV_RULES(X) \
-    X(IN,    f32, k,        "[tokens, kv_heads*head_dim]",                                     "keys of the new tokens of all sequences, not rotated") \
-    X(IN,    f32, v,        "[tokens, kv_heads*head_dim]",                                     "their values")                        \
-    X(IN,    f32, inv_freq, "[pairs]",                                                         "radians per position for every pair") \
+    KV_NEW(X) \
     X(IN,    u32, prompts,  "[parts, 4]",                                                      "of each sequence: its first row here, how many, the position of the first, the block where it begins; no two overlap") \
-    X(INOUT, cache, k_cache,  "[blocks, kv_heads, 16, head_dim] moves tokens*kv_heads*head_dim", "keys of all sequences")               \
-    X(INOUT, cache, v_cache,  "[blocks, kv_heads, 16, head_dim] moves tokens*kv_heads*head_dim", "values of all sequences")             \
-    X(VAL,   u32, pairing,  "",                                                                "RoPE: 0 (2i, 2i+1), 1 (i, i+pairs)")  \
-    X(VAL,   f32, mscale,   "",                                                                "RoPE: multiplies sine and cosine")
+    X(INOUT, cache, k_cache,  "[blocks, kv_heads, 16, head_dim] moves tokens*kv_heads*head_dim", "keys of all sequences") \
+    X(INOUT, cache, v_cache,  "[blocks, kv_heads, 16, head_dim] moves tokens*kv_heads*head_dim", "values of all sequences") \
+    KV_ROPE(X)
 FND_STAGE(kv_write_prompts, KV_WRITE_PROMPTS_ARGS, MAIN, NONE, NONE, ALL, "kv_write for tokens of several sequences")
 
 #define ATTENTION_PROMPTS_ARGS(X) \
     KV_RULES(X) \
-    X(RULE, "q_dim % (kv_heads*head_dim) == 0", "heads share kv heads evenly") \
-    X(RULE, "q_dim <= 16*kv_heads*head_dim", "at most 16 heads share a kv head") \
+    ATTENTION_QUERY_RULES(X) \
     X(OPS,  "4*q_dim*seen", "scores, then sums of values, of the keys that each token sees") \
     X(IN,    f32, q,        "[tokens, q_dim]",                                                   "queries of the tokens of all sequences, not rotated; q_dim = heads*head_dim") \
-    X(IN,    f32, inv_freq, "[pairs]",                                                           "radians per position for every pair")                \
+    X(IN,    f32, inv_freq, "[pairs]",                                                           "radians per position for every pair") \
     X(IN,    u32, prompts,  "[parts, 4]",                                                        "of each sequence: its first row here, how many, the position of the first, the block where it begins; together all rows") \
-    X(IN,    cache, k_cache,  "[blocks, kv_heads, 16, head_dim] moves keys*kv_heads*head_dim",   "keys of all sequences")                              \
-    X(IN,    cache, v_cache,  "[blocks, kv_heads, 16, head_dim] moves keys*kv_heads*head_dim",   "values of all sequences")                            \
-    X(OUT,   f32, y,        "[tokens, q_dim]",                                                   "sum of values by softmax of scores")                 \
+    X(IN,    cache, k_cache,  "[blocks, kv_heads, 16, head_dim] moves keys*kv_heads*head_dim",   "keys of all sequences") \
+    X(IN,    cache, v_cache,  "[blocks, kv_heads, 16, head_dim] moves keys*kv_heads*head_dim",   "values of all sequences") \
+    X(OUT,   f32, y,        "[tokens, q_dim]",                                                   "sum of values by softmax of scores") \
     X(VAL,   u32, keys,     "",                                                                  "positions that the sequences hold together: what is moved") \
     X(VAL,   u32, seen,     "",                                                                  "keys that the tokens see together: what is computed") \
-    X(VAL,   f32, scale,    "",                                                                  "of the scores; mostly 1/sqrt(head_dim)")             \
-    X(VAL,   u32, pairing,  "",                                                                  "RoPE: 0 (2i, 2i+1), 1 (i, i+pairs)")                 \
-    X(VAL,   f32, mscale,   "",                                                                  "RoPE: multiplies sine and cosine")                   \
-    X(GROUP, f32, q_rows,   "4096",                                                              "rotated, scaled queries of a tile")                  \
-    X(GROUP, f32, scores,   "2048",                                                              "scores, then weights, of a tile")                    \
-    X(GROUP, f32, stats,    "48",                                                                "maximum, sum, correction of its rows")
+    ATTENTION_SCORES(X)
 FND_STAGE(attention_prompts, ATTENTION_PROMPTS_ARGS, MAIN, NONE, NONE, ALL, "causal attention of new tokens of several sequences, each over its range of the cache")
 
 #define ATTENTION_DECODE_ARGS(X) \
     KV_RULES(X) \
     X(RULE, "pos < 16*blocks", "every position has a place in the caches") \
-    X(RULE, "heads % kv_heads == 0", "heads share kv heads evenly") \
-    X(RULE, "heads <= 16*kv_heads", "at most 16 heads share a kv head") \
-    X(RULE, "splits <= 65536", "positions are numbers of 31 bits") \
+    ATTENTION_SPLIT_RULES(X) \
     X(OPS,  "4*heads*head_dim*(pos+1)", "scores, then sums of values") \
-    X(IN,    f32, q,        "[1, heads*head_dim]",                                              "queries of the token, not rotated")      \
-    X(IN,    f32, k,        "[1, kv_heads*head_dim]",                                           "its keys, not rotated")                  \
-    X(IN,    f32, v,        "[1, kv_heads*head_dim]",                                           "its values")                             \
-    X(IN,    f32, inv_freq, "[pairs]",                                                          "radians per position for every pair")    \
-    X(INOUT, cache, k_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+1)*kv_heads*head_dim", "keys; position pos is written")          \
-    X(INOUT, cache, v_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+1)*kv_heads*head_dim", "values; position pos is written")        \
+    X(IN,    f32, q,        "[1, heads*head_dim]",                                              "queries of the token, not rotated") \
+    X(IN,    f32, k,        "[1, kv_heads*head_dim]",                                           "its keys, not rotated") \
+    X(IN,    f32, v,        "[1, kv_heads*head_dim]",                                           "its values") \
+    X(IN,    f32, inv_freq, "[pairs]",                                                          "radians per position for every pair") \
+    X(INOUT, cache, k_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+1)*kv_heads*head_dim", "keys; position pos is written") \
+    X(INOUT, cache, v_cache,  "[blocks, kv_heads, 16, head_dim] moves (pos+1)*kv_heads*head_dim", "values; position pos is written") \
     X(OUT,   f32, part,     "[1, heads, splits, head_dim+2]",                                   "sum of values, maximum, sum of weights") \
-    X(VAL,   u32, pos,      "",                                                                 "position of the token")                  \
-    X(VAL,   f32, scale,    "",                                                                 "of the scores; mostly 1/sqrt(head_dim)") \
-    X(VAL,   u32, pairing,  "",                                                                 "RoPE: 0 (2i, 2i+1), 1 (i, i+pairs)")     \
-    X(VAL,   f32, mscale,   "",                                                                 "RoPE: multiplies sine and cosine")       \
-    X(GROUP, f32, q_rows,   "4096",                                                             "rotated, scaled queries")                \
-    X(GROUP, f32, scores,   "2048",                                                             "scores, then weights")                   \
-    X(GROUP, f32, stats,    "48",                                                               "maximum, sum, correction of the heads")
+    X(VAL,   u32, pos,      "",                                                                 "position of the token") \
+    ATTENTION_SCORES(X)
 FND_STAGE(attention_decode, ATTENTION_DECODE_ARGS, MAIN, NONE, NONE, ALL, "attention of one token, split over the keys; writes its key and value")
 
 #define ATTENTION_BATCH_ARGS(X) \
     KV_RULES(X) \
-    X(RULE, "heads % kv_heads == 0", "heads share kv heads evenly") \
-    X(RULE, "heads <= 16*kv_heads", "at most 16 heads share a kv head") \
-    X(RULE, "splits <= 65536", "positions are numbers of 31 bits") \
+    ATTENTION_SPLIT_RULES(X) \
     X(RULE, "tokens*kv_heads*splits <= 2147483648", "they are counted in 32 bits") \
     X(OPS,  "4*heads*head_dim*keys", "scores, then sums of values") \
-    X(IN,    f32, q,         "[tokens, heads*head_dim]",                                           "queries, not rotated; mostly each of another sequence")     \
-    X(IN,    f32, k,         "[tokens, kv_heads*head_dim]",                                        "their keys, not rotated")                                  \
-    X(IN,    f32, v,         "[tokens, kv_heads*head_dim]",                                        "their values")                                             \
-    X(IN,    f32, inv_freq,  "[pairs]",                                                            "radians per position for every pair")                      \
-    X(IN,    u32, positions, "[tokens]",                                                           "position of each token in its sequence")                   \
+    X(IN,    f32, q,         "[tokens, heads*head_dim]",                                           "queries, not rotated; mostly each of another sequence") \
+    X(IN,    f32, k,         "[tokens, kv_heads*head_dim]",                                        "their keys, not rotated") \
+    X(IN,    f32, v,         "[tokens, kv_heads*head_dim]",                                        "their values") \
+    X(IN,    f32, inv_freq,  "[pairs]",                                                            "radians per position for every pair") \
+    X(IN,    u32, positions, "[tokens]",                                                           "position of each token in its sequence") \
     X(IN,    u32, firsts,    "[tokens]",                                                           "the block where the sequence begins; no two ranges overlap") \
-    X(INOUT, cache, k_cache, "[blocks, kv_heads, 16, head_dim] moves keys*kv_heads*head_dim",      "keys of all sequences; those of the tokens are written")   \
+    X(INOUT, cache, k_cache, "[blocks, kv_heads, 16, head_dim] moves keys*kv_heads*head_dim",      "keys of all sequences; those of the tokens are written") \
     X(INOUT, cache, v_cache, "[blocks, kv_heads, 16, head_dim] moves keys*kv_heads*head_dim",      "values of all sequences; those of the tokens are written") \
-    X(OUT,   f32, part,      "[tokens, heads, splits, head_dim+2]",                                "sum of values, maximum, sum of weights")                   \
-    X(VAL,   u32, keys,      "",                                                                   "positions that the tokens see together: what is moved")    \
+    X(OUT,   f32, part,      "[tokens, heads, splits, head_dim+2]",                                "sum of values, maximum, sum of weights") \
+    X(VAL,   u32, keys,      "",                                                                   "positions that the tokens see together: what is moved") \
     X(VAL,   u32, writes,    "",                                                                   "1: their keys and values are written, all of other sequences; 0: they are in the caches") \
-    X(VAL,   f32, scale,     "",                                                                   "of the scores; mostly 1/sqrt(head_dim)")                   \
-    X(VAL,   u32, pairing,   "",                                                                   "RoPE: 0 (2i, 2i+1), 1 (i, i+pairs)")                       \
-    X(VAL,   f32, mscale,    "",                                                                   "RoPE: multiplies sine and cosine")                         \
-    X(GROUP, f32, q_rows,    "4096",                                                               "rotated, scaled queries")                                  \
-    X(GROUP, f32, scores,    "2048",                                                               "scores, then weights")                                     \
-    X(GROUP, f32, stats,     "48",                                                                 "maximum, sum, correction of the heads")
+    ATTENTION_SCORES(X)
 FND_STAGE(attention_batch, ATTENTION_BATCH_ARGS, MAIN, NONE, NONE, ALL, "attention of one token each of several sequences, split over the keys; writes their keys and values")
 
 #define ATTENTION_MERGE_ARGS(X) \

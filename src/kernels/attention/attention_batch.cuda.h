@@ -12,23 +12,8 @@ FND_INLINE void attention_batch(fnd_thread t, const FND_GPU f32 *q, const FND_GP
     (void)keys;
     (void)stats;
     FND_GROUP_ARRAY(f32, fresh, ATTENTION_FRESH);
-    attention_memory mem;
-    attention_token n;
-    mem.q = q_rows;
-    mem.weights = scores;
-    mem.fresh = fresh;
-    n.p = rope_params_of(inv_freq, pairs, pairing, mscale);
-    n.q = q;
-    n.k = k;
-    n.v = v;
-    n.part = part;
-    n.k_cache = k_cache;
-    n.v_cache = v_cache;
-    n.scale = scale;
-    n.group = heads / kv_heads;
-    n.kv_heads = kv_heads;
-    n.head_dim = head_dim;
-    n.splits = splits;
+    attention_memory mem = attention_memory_of(q_rows, scores, fresh);
+    attention_token n = attention_token_of(q, k, v, k_cache, v_cache, part, rope_params_of(inv_freq, pairs, pairing, mscale), scale, heads, head_dim, kv_heads, splits);
     n.writes = writes;
     FND_ROLLED for (u32 item = t.group; item < tokens * kv_heads * splits; item += t.groups) {
         u32 token = item % tokens, head = item / tokens % kv_heads, split = item / tokens / kv_heads;

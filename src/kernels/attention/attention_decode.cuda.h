@@ -368,25 +368,10 @@ FND_INLINE void attention_decode(fnd_thread t, const FND_GPU f32 *q, const FND_G
     (void)blocks;
     (void)stats;
     FND_GROUP_ARRAY(f32, fresh, ATTENTION_FRESH);
-    attention_memory mem;
-    attention_token n;
-    mem.q = q_rows;
-    mem.weights = scores;
-    mem.fresh = fresh;
-    n.p = rope_params_of(inv_freq, pairs, pairing, mscale);
-    n.q = q;
-    n.k = k;
-    n.v = v;
-    n.part = part;
-    n.k_cache = k_cache;
-    n.v_cache = v_cache;
-    n.scale = scale;
-    n.group = heads / kv_heads;
-    n.kv_heads = kv_heads;
-    n.head_dim = head_dim;
+    attention_memory mem = attention_memory_of(q_rows, scores, fresh);
+    attention_token n = attention_token_of(q, k, v, k_cache, v_cache, part, rope_params_of(inv_freq, pairs, pairing, mscale), scale, heads, head_dim, kv_heads, splits);
     n.position = pos;
     n.first = 0;
-    n.splits = splits;
     n.writes = 1;
     FND_ROLLED for (u32 item = t.group; item < kv_heads * splits; item += t.groups) {
         n.row = item % kv_heads;

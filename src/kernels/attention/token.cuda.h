@@ -22,6 +22,25 @@ typedef struct attention_token {
     u32 writes;                   /* its key and value are to be written */
 } attention_token;
 
+/* All but row, position, first and writes. */
+FND_INLINE attention_token attention_token_of(const FND_GPU f32 *q, const FND_GPU f32 *k, const FND_GPU f32 *v, fnd_act k_cache, fnd_act v_cache,
+                                              FND_GPU f32 *part, rope_params p, f32 scale, u32 heads, u32 head_dim, u32 kv_heads, u32 splits) {
+    attention_token n;
+    n.p = p;
+    n.q = q;
+    n.k = k;
+    n.v = v;
+    n.part = part;
+    n.k_cache = k_cache;
+    n.v_cache = v_cache;
+    n.scale = scale;
+    n.group = heads / kv_heads;
+    n.kv_heads = kv_heads;
+    n.head_dim = head_dim;
+    n.splits = splits;
+    return n;
+}
+
 FND_INLINE attention_head attention_head_at(attention_token n) { return attention_head_from(n.first, n.row % n.kv_heads, n.kv_heads, n.head_dim); }
 
 /* Memory of the group. */
@@ -32,6 +51,14 @@ typedef struct attention_memory {
                              [FND_WARPS][ATTENTION_HEADS] what stands for the maximum */
 } attention_memory;
 #define ATTENTION_FRESH (536u + FND_WARPS * ATTENTION_HEADS)
+
+FND_INLINE attention_memory attention_memory_of(FND_GROUP f32 *q, FND_GROUP f32 *weights, FND_GROUP f32 *fresh) {
+    attention_memory mem;
+    mem.q = q;
+    mem.weights = weights;
+    mem.fresh = fresh;
+    return mem;
+}
 
 /* Heads by chunks: a warp has one of them. Of long heads fewer, as each takes more sums. */
 typedef struct attention_chunks { u32 count, each, width; } attention_chunks; /* width: room for each */

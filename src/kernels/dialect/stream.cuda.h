@@ -18,6 +18,7 @@
  * a barrier; only when it runs low is the whole bandwidth used. */
 #ifndef FND_DIALECT_STREAM_CUDA_H
 #define FND_DIALECT_STREAM_CUDA_H
+#include "dialect/stream_pieces.h"
 
 #define FND_STREAM_SLOTS 128u
 #ifndef FND_STREAM_WINDOW /* bytes on their way at most; and when the ring holds enough */
@@ -90,10 +91,6 @@ typedef struct fnd_share {
     u32 tile, tiles, tiles_of_chunk;
 } fnd_share;
 
-/* A warp's share in few pieces, but no piece of more columns than this. */
-#define FND_STREAM_COLUMNS 8192u
-#define FND_STREAM_CHUNK   8192u /* bytes */
-
 /* The groups that have one row more than the others are not the same for the next matrix. */
 FND_INLINE fnd_share fnd_share_of(u32 group, u32 groups, u32 &turn, u32 total, u32 cols, u32 row_bytes) {
     u32 each = total / groups, more = total % groups, mine = group + turn;
@@ -104,8 +101,7 @@ FND_INLINE fnd_share fnd_share_of(u32 group, u32 groups, u32 &turn, u32 total, u
     s.row = mine * each + (mine < more ? mine : more);
     s.end = s.row + each + (mine < more ? 1u : 0u);
     s.step = (each + FND_WARPS) / FND_WARPS; /* every warp one tile, if that is not too much */
-    if (s.step > 4) s.step = 4;
-    if (s.step * cols > FND_STREAM_COLUMNS) s.step = cols >= FND_STREAM_COLUMNS ? 1u : FND_STREAM_COLUMNS / cols;
+    s.step = FND_STREAM_PIECE_ROWS(s.step, cols);
     s.tile = 0;
     s.tiles = (s.end - s.row + s.step - 1) / s.step;
     u32 fit = FND_STREAM_CHUNK / (s.step * row_bytes), most = (each + s.step) / s.step;
@@ -204,5 +200,4 @@ FND_INLINE void fnd_bring_one(fnd_feeder &f, u32 total, u32 cols, fnd_matrix a) 
     fnd_matrix none = { 0, 0 };
     fnd_bring(f, total, cols, a, none);
 }
-FND_INLINE void fnd_bring_two(fnd_feeder &f, u32 total, u32 cols, fnd_matrix a, fnd_matrix b) { fnd_bring(f, total, cols, a, b); }
 #endif

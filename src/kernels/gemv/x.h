@@ -36,18 +36,13 @@ FND_INLINE FND_GPU f32 *fnd_x_row(fnd_thread t, fnd_x x, u32 m) { (void)t; retur
 FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) { (void)t; (void)x; (void)m; }
 FND_INLINE void fnd_x_end(fnd_thread t, fnd_x x) { (void)x; fnd_group_barrier(t); }
 
-/* A span of up to FND_TOKENS tokens, and a tile of results: one row, FND_TOKENS tokens. */
-typedef struct fnd_span { u32 first, count; } fnd_span;
+#include "gemv/spans.h"
+
+/* A tile of results: one row, FND_TOKENS tokens. */
 typedef struct fnd_tile { fnd_val of[FND_TOKENS]; } fnd_tile;
 typedef struct fnd_rows { u32 row, count; } fnd_rows;
 
 FND_INLINE fnd_rows fnd_rows_of(u32 row) { fnd_rows r; r.row = row; r.count = 1; return r; }
-FND_INLINE fnd_span fnd_span_of(fnd_x x, u32 first) {
-    fnd_span s;
-    s.first = first;
-    s.count = fnd_min(FND_TOKENS, x.tokens - first);
-    return s;
-}
 FND_INLINE fnd_at fnd_at_of(fnd_thread t, fnd_rows r, fnd_span s, u32 i) {
     fnd_at at;
     at.row = r.row;
@@ -61,11 +56,6 @@ FND_INLINE fnd_at fnd_at_of(fnd_thread t, fnd_rows r, fnd_span s, u32 i) {
 #define FND_EACH_TILE(r, t, total)                                                             \
     for (u32 r##_i = (t).group * FND_WARPS + (t).warp; r##_i < (total); r##_i += (t).groups * FND_WARPS) \
         for (fnd_rows r = fnd_rows_of(r##_i); r.count; r.count = 0)
-#define FND_EACH_TILE_2 FND_EACH_TILE /* of two matrices that are joined */
-#define FND_DOT_2(policy, w0, tile0, w1, tile1) fnd_tile tile0 = FND_CAT(policy, _dot)(t, w0, r, s, x), tile1 = FND_CAT(policy, _dot)(t, w1, r, s, x)
-#define FND_EACH_SPAN(s, r, x)                                          \
-    for (u32 s##_i = 0; s##_i < (x).tokens; s##_i += FND_TOKENS)        \
-        for (fnd_span s = fnd_span_of(x, s##_i); s.count; s.count = 0)
 #define FND_EACH_PLACE(at, i, t, r, s)       \
     for (u32 i = 0; i < (s).count; i++)      \
         for (fnd_at at = fnd_at_of(t, r, s, i); at.count; at.count = 0)

@@ -46,28 +46,10 @@ FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
 }
 FND_INLINE void fnd_x_end(fnd_thread t, fnd_x x) { (void)x; fnd_group_barrier(t); }
 
-typedef struct fnd_span { u32 first, count; } fnd_span;
-typedef struct fnd_tile { fnd_val of[FND_TOKENS]; } fnd_tile;
-typedef struct fnd_rows { u32 row, count; } fnd_rows;
-
-FND_INLINE fnd_span fnd_span_of(fnd_x x, u32 first) {
-    fnd_span s;
-    s.first = first;
-    s.count = fnd_min(FND_TOKENS, x.tokens - first);
-    return s;
-}
-FND_INLINE fnd_at fnd_at_of(fnd_thread t, fnd_rows r, fnd_span s, u32 i) {
-    fnd_at at;
-    at.row = r.row + fnd_min(t.lane, r.count - 1);
-    at.count = 1;
-    at.token = s.first + i;
-    at.writes = t.lane < r.count;
-    return at;
-}
+#include "gemv/runs.h"
 
 /* The driver: every warp of the grid has a run of neighbouring units of rows, the groups' first warps first,
  * so that few rows still reach all groups; a run is cut into equal steps of at most FND_ROWS. */
-typedef struct fnd_run { u32 row, end, step; } fnd_run;
 FND_INLINE fnd_run fnd_run_of(fnd_thread t, u32 total) {
     u32 warps = t.groups * FND_WARPS, mine = t.warp * t.groups + t.group;
     u32 units = (total + FND_ROW_UNIT - 1) / FND_ROW_UNIT, each = units / warps, more = units % warps;
@@ -79,22 +61,4 @@ FND_INLINE fnd_run fnd_run_of(fnd_thread t, u32 total) {
     run.step = rounds ? (count + rounds - 1) / rounds * FND_ROW_UNIT : FND_ROW_UNIT;
     return run;
 }
-FND_INLINE fnd_rows fnd_rows_of(fnd_run run, u32 row) {
-    fnd_rows r;
-    r.row = row;
-    r.count = fnd_min(run.step, run.end - row);
-    return r;
-}
-#define FND_EACH_TILE(r, t, total)                                                             \
-    for (fnd_run r##_run = fnd_run_of(t, total); r##_run.row < r##_run.end; r##_run.row = r##_run.end) \
-        for (u32 r##_i = r##_run.row; r##_i < r##_run.end; r##_i += r##_run.step)              \
-            for (fnd_rows r = fnd_rows_of(r##_run, r##_i); r.count; r.count = 0)
-#define FND_EACH_TILE_2 FND_EACH_TILE /* of two matrices that are joined */
-#define FND_DOT_2(policy, w0, tile0, w1, tile1) fnd_tile tile0 = FND_CAT(policy, _dot)(t, w0, r, s, x), tile1 = FND_CAT(policy, _dot)(t, w1, r, s, x)
-#define FND_EACH_SPAN(s, r, x)                                          \
-    for (u32 s##_i = 0; s##_i < (x).tokens; s##_i += FND_TOKENS)        \
-        for (fnd_span s = fnd_span_of(x, s##_i); s.count; s.count = 0)
-#define FND_EACH_PLACE(at, i, t, r, s)       \
-    for (u32 i = 0; i < (s).count; i++)      \
-        for (fnd_at at = fnd_at_of(t, r, s, i); at.count; at.count = 0)
 #endif
