@@ -1,7 +1,7 @@
 /* gemv/dot_rows.cpu.h - POLICY_rows_dot: what POLICY_dot gives, to the last bit, where weights lie as in the file
  * and not in tiles (--repack off).
  *
- * With one span of tokens FND_VEC rows become a tile block by block, in registers and the L1 cache, and each block
+ * With one span of tokens, or several streams of tiles, FND_VEC rows become a tile block by block, in registers and the L1 cache, and each block
  * is multiplied as those of tiles are. With more a tile is made whole, in scratch memory, for the first span, and
  * serves the others: two of them, since two heads may be joined. A template: included behind gemv/dot.h, once for
  * every POLICY. */
@@ -64,7 +64,7 @@ FND_INLINE fnd_tile P_(_rows_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_sp
     u64 row_bytes = P_(_row_bytes)(x.cols);
     fnd_tile out;
 #if FND_TOKENS > 1
-    if (x.tokens > FND_TOKENS) {
+    if (x.tokens > FND_TOKENS && r.streams == 1) {
         fnd_weight tile = { .data = fnd_x_tile(x, w.data) };
         if (s.first == 0) P_(_rows_tile)((u8 *)tile.data, w.data + r.row * row_bytes, row_bytes, r.count, x.cols);
         r.row = 0;
@@ -72,6 +72,7 @@ FND_INLINE fnd_tile P_(_rows_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_sp
     }
 #endif
     (void)t;
+    x = fnd_x_at(x, s.first);
     fnd_tile_zero(&out, r.streams, FND_TOKENS);
     for (u32 i = 0; i < r.streams; i++) {
         fnd_at at = fnd_at_of(r, s, i * FND_TOKENS);

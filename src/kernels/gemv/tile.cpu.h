@@ -59,6 +59,7 @@ FND_INLINE fnd_x fnd_x_at(fnd_x x, u32 token) {
     x.scales += (u64)token * (x.cols / 32);
     x.sums += (u64)token * (x.cols / 32);
     x.counts += (u64)token * (x.cols / 16);
+    x.floats += (u64)token * x.cols;
     return x;
 }
 FND_INLINE fnd_x fnd_x_past(fnd_x x, u32 cols) {
