@@ -278,6 +278,13 @@ bench-start: setup
 	+@$(BUILD) -s $(ROOT)/foundry
 	@bench/start-time.sh $(BENCH_ARGS)
 
+## bench-handoff: what a barrier of two workers costs beside the hand-off between their processors, and what it may cost
+bench-handoff: setup
+	+@$(BUILD) -s $(ROOT)/bench-barrier
+	@$(ROOT)/bench-barrier
+$(ROOT)/bench-barrier: bench/barrier.c bench/handoff.h $(ROOT)/libfoundry.a
+	@echo "  cc $<"; $(CC) $(ALL_CFLAGS) $(filter-out %.h,$^) $(LDLIBS) -o $@
+
 ## bench-tokenizer: MB/s of a tokenizer, BENCH_ARGS="MODEL TEXT": a model file and a file of prose
 bench-tokenizer: setup
 	+@$(BUILD) -s $(ROOT)/bench-tokenizer
@@ -294,4 +301,4 @@ help:
 
 -include $(LIB_OBJ:.o=.d) $(BAKE_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(STANDIN_OBJ:.o=.d) $(KERNELS_CHECK_OBJ:.o=.d)
 .PHONY: all clean help setup demo bench-start test test-metal test-metal-models test-models check setup-checks check-texts check-scripts check-layers \
-    check-style check-headers check-warnings check-asan check-tsan check-install check-fuzz everything kernels snapshots format fuzz fuzz-targets bench-cpu bench bench-tokenizer examples bind-header reference macos
+    check-style check-headers check-warnings check-asan check-tsan check-install check-fuzz everything kernels snapshots format fuzz fuzz-targets bench-cpu bench bench-handoff bench-tokenizer examples bind-header reference macos

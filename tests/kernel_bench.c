@@ -96,10 +96,12 @@ size_t bench_device_count(void) { return gpu() ? 1 : sizeof here / sizeof *here 
 size_t bench_matrix_device_count(void) { return gpu() || getenv("FOUNDRY_TEST_EMULATED") ? bench_device_count() : sizeof here / sizeof *here; }
 const bench_device *bench_device_at(size_t index) { return gpu() ? gpu() : &here[index]; }
 
-bool bench_open(kernel_bench *b, const bench_device *device) {
+bool bench_open(kernel_bench *b, const bench_device *device) { return bench_open_threads(b, device, 2); }
+
+bool bench_open_threads(kernel_bench *b, const bench_device *device, uint32_t threads) {
     const char *backend = device->backend, *isa = device->isa;
     *b = (kernel_bench){ .label = "" };
-    fnd_desc desc = { .backend = backend, .isa = isa, .quick_build = true, .threads = 2, .cache_dir = "build/test-cache", .no_baked = !device->baked, .no_build = device->baked };
+    fnd_desc desc = { .backend = backend, .isa = isa, .quick_build = true, .threads = threads, .cache_dir = "build/test-cache", .no_baked = !device->baked, .no_build = device->baked };
     fnd_context_info info;
     if (fnd_open(&desc, &b->f, &b->err) != FND_OK || fnd_info(b->f, &info, &b->err) != FND_OK) {
         CHECK_MSG(false, "%s %s: %s", backend, isa ? isa : "", b->err.text);

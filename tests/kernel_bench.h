@@ -59,6 +59,7 @@ typedef struct bench_device {
 
 /* False, after a failed CHECK or a skip, when the device cannot be opened. */
 bool bench_open(kernel_bench *b, const bench_device *device);
+bool bench_open_threads(kernel_bench *b, const bench_device *device, uint32_t threads); /* other than two */
 void bench_close(kernel_bench *b);
 void bench_clear(kernel_bench *b);
 

@@ -54,6 +54,7 @@ static void cpu_close(void *self) {
     fnd_team_close(cpu->team);
     fnd_free_memory(cpu->scratch.data);
     fnd_free_memory(cpu->shared_scratch.data);
+    fnd_free_memory(cpu->shares);
     fnd_free_memory(cpu);
 }
 

@@ -58,6 +58,8 @@ typedef struct fnd_cpu {
     fnd_team            *team;
     uint32_t             threads;
     fnd_cpu_scratch      scratch, shared_scratch;
+    struct fnd_share    *shares;       /* [threads], when first needed (cpu_launch.c) */
+    uint32_t             share_groups; /* of the last launch of several groups */
     fnd_error            failure; /* first failed launch since the last wait */
 } fnd_cpu;
 

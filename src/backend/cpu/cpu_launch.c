@@ -88,6 +88,7 @@ static void work(void *ctx, uint32_t worker) {
         .scratch = j->cpu->scratch.data + worker * j->scratch_stride,
         .team = j->cpu->team,
         .shared_scratch = j->cpu->shared_scratch.data,
+        .shares = j->groups > 1 ? j->cpu->shares : NULL,
         .team_barrier = fnd_team_barrier,
         .now = now,
     };
@@ -100,6 +101,17 @@ static fnd_status grow(fnd_cpu_scratch *scratch, size_t bytes, const char *label
     if (!larger) return fnd_fail(err, FND_ERR_MEMORY, "%s: out of memory for %zu bytes of scratch", label, bytes);
     fnd_free_memory(scratch->data);
     *scratch = (fnd_cpu_scratch){ .data = larger, .bytes = bytes };
+    return FND_OK;
+}
+
+/* All groups of a launch have come through as many loops, as the next one takes for granted: where others take part than
+ * the last time, their words begin anew. */
+static fnd_status prepare_shares(fnd_cpu *cpu, uint32_t groups, const char *label, fnd_error *err) {
+    if (groups < 2 || groups == cpu->share_groups) return FND_OK;
+    if (!cpu->shares) cpu->shares = fnd_alloc_aligned(cpu->threads * sizeof *cpu->shares, _Alignof(fnd_share));
+    if (!cpu->shares) return fnd_fail(err, FND_ERR_MEMORY, "%s: out of memory for the shares of %u groups", label, cpu->threads);
+    memset(cpu->shares, 0, cpu->threads * sizeof *cpu->shares);
+    cpu->share_groups = groups;
     return FND_OK;
 }
 
@@ -116,6 +128,7 @@ static fnd_status prepare(fnd_cpu *cpu, const fnd_launch *launch, job *j, fnd_er
     if (!fits || !fnd_mul_size(j->scratch_stride, cpu->threads, &all)) {
         return fnd_fail(err, FND_ERR_MEMORY, "%s: out of memory for %zu bytes of scratch in each of %u groups", label, launch->scratch_bytes, cpu->threads);
     }
+    FND_TRY(prepare_shares(cpu, j->groups, label, err));
     FND_TRY(grow(&cpu->scratch, all, label, err));
     return grow(&cpu->shared_scratch, launch->shared_scratch_bytes, label, err);
 }

@@ -146,11 +146,18 @@ FND_INLINE void fnd_prefetch(const void *p) { __builtin_prefetch(p); }
   #define fnd_group_barrier(t)  ((void)(t))
   #define fnd_warp_barrier(t)   ((void)(t))
   #define fnd_last_group(t, place, count) ((void)(t), (void)(place), (void)(count), 0u)
-  /* The worker team: a barrier over all groups of the launch, and scratch that all of them see. */
+  /* What is left of a group's share of a matrix (gemv/share.cpu.h), on lines of its own. */
+  typedef struct fnd_share {
+      u64 left; /* atomic */
+      u32 loop; /* read and written by its group alone */
+  } FND_ALIGNED(128) fnd_share;
+  /* The worker team: a barrier over all groups of the launch, scratch that all of them see, and their shares (NULL where
+   * a launch has one group). */
   typedef struct fnd_team fnd_team;
   #define FND_TEAM_FIELDS        \
-      fnd_team *team;            \
-      u8       *shared_scratch;  \
+      fnd_team  *team;           \
+      u8        *shared_scratch; \
+      fnd_share *shares;         \
       void (*team_barrier)(fnd_team *team, u32 group); \
       u64 (*now)(void); /* nanoseconds */
   #define fnd_grid_barrier(t)    ((t).team_barrier((t).team, (t).group))

@@ -275,6 +275,7 @@ FND_INLINE fnd_span fnd_span_of(fnd_x x, u32 first) {
 #else
   #define FND_STEP_TILES FND_STREAMS
 #endif
+#include "gemv/share.cpu.h"
 typedef struct fnd_rows {
     u32 row, count, streams, apart; /* count: rows of the first tile that are there */
     u32 first, end;                 /* rows of the step, where it is a panel: first .. end - 1 */
@@ -335,12 +336,11 @@ FND_INLINE fnd_at fnd_at_of(fnd_rows r, fnd_span s, u32 i) {
     return at;
 }
 
-/* The driver: every worker has a run of neighbouring tiles of FND_VEC rows. */
-#define FND_FIRST_TILE_(t, total, group) ((u32)((u64)FND_TILES_(total) * (group) / (t).groups))
-#define FND_EACH_TILE(r, t, total)                                                                                      \
-    for (u32 r##_first = FND_FIRST_TILE_(t, total, (t).group), r##_end = FND_FIRST_TILE_(t, total, (t).group + 1),      \
-             r##_i = 0; r##_i * FND_STEP_TILES < r##_end - r##_first; r##_i++)                                          \
-        for (fnd_rows r = fnd_rows_of(r##_i, r##_first, r##_end, total); r.count; r.count = 0)
+/* The driver: steps that the worker claims, of its own run of tiles and of others'. */
+#define FND_EACH_TILE(r, t, total)                                                                          \
+    for (fnd_claim r##_c = fnd_claim_begin(t, FND_TILES_(total)); fnd_claim_next(&r##_c);)                  \
+        for (u32 r##_i = r##_c.first; r##_i < r##_c.end; r##_i++)                                           \
+            for (fnd_rows r = fnd_rows_of(r##_i, r##_c.first_tile, r##_c.last_tile, total); r.count; r.count = 0)
 #define FND_EACH_TILE_2 FND_EACH_TILE /* of two matrices that are joined */
 #define FND_DOT_2(policy, w0, tile0, w1, tile1) fnd_tile tile0 = FND_CAT(policy, _dot)(t, w0, r, s, x), tile1 = FND_CAT(policy, _dot)(t, w1, r, s, x)
 #define FND_EACH_SPAN(s, r, x)                                                                  \
