@@ -196,7 +196,7 @@ check-asan: | setup-checks
 WITH_TSAN := config=tsan CC=clang BUILD_SUFFIX=clang
 check-tsan: | setup-checks
 	+$(BUILD) -s $(WITH_TSAN) everything
-	build/tsan/clang/tests team_ submit_ profiler_switches registry_ tensor_table session_many_threads
+	build/tsan/clang/tests team_ shares_are shares_of submit_ profiler_switches registry_ tensor_table session_many_threads
 check-fuzz: | setup-checks
 	+@$(BUILD) fuzz FUZZ_SECONDS=10 FUZZ_SEED=1
 check-install: | setup-checks
