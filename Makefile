@@ -86,7 +86,9 @@ BAKE_MAKE = $(MAKE) --no-print-directory -C $(ROOT)/baked CC='$(CC)' LIBRARY_FLA
 DRY_RUN   = $(findstring n,$(filter-out -%,$(firstword $(MAKEFLAGS))))
 $(ROOT)/baked/kernels.o: $(ROOT)/baked/Makefile
 	$(if $(DRY_RUN),,+)@$(BAKE_MAKE)
-LIB_OBJ += $(if $(BAKE),$(ROOT)/baked/kernels.o,$(ROOT)/obj/src/bake/none.o)
+# BAKED=file: those of another build, which are the same whatever the configuration.
+BAKED ?= $(if $(BAKE),$(ROOT)/baked/kernels.o)
+LIB_OBJ += $(or $(BAKED),$(ROOT)/obj/src/bake/none.o)
 
 $(ROOT)/libfoundry.a: $(LIB_OBJ)
 	@rm -f $@
@@ -190,7 +192,8 @@ check-warnings: | setup-checks
 	+$(BUILD) -s $(if $(CC_IS_GCC),,CC=gcc BUILD_SUFFIX=gcc) everything
 	+$(BUILD) -s $(WITH_TSAN) everything
 check-asan: | setup-checks
-	+$(BUILD) -s config=asan everything
+	+$(BUILD) -s build/baked/kernels.o
+	+$(BUILD) -s config=asan BAKED=build/baked/kernels.o everything
 	FOUNDRY_TEST_JOBS=$(TEST_JOBS) build/asan/tests
 # What threads share: teams, submissions, the profiler, tensors, a model of several sessions.
 WITH_TSAN := config=tsan CC=clang BUILD_SUFFIX=clang
