@@ -1,5 +1,7 @@
 /* kernel_bench.c - see kernel_bench.h. */
 #include "kernel_bench.h"
+#include "backend/cpu/baked.h"
+#include "base/cpuinfo.h"
 #include "kernels/policy/policy_ref.h"
 #include "test.h"
 
@@ -80,8 +82,25 @@ unsigned char *bench_blocks_within(fnd_format format, uint64_t rows, uint64_t co
 
 /* ---- the device ---- */
 
-static const bench_device here[] = { { "cpu", NULL, false }, { "cpu", "generic", false }, { "sim", NULL, false }, { "cpu", NULL, true }, { "cpu", "generic", true }, { "sim", "metal", false }, { "sim", "cuda", false } };
-enum { ONLY_MATRICES = 2 /* the last of these: other kernels are the same texts there */ };
+/* Kernels that differ only by activations that are not F32 come to the devices of the library out of the cache, compiled by
+ * the first two. */
+static const bench_device first_ones[] = { { "cpu", NULL, false }, { "cpu", "generic", false }, { "sim", NULL, false }, { "cpu", NULL, true }, { "cpu", "generic", true } };
+static const bench_device matrix_ones[] = { { "sim", "metal", false }, { "sim", "cuda", false } }; /* other kernels are the same texts there */
+enum { FIRST_ONES = sizeof first_ones / sizeof *first_ones,
+       MATRIX_ONES = sizeof matrix_ones / sizeof *matrix_ones,
+       MOST_LEVELS = 8 };
+
+/* Levels of this machine between the portable texts and the best: those whose kernels the library has, which cost no
+ * compiler, or those that are never in it. */
+static size_t levels_between(bool in_library, bench_device *out) {
+    size_t count, found = 0;
+    const fnd_cpu_level *levels = fnd_cpu_levels(&count), *best = fnd_cpu_level_best();
+    for (size_t i = 1; i < count && found < MOST_LEVELS && !(in_library && !fnd_baked_kernel_count); i++) {
+        if (&levels[i] == best || (levels[i].bakes != FND_CPU_BAKES_NONE) != in_library || !fnd_cpu_may_use(levels[i].needs)) continue;
+        out[found++] = (bench_device){ "cpu", levels[i].name, in_library };
+    }
+    return found;
+}
 
 /* FOUNDRY_TEST_GPU names a backend that has a real GPU here: the tests then run on it alone. */
 static const bench_device *gpu(void) {
@@ -90,11 +109,30 @@ static const bench_device *gpu(void) {
     return asked.backend && asked.backend[0] ? &asked : NULL;
 }
 
-size_t bench_device_count(void) { return gpu() ? 1 : sizeof here / sizeof *here - ONLY_MATRICES; }
+static bench_device here[FIRST_ONES + MOST_LEVELS + MATRIX_ONES];
+static size_t fill_here(void) {
+    size_t count = FIRST_ONES;
+    memcpy(here, first_ones, sizeof first_ones);
+    count += levels_between(true, here + count);
+    memcpy(here + count, matrix_ones, sizeof matrix_ones);
+    return count;
+}
+
+size_t bench_device_count(void) { return gpu() ? 1 : fill_here(); }
 /* With FOUNDRY_TEST_EMULATED (make arm64) without the last: its texts and the simulator are those of any processor,
  * and tests here run them; the simulator itself runs the portable texts there. */
-size_t bench_matrix_device_count(void) { return gpu() || getenv("FOUNDRY_TEST_EMULATED") ? bench_device_count() : sizeof here / sizeof *here; }
+size_t bench_matrix_device_count(void) { return bench_device_count() + (gpu() || getenv("FOUNDRY_TEST_EMULATED") ? 0 : MATRIX_ONES); }
 const bench_device *bench_device_at(size_t index) { return gpu() ? gpu() : &here[index]; }
+
+size_t bench_compiled_level_count(void) {
+    bench_device found[MOST_LEVELS];
+    return gpu() ? 0 : levels_between(false, found);
+}
+const bench_device *bench_compiled_level_at(size_t index) {
+    static bench_device found[MOST_LEVELS];
+    levels_between(false, found);
+    return &found[index];
+}
 
 bool bench_open(kernel_bench *b, const bench_device *device) { return bench_open_threads(b, device, 2); }
 
@@ -122,6 +160,7 @@ bool bench_open_threads(kernel_bench *b, const bench_device *device, uint32_t th
                                                                                           : UINT64_MAX;
     b->panel_digits = b->panels_from == 32 ? 8 : 11; /* bf16, f16 */
     b->groups = info.groups;
+    b->library_only = device->baked && isa && strcmp(isa, "generic") != 0;
     must(fnd_pool_create(b->f, POOL_BYTES, "bench", &b->pool, &b->err), &b->err);
     return true;
 }
@@ -271,10 +310,25 @@ bool bench_check(kernel_bench *b, const char *what) {
     return good;
 }
 
+/* The library has kernels for activations of F32 alone. */
+static bool may_be_missing(const kernel_bench *b) {
+    bool others = false;
+    for (size_t i = 0; i < b->tensor_count; i++) {
+        const bench_tensor *x = &b->tensors[i];
+        bool act = x->name[0] != 'w' && !strstr(x->name, "_cache");
+        others |= act && (x->t.format == FND_F16 || x->t.format == FND_BF16 || x->t.format == FND_Q8_0);
+    }
+    return b->library_only && others;
+}
+
 bool bench_run_kernel(kernel_bench *b, fnd_kernel *kernel, const char *what) {
     fnd_binding bindings[BENCH_TENSORS + BENCH_NUMBERS];
     size_t count = bench_bindings(b, bindings);
     fnd_status status = fnd_run(b->f, kernel, bindings, count, &b->err);
+    if (status == FND_ERR_UNSUPPORTED && may_be_missing(b)) {
+        b->err = (fnd_error){ 0 };
+        return false;
+    }
     if (status == FND_OK) status = fnd_wait(b->f, &b->err);
     CHECK_MSG(status == FND_OK, "%s %s: %s", b->label, what, b->err.text);
     b->err = (fnd_error){ 0 };

@@ -23,27 +23,28 @@ enum { BENCH_TENSORS = 32,
 
 typedef struct bench_tensor {
     char name[FND_NAME_BYTES];
-    fnd_tensor t;          /* what is bound */
-    fnd_tensor whole;      /* with its guards, as bytes */
-    fnd_dedicated tiles;   /* of a weight that the device wants in tiles */
-    unsigned char *bytes;  /* as made: guard, data, guard */
+    fnd_tensor t;         /* what is bound */
+    fnd_tensor whole;     /* with its guards, as bytes */
+    fnd_dedicated tiles;  /* of a weight that the device wants in tiles */
+    unsigned char *bytes; /* as made: guard, data, guard */
     size_t data_bytes;
-    double *v;             /* values: of an input always, of an output after bench_run */
+    double *v; /* values: of an input always, of an output after bench_run */
     size_t count;
-    bool written;          /* OUT or INOUT */
+    bool written; /* OUT or INOUT */
 } bench_tensor;
 
 typedef struct kernel_bench {
     foundry *f;
     fnd_pool pool;
     fnd_error err;
-    char label[64];        /* "cpu v4_vnni" */
+    char label[64]; /* "cpu v4_vnni" */
     char cache[256];
     uint32_t tile_rows, groups;
-    bool codes;            /* formats with codes multiply 8-bit activations here */
-    bool query_codes;      /* and so does attention over a cache of 8 bits */
-    uint64_t panels_from;  /* tokens that are multiplied as halves, for most formats */
-    int panel_digits;      /* of such a half, binary ones */
+    bool codes;           /* formats with codes multiply 8-bit activations here */
+    bool query_codes;     /* and so does attention over a cache of 8 bits */
+    bool library_only;    /* what it has not because of activations is passed over */
+    uint64_t panels_from; /* tokens that are multiplied as halves, for most formats */
+    int panel_digits;     /* of such a half, binary ones */
     bench_tensor tensors[BENCH_TENSORS];
     size_t tensor_count;
     fnd_binding numbers[BENCH_NUMBERS];
@@ -51,7 +52,7 @@ typedef struct kernel_bench {
 } kernel_bench;
 
 /* backend "cpu" or "sim"; isa "generic", or NULL for the best here; baked: kernels of the library
- * only, else none of them. */
+ * only, else none of them. Of a level that is named, what it has not because of activations is passed over. */
 typedef struct bench_device {
     const char *backend, *isa;
     bool baked;
@@ -63,16 +64,20 @@ bool bench_open_threads(kernel_bench *b, const bench_device *device, uint32_t th
 void bench_close(kernel_bench *b);
 void bench_clear(kernel_bench *b);
 
-/* Every device that kernels are tested on: for (each) { ... } with an open kernel_bench `b`. Where
- * FOUNDRY_TEST_GPU names a backend, it alone is. */
+/* Every device that kernels are tested on, all levels of instructions in the library that run here among them: for (each)
+ * { ... } with an open kernel_bench `b`. Where FOUNDRY_TEST_GPU names a backend, it alone is. Levels that run here and are
+ * never in the library have one more: their kernels are compiled, so a test has a few of them. */
 size_t bench_device_count(void);
 size_t bench_matrix_device_count(void); /* with those on which only kernels with matrices are other texts */
 const bench_device *bench_device_at(size_t index);
-#define ON_EVERY_DEVICE(b)        ON_DEVICES_(b, bench_device_count())
-#define ON_EVERY_MATRIX_DEVICE(b) ON_DEVICES_(b, bench_matrix_device_count())
-#define ON_DEVICES_(b, count)                                           \
-    for (size_t device_ = 0; device_ < (count); device_++)               \
-        for (kernel_bench b, *open_ = bench_open(&b, bench_device_at(device_)) ? &b : NULL; open_; bench_close(open_), open_ = NULL)
+size_t bench_compiled_level_count(void);
+const bench_device *bench_compiled_level_at(size_t index);
+#define ON_EVERY_DEVICE(b)         ON_DEVICES_(b, bench_device_count(), bench_device_at)
+#define ON_EVERY_MATRIX_DEVICE(b)  ON_DEVICES_(b, bench_matrix_device_count(), bench_device_at)
+#define ON_EVERY_COMPILED_LEVEL(b) ON_DEVICES_(b, bench_compiled_level_count(), bench_compiled_level_at)
+#define ON_DEVICES_(b, count, at) \
+    for (size_t device_ = 0; device_ < (count); device_++) \
+        for (kernel_bench b, *open_ = bench_open(&b, at(device_)) ? &b : NULL; open_; bench_close(open_), open_ = NULL)
 
 /* Random numbers, the same in every run. */
 uint32_t bench_random(void);

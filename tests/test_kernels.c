@@ -328,6 +328,16 @@ TEST(kernels_fused_in_every_format) {
     }
 }
 
+/* Of levels that the library never has: one token and more, and a matrix unit's prompt. */
+TEST(kernels_fused_at_compiled_levels) {
+    static const uint64_t tokens[] = { 1, 9, 52 };
+    ON_EVERY_COMPILED_LEVEL(b) {
+        for (size_t i = 0; i < 3; i++) check_linear_at(&b, 3 + i, 2 + i, i, tokens[i]);
+        check_linear_at(&b, 5, 6, 1, 1);
+        check_linear_at(&b, 7, 8, 2, 3);
+    }
+}
+
 TEST(kernels_linear_with_every_activation) {
     ON_EVERY_MATRIX_DEVICE(b) {
         for (size_t n = 4; n < 8; n++) check_linear_at(&b, 0, n % 2 ? 0 : 4, n, n % 2 ? 1 : 9);
@@ -646,18 +656,21 @@ static void check_prompts(kernel_bench *b, size_t n, fnd_format format) {
     }
 }
 
-/* Prompts on a matrix unit, where one is asked for. */
-static void check_prefill_on_request(void) {
-    kernel_bench b;
-    const fnd_cpu_level *level;
-    if (getenv("FOUNDRY_TEST_GPU") || fnd_cpu_level_find("amx_bf16", &level, NULL) != FND_OK) return;
-    if (!bench_open(&b, &(bench_device){ "cpu", "amx_bf16", false })) return;
-    for (size_t i = 0; i < 10; i++) check_prefill(&b, i / 2, i % 2 ? FND_F32 : FND_F16);
-    bench_close(&b);
+/* Levels that the library never has: prompts in all formats, also for a matrix unit; the others where texts differ most,
+ * over codes. */
+TEST(kernels_attention_at_compiled_levels) {
+    static const fnd_format formats[] = { FND_F16, FND_F32, FND_Q8_0 };
+    ON_EVERY_COMPILED_LEVEL(b) {
+        for (size_t i = 0; i < 15; i++) check_prefill(&b, i / 3, formats[i % 3]);
+        for (size_t n = 0; n < 3; n++) {
+            check_kv_write(&b, n, FND_Q8_0);
+            check_decode(&b, n, FND_Q8_0);
+            check_batch(&b, n, FND_Q8_0);
+        }
+    }
 }
 
 TEST(kernels_attention) {
-    check_prefill_on_request();
     ON_EVERY_DEVICE(b) {
         check_merge(&b, 3);
         for (size_t i = 0; i < 12; i++) {
