@@ -130,16 +130,20 @@ static void run_f32(const void *seed, void *result) {
 #if defined(__AARCH64EL__)
 /* As assembly: compilers disagree on how a function names features beside the file's own ones. */
 #if defined(__clang__)
-#define ALLOW_(feature) ".arch_extension " feature "\n\t"
+#define ALLOW_(feature) ""
+#define WITH_(feature)  __attribute__((target(feature)))
 #else
 #define ALLOW_(feature) ".arch armv8.2-a+" feature "\n\t"
+#define WITH_(feature)
 #endif
+WITH_("dotprod")
 static inline int32x4_t sdot(int32x4_t s, int8x16_t x) {
     __asm__ volatile(ALLOW_("dotprod") "sdot %0.4s, %1.16b, %1.16b"
                      : "+w"(s)
                      : "w"(x));
     return s;
 }
+WITH_("i8mm")
 static inline int32x4_t smmla(int32x4_t s, int8x16_t x) {
     __asm__ volatile(ALLOW_("i8mm") "smmla %0.4s, %1.16b, %1.16b"
                      : "+w"(s)
@@ -153,12 +157,14 @@ static void run_int8_neon(const void *seed, void *result) {
 }
 #undef DOT_
 #define DOT_(s) sdot(s, x)
+WITH_("dotprod")
 static void run_int8_dotprod(const void *seed, void *result) {
     int8x16_t x = vld1q_s8(seed);
     CHAIN_(int32x4_t, vreinterpretq_s32_s8(x), DOT_, vaddq_s32);
 }
 #undef DOT_
 #define DOT_(s) smmla(s, x)
+WITH_("i8mm")
 static void run_int8_i8mm(const void *seed, void *result) {
     int8x16_t x = vld1q_s8(seed);
     CHAIN_(int32x4_t, vreinterpretq_s32_s8(x), DOT_, vaddq_s32);
