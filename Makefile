@@ -166,7 +166,7 @@ test-models: setup
 	@set -e; for model in $(MODEL); do \
 	    path=$$(scripts/fetch-model.sh $$model); \
 	    case $$model in smollm2*) export FOUNDRY_TEST_SMOLLM2="$$path" ;; *) export FOUNDRY_TEST_QWEN="$$path" ;; esac; \
-	done; set -x; $(ROOT)/tests golden examples_generate; \
+	done; set -x; FOUNDRY_TEST_JOBS=$(TEST_JOBS) $(ROOT)/tests golden examples_generate; \
 	for format in f16 q8_0; do scripts/test-quantised.sh $(ROOT) $$format; done
 
 ## check: warnings as errors with gcc and clang, sanitizers, style, layers, headers, short fuzzing

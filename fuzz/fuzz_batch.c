@@ -12,6 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     fnd_generate_desc defaults = { .max_tokens = 5 };
     if (fnd_batch_line_parse((const char *)data, bytes, &defaults, &line, &err) != FND_OK) {
         if (!err.text[0] || line.json) abort();
+        fnd_batch_line_free(&line);
         return 0;
     }
     if (!line.prompt.data == !line.messages || line.desc.max_tokens == 0) abort();

@@ -150,7 +150,7 @@ TEST(cli_full_disk) {
     NEED(program_there(), not_built);
     program_result good, r;
     const char *usual[] = { "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "8", NULL };
-    const char *words[] = { "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "8", "--no-cache", NULL };
+    const char *words[] = { "run", "--model", tiny_model(), "--prompt", "hello", "--max-tokens", "8", "--no-cache", "--compile", NULL }; /* else the answer may end before compiling fails */
     program_run(&good, usual);
     program_run_desc(&r, &(program_desc){ .words = words, .file_limit = 4096 });
     if (fnd_baked_kernel_count) {

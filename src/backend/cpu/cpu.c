@@ -68,6 +68,7 @@ static fnd_status cpu_open(const fnd_backend_desc *desc, void **self, fnd_device
     cpu->level = level;
     cpu->threads = desc->threads ? desc->threads : fnd_cpu_cores();
     fnd_status status = fnd_team_open(cpu->threads, &cpu->team, err);
+    if (status == FND_OK) status = fnd_cpu_alloc_shares(cpu, err);
     if (status != FND_OK) {
         cpu_close(cpu);
         return status;

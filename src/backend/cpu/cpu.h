@@ -58,7 +58,7 @@ typedef struct fnd_cpu {
     fnd_team            *team;
     uint32_t             threads;
     fnd_cpu_scratch      scratch, shared_scratch;
-    struct fnd_share    *shares;       /* [threads], when first needed (cpu_launch.c) */
+    struct fnd_share    *shares;       /* [threads]; NULL: one thread */
     uint32_t             share_groups; /* of the last launch of several groups */
     fnd_error            failure; /* first failed launch since the last wait */
 } fnd_cpu;
@@ -78,6 +78,7 @@ fnd_status fnd_cpu_build(void *self, const fnd_build_desc *desc, fnd_blob *out, 
 fnd_status fnd_cpu_load(void *self, const char *entry, const void *blob, size_t bytes, void **code, fnd_error *err);
 void fnd_cpu_unload(void *self, void *code);
 fnd_status fnd_cpu_launch(void *self, const fnd_launch *launch, fnd_error *err);
+fnd_status fnd_cpu_alloc_shares(fnd_cpu *cpu, fnd_error *err);
 fnd_status fnd_cpu_wait(void *self, fnd_error *err);
 
 #endif

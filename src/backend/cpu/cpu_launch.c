@@ -104,15 +104,19 @@ static fnd_status grow(fnd_cpu_scratch *scratch, size_t bytes, const char *label
     return FND_OK;
 }
 
+/* When the device is opened: launches allocate nothing but scratch. */
+fnd_status fnd_cpu_alloc_shares(fnd_cpu *cpu, fnd_error *err) {
+    if (cpu->threads < 2) return FND_OK;
+    cpu->shares = fnd_alloc_aligned(cpu->threads * sizeof *cpu->shares, _Alignof(fnd_share));
+    return cpu->shares ? FND_OK : fnd_fail(err, FND_ERR_MEMORY, "out of memory for the shares of %u workers", cpu->threads);
+}
+
 /* All groups of a launch have come through as many loops, as the next one takes for granted: where others take part than
  * the last time, their words begin anew. */
-static fnd_status prepare_shares(fnd_cpu *cpu, uint32_t groups, const char *label, fnd_error *err) {
-    if (groups < 2 || groups == cpu->share_groups) return FND_OK;
-    if (!cpu->shares) cpu->shares = fnd_alloc_aligned(cpu->threads * sizeof *cpu->shares, _Alignof(fnd_share));
-    if (!cpu->shares) return fnd_fail(err, FND_ERR_MEMORY, "%s: out of memory for the shares of %u groups", label, cpu->threads);
+static void prepare_shares(fnd_cpu *cpu, uint32_t groups) {
+    if (groups < 2 || groups == cpu->share_groups) return;
     memset(cpu->shares, 0, cpu->threads * sizeof *cpu->shares);
     cpu->share_groups = groups;
-    return FND_OK;
 }
 
 static fnd_status prepare(fnd_cpu *cpu, const fnd_launch *launch, job *j, fnd_error *err) {
@@ -128,7 +132,7 @@ static fnd_status prepare(fnd_cpu *cpu, const fnd_launch *launch, job *j, fnd_er
     if (!fits || !fnd_mul_size(j->scratch_stride, cpu->threads, &all)) {
         return fnd_fail(err, FND_ERR_MEMORY, "%s: out of memory for %zu bytes of scratch in each of %u groups", label, launch->scratch_bytes, cpu->threads);
     }
-    FND_TRY(prepare_shares(cpu, j->groups, label, err));
+    prepare_shares(cpu, j->groups);
     FND_TRY(grow(&cpu->scratch, all, label, err));
     return grow(&cpu->shared_scratch, launch->shared_scratch_bytes, label, err);
 }
