@@ -7,7 +7,7 @@ ARM64_RUN ?= qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu
 # `max` has dot products and matrix products.
 ARM64_TESTS = $(or $(only),kernels_ cpu_ file_rows isa_ kernel_text policies_agree team_cpuinfo)
 
-KERNEL_TEST_SRC := $(addprefix tests/,main.c kernel_bench.c kernel_texts.c kv_cache.c metal_standin.c test_cpu_backend.c test_file_rows.c test_isa.c test_kernel_texts.c test_kernels.c test_kernels_rows.c test_kernels_tokens.c test_policy.c test_team.c) \
+KERNEL_TEST_SRC := $(addprefix tests/,main.c kernel_bench.c kernel_texts.c kv_cache.c metal_standin.c vector_headers.c test_cpu_backend.c test_file_rows.c test_isa.c test_kernel_texts.c test_kernels.c test_kernels_rows.c test_kernels_tokens.c test_policy.c test_team.c) \
     $(filter src/kernels/%_ref.c,$(TEST_SRC))
 KERNEL_TEST_OBJ := $(KERNEL_TEST_SRC:%.c=$(ROOT)/obj/%.o) $(filter-out $(ROOT)/obj/src/lm/% $(ROOT)/obj/src/kernels/%,$(LIB_OBJ))
 $(ROOT)/kernel_tests: $(KERNEL_TEST_OBJ)

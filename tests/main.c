@@ -1,6 +1,7 @@
 /* main.c - runs the registered tests. */
 #include "metal_standin.h"
 #include "test.h"
+#include "vector_headers.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -149,6 +150,7 @@ int main(int argc, char **argv) {
     pid_t children[MOST_JOBS];
     results *r = mmap(NULL, sizeof *r, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (r == MAP_FAILED) return perror("mmap"), 1;
+    fnd_test_precompile_headers();
     if (jobs == 1) work(r, 0, argc, argv);
     for (unsigned i = 0; jobs > 1 && i < jobs; i++) {
         children[i] = fork();

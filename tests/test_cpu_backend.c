@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "compose/source.h"
 #include "test.h"
+#include "vector_headers.h"
 
 #include <stdlib.h>
 #if defined(__linux__) && defined(__x86_64__)
@@ -144,6 +145,26 @@ TEST(cpu_levels_build_and_run_their_vectors) {
         }
         cpu->unload(d.self, code);
         cpu->release(d.self, &out);
+        cpu->close(d.self);
+    }
+}
+
+/* Else tests take longer and nobody sees it: flags that differ, or words before the header in fnd_device.h. */
+TEST(cpu_levels_take_precompiled_headers) {
+    static const char text[] =
+        "#include \"fnd_device.h\"\n"
+        "#if !defined(FND_GENERIC) && !defined(FND_TEST_PRECOMPILED)\n"
+        "#error the header was read\n"
+        "#endif\n"
+        "#define TENSORS(X) X(OUT, u32, out)\n"
+        "#define VALUES(X)\n"
+        "FND_KERNEL(headers, TENSORS, VALUES, 8) { a.out[0] = 1; }\n";
+    size_t count;
+    const fnd_cpu_level *levels = fnd_cpu_levels(&count), *found;
+    for (size_t i = 0; i < count && fnd_test_headers_are_precompiled(); i++) {
+        device d;
+        if (fnd_cpu_level_find(levels[i].name, &found, NULL) != FND_OK || !open_device(&d, 1, levels[i].name)) continue;
+        cpu->unload(d.self, build_and_load(&d, "headers", text));
         cpu->close(d.self);
     }
 }

@@ -50,6 +50,9 @@ typedef struct check_tool {
     char        missing[160];           /* why it is not here; "" when it is */
 } check_tool;
 
+/* For texts that are not thorough: code of every function once, and not again in each function that calls it. */
+#define CHECK_EACH_ONCE "-Dalways_inline=unused"
+
 enum { CHECK_MAX_TOOLS = 48 };
 typedef struct check_tools {
     check_tool list[CHECK_MAX_TOOLS];

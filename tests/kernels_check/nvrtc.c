@@ -59,7 +59,7 @@ bool check_nvrtc_compile(const check_text *which, const char *arch, fnd_text *sa
     }
     snprintf(option, sizeof option, "--gpu-architecture=%s_%s", which->thorough ? "sm" : "compute", arch);
     snprintf(warps, sizeof warps, "-DFND_WARPS=%u", which->warps ? which->warps : 16);
-    const char *const quick[] = { option, "--std=c++17", "-diag-suppress=177", "--device-debug" /* not optimised: fast */ };
+    const char *const quick[] = { option, "--std=c++17", "-diag-suppress=177", "--device-debug" /* not optimised: fast */, CHECK_EACH_ONCE };
     const char *const as_for_use[] = { option, "--std=c++17", "-diag-suppress=177", "--fmad=true", warps, "-DFND_GROUPS=132", FND_CUDA_USAGE_OPTION };
     const char *const *options = which->thorough ? as_for_use : quick;
     int option_count = which->thorough ? (int)FND_COUNT(as_for_use) : (int)FND_COUNT(quick);

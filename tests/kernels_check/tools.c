@@ -137,7 +137,7 @@ bool check_tool_run(const check_tool *tool, const check_text *text, fnd_text *sa
     const char *argv[CHECK_MAX_WORDS + 2] = { NULL };
     size_t count = 0;
     for (; tool->argv[count]; count++) argv[count] = tool->argv[count];
-    if (text->thorough && strcmp(argv[0], "gcc") == 0) argv[count++] = "-O2";
+    if (strcmp(argv[0], "gcc") == 0) argv[count++] = text->thorough ? "-O2" : CHECK_EACH_ONCE;
     argv[count] = text->path;
     return run(argv, said);
 }

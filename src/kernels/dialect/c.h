@@ -3,6 +3,13 @@
 #ifndef FND_DIALECT_C_H
 #define FND_DIALECT_C_H
 
+/* Before anything else: a compiler that was given this header precompiled takes it only there. */
+#if defined(__F16C__) && !defined(FND_SIM)
+  #include <immintrin.h>
+#elif defined(__AARCH64EL__) && !defined(FND_SIM)
+  #include <arm_neon.h>
+#endif
+
 /* What C lets pass with a warning and other machines' compilers refuse, or what is a mistake everywhere. As
  * pragmas, since a compiler that does not know one says so and goes on. */
 #pragma GCC diagnostic error "-Wincompatible-pointer-types"
@@ -56,11 +63,9 @@ extern float cosf(float), sinf(float), logf(float), powf(float, float);
 #define fnd_pow(a, b) powf(a, b)
 
 #if defined(__F16C__) && !defined(FND_SIM)
-  #include <immintrin.h>
   #define FND_F16_TO_F32(h) _cvtsh_ss(h)
   #define FND_F32_TO_F16(v) ((u16)_cvtss_sh(v, 0))
 #elif defined(__AARCH64EL__) && !defined(FND_SIM)
-  #include <arm_neon.h>
   #define FND_F16_TO_F32(h) vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0)
   #define FND_F32_TO_F16(v) vget_lane_u16(vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(v))), 0)
 #endif
