@@ -11,24 +11,26 @@ static void one_head(const attention_ref_desc *d, const double *q, size_t kv_hea
     double *p = malloc(n * sizeof *p), most = -INFINITY, total = 0, off = 0;
     if (!p) abort();
     for (size_t k = 0; k < n; k++) {
+        const double *key = d->keys + k * pitch + kv_head * dim;
         double unsure = 0;
         p[k] = 0;
-        for (size_t i = 0; i < dim; i++) unsure += q[dim + i] * fabs(d->keys[k * pitch + kv_head * dim + i]);
+        for (size_t i = 0; i < dim && d->codes; i++) unsure += q[dim + i] * fabs(key[i]);
         off = fmax(off, unsure * d->scale);
-        for (size_t i = 0; i < dim; i++) p[k] += q[i] * d->keys[k * pitch + kv_head * dim + i];
+        for (size_t i = 0; i < dim; i++) p[k] += q[i] * key[i];
         p[k] *= d->scale;
         most = fmax(most, p[k]);
     }
     for (size_t k = 0; k < n; k++) total += p[k] = exp(p[k] - most);
-    for (size_t i = 0; i < dim; i++) {
-        y[i] = weight[i] = 0;
-        for (size_t k = 0; k < n; k++) {
-            double v = p[k] / total * d->values[k * pitch + kv_head * dim + i];
+    for (size_t i = 0; i < dim; i++) y[i] = weight[i] = 0;
+    for (size_t k = 0; k < n; k++) {
+        const double *value = d->values + k * pitch + kv_head * dim, share = p[k] / total;
+        for (size_t i = 0; i < dim; i++) {
+            double v = share * value[i];
             y[i] += v;
             weight[i] += fabs(v);
         }
-        if (slack) slack[i] = (exp(2 * off) - 1) * weight[i];
     }
+    for (size_t i = 0; i < dim && slack; i++) slack[i] = (exp(2 * off) - 1) * weight[i];
     free(p);
 }
 
