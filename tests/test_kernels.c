@@ -261,8 +261,14 @@ static void check_linear_at(kernel_bench *b, size_t kernel, size_t f, size_t n, 
     check_linear(b, &c);
 }
 
+/* make arm64: the processor is emulated, slowly, and texts for GPUs prove nothing of it. */
+static bool emulated(void) { return getenv("FOUNDRY_TEST_EMULATED") != NULL; }
+/* On the simulator as well: that it runs there, tests of rows, of single values and of sampling show. */
+static bool simulated_beside_emulated(const kernel_bench *b) { return emulated() && strcmp(b->label, "sim") == 0; }
+
 TEST(kernels_linear_in_every_format) {
     ON_EVERY_MATRIX_DEVICE(b) {
+        if (simulated_beside_emulated(&b)) continue;
         for (size_t f = 0; f < FORMATS; f++) {
             check_linear_at(&b, 0, f, 0, 1);
             check_linear_at(&b, 0, f, 1, 9);
@@ -288,10 +294,10 @@ static void check_many(kernel_bench *b, size_t step) {
     check_linear(b, &long_prompt);
 }
 
-/* Of levels that are not the best here, some formats. */
 /* A GPU that is here, or the simulator with the texts for NVIDIA's. */
 static bool open_matrix_unit(kernel_bench *b) {
     static const bench_device simulated = { "sim", "cuda", false };
+    if (emulated()) return false;
     return bench_open(b, getenv("FOUNDRY_TEST_GPU") ? bench_device_at(0) : &simulated);
 }
 
@@ -302,6 +308,7 @@ TEST(kernels_linear_with_many_tokens_on_gpus) {
     bench_close(&b);
 }
 
+/* Of levels that are not the best here, some formats. */
 TEST(kernels_linear_with_many_tokens) {
     size_t count;
     const fnd_cpu_level *levels = fnd_cpu_levels(&count), *level;
@@ -318,6 +325,7 @@ TEST(kernels_linear_with_many_tokens) {
 
 TEST(kernels_fused_in_every_format) {
     ON_EVERY_MATRIX_DEVICE(b) {
+        if (simulated_beside_emulated(&b)) continue;
         for (size_t f = 0; f < FORMATS; f++) {
             for (size_t i = 0; i < 2; i++) { /* each kernel three formats or more, each format two */
                 size_t kernel = 1 + (f * 2 + i) % (LINEAR_KERNELS - 1);
@@ -672,6 +680,7 @@ TEST(kernels_attention_at_compiled_levels) {
 
 TEST(kernels_attention) {
     ON_EVERY_DEVICE(b) {
+        if (simulated_beside_emulated(&b)) continue;
         check_merge(&b, 3);
         for (size_t i = 0; i < 12; i++) {
             static const fnd_format formats[] = { FND_F16, FND_F32, FND_Q8_0 };
@@ -695,7 +704,7 @@ TEST(kernels_attention_decode_on_nvidia) {
     static const fnd_format formats[] = { FND_F16, FND_Q8_0, FND_F32 };
     const char *gpu = getenv("FOUNDRY_TEST_GPU");
     kernel_bench b;
-    if (gpu && strcmp(gpu, "cuda") != 0) return;
+    if ((gpu && strcmp(gpu, "cuda") != 0) || emulated()) return;
     if (!bench_open(&b, gpu ? bench_device_at(0) : &(bench_device){ "sim", "cuda", false })) return;
     for (size_t i = 0; i < 36; i++) {
         const size_t *shape = shapes[i % 9];
