@@ -155,10 +155,10 @@ bool bench_open_threads(kernel_bench *b, const bench_device *device, uint32_t th
     bool sim_cuda = strcmp(backend, "sim") == 0 && isa && strcmp(isa, "cuda") == 0;
     b->codes = info.tile_rows > 0 && !sim_cuda;
     b->query_codes = b->codes && info.lanes == 1;
-    b->panels_from = strstr(info.device, ", amx_bf16)") ? 32 : sim_cuda                   ? 1
+    b->panels_from = strstr(info.device, ", amx_bf16)") ? 17 : sim_cuda                   ? 1
                                                            : strcmp(backend, "cuda") == 0 ? 17
                                                                                           : UINT64_MAX;
-    b->panel_digits = b->panels_from == 32 ? 8 : 11; /* bf16, f16 */
+    b->panel_digits = strstr(info.device, ", amx_bf16)") ? 8 : 11; /* bf16, f16 */
     b->groups = info.groups;
     b->library_only = device->baked && isa && strcmp(isa, "generic") != 0;
     must(fnd_pool_create(b->f, POOL_BYTES, "bench", &b->pool, &b->err), &b->err);

@@ -3,7 +3,11 @@
 #include "backend/cpu/baked.h"
 #include "base/cpuinfo.h"
 #include "kernel_bench.h"
+#include "program.h"
 #include "test.h"
+#include "tiny_model.h"
+
+#include "foundry/model.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -109,7 +113,7 @@ static const char *level_of(const fnd_baked_kernel *k) { return k ? k->level : "
 /* On any processor of this architecture: nothing runs. */
 TEST(matrix_unit_kernels_are_in_the_library) {
     const fnd_cpu_level *amx = level_called("amx"), *halves = level_called("amx_bf16"), *vectors = level_called("v4_vnni");
-    size_t own = 0, others = 0;
+    size_t own = 0, own_halves = 0, others = 0;
     if (!amx || !fnd_baked_kernel_count) {
         fnd_test_skip(amx ? "the library was built without kernels" : "this architecture has no AMX");
         return;
@@ -117,7 +121,10 @@ TEST(matrix_unit_kernels_are_in_the_library) {
     REQUIRE(halves && vectors);
     for (size_t i = 0; i < fnd_baked_kernel_count; i++) {
         const fnd_baked_kernel *k = &fnd_baked_kernels[i], *found = fnd_baked_kernel_for(amx, k->key, false);
-        if (strcmp(k->level, "amx") == 0) {
+        if (strcmp(k->level, "amx_bf16") == 0) {
+            own_halves++;
+            CHECK(fnd_baked_kernel_for(halves, k->key, false) == k);
+        } else if (strcmp(k->level, "amx") == 0) {
             own++;
             CHECK(found == k);
             CHECK_STR(level_of(fnd_baked_kernel_for(vectors, k->key, false)), "v4_vnni");
@@ -128,14 +135,17 @@ TEST(matrix_unit_kernels_are_in_the_library) {
             CHECK(found == k);
         }
     }
-    CHECK_MSG(own >= 8 && others >= 40, "%zu and %zu kernels", own, others);
-    fnd_cpu with = { .level = amx }, without = { .level = vectors };
+    CHECK_MSG(own >= 8 && own_halves >= 10 && others >= 40, "%zu, %zu and %zu kernels", own, own_halves, others);
+    fnd_cpu with = { .level = amx }, with_halves = { .level = halves }, without = { .level = vectors };
     for (size_t f = 0; f < FORMATS; f++) {
         const char *name = fnd_format_get(formats[f])->name;
+        const void *ops = fnd_cpu_policy_ops(&with_halves, name, false);
+        CHECK(ops && ops != fnd_cpu_policy_ops(&with, name, false) && ops != fnd_cpu_policy_ops(&without, name, false));
         CHECK(fnd_cpu_policy_ops(&with, name, false) && fnd_cpu_policy_ops(&with, name, false) != fnd_cpu_policy_ops(&without, name, false));
         CHECK(fnd_cpu_policy_ops(&with, name, true) && fnd_cpu_policy_ops(&with, name, true) == fnd_cpu_policy_ops(&without, name, true));
     }
     CHECK(fnd_cpu_policy_ops(&with, "f16", false) && fnd_cpu_policy_ops(&with, "f16", false) == fnd_cpu_policy_ops(&without, "f16", false));
+    CHECK(fnd_cpu_policy_ops(&with_halves, "f16", false) && fnd_cpu_policy_ops(&with_halves, "f16", false) != fnd_cpu_policy_ops(&without, "f16", false));
 }
 
 /* One token, and a few, of a prompt that the unit takes at once. */
@@ -162,4 +172,49 @@ TEST(matrix_unit_gives_the_bits_of_single_tokens) {
         }
     }
     bench_close(&b);
+}
+
+/* ---- bf16: a prompt's own arithmetic ---- */
+
+enum { WHOLE = 77,
+       BATCH = 64 }; /* tokens of a pass: the first 64 of a prompt, then what is left */
+
+static bool logits_in_pieces(const fnd_desc *device, const uint32_t *ids, const size_t *pieces, size_t count, float *logits) {
+    fnd_error err = { 0 };
+    foundry *f = NULL;
+    fnd_model *m = NULL;
+    fnd_session *s = NULL;
+    fnd_status status = fnd_open(device, &f, &err);
+    if (status == FND_OK) status = fnd_model_load(f, &(fnd_model_desc){ .path = tiny_model() }, &m, &err);
+    if (status == FND_OK) status = fnd_session_open(m, &(fnd_session_desc){ .context = 128, .batch = BATCH }, &s, &err);
+    for (size_t i = 0; i < count && status == FND_OK; ids += pieces[i++]) status = fnd_session_eval(s, ids, pieces[i], &err);
+    if (status == FND_OK) status = fnd_session_logits(s, logits, &err);
+    CHECK_OK(status, &err);
+    fnd_session_close(s);
+    fnd_model_free(m);
+    fnd_close(f, NULL);
+    return status == FND_OK;
+}
+
+/* However a prompt is cut, and whether its kernels are the library's or compiled now. */
+TEST(matrix_unit_reads_a_prompt_in_any_pieces) {
+    static const size_t pieces[][8] = { { 77 }, { 2, 75 }, { 60, 3, 14 }, { 16, 17, 15, 2, 25, 2 }, { 31, 33, 13 } };
+    const fnd_cpu_level *level;
+    fnd_error why = { 0 };
+    uint32_t ids[WHOLE];
+    float first[TINY_MODEL_VOCAB], logits[TINY_MODEL_VOCAB];
+    if (fnd_cpu_level_find("amx_bf16", &level, &why) != FND_OK) {
+        fnd_test_skip(why.text);
+        return;
+    }
+    for (uint32_t i = 0; i < WHOLE; i++) ids[i] = (i * 37 + 11) % TINY_MODEL_VOCAB;
+    for (int library = 0; library <= (fnd_baked_kernel_count > 0); library++) {
+        fnd_desc device = { .backend = "cpu", .isa = "amx_bf16", .threads = 2, .quick_build = true, .wait_for_build = !library, .no_build = library, .no_baked = !library, .cache_dir = "build/test-cache" };
+        for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+            size_t count = 0;
+            while (count < 8 && pieces[i][count]) count++;
+            if (!logits_in_pieces(&device, ids, pieces[i], count, i ? logits : first)) return;
+            CHECK_MSG(!i || memcmp(logits, first, sizeof first) == 0, "other logits in pieces %zu, %s", i, library ? "the library's kernels" : "compiled now");
+        }
+    }
 }

@@ -152,8 +152,8 @@ TEST(team_cpuinfo_names_levels_this_machine_runs) {
     for (size_t i = 0; i < count; i++) {
         bool can = (info->has & levels[i].needs) == levels[i].needs; /* not all weaker levels: some processors have AVX-512, but no AVX-VNNI */
         CHECK(fnd_cpu_level_find(levels[i].name, &level, NULL) == (can ? FND_OK : FND_ERR_UNSUPPORTED));
-        CHECK(!can || !past_best || levels[i].on_request);
-        CHECK(!levels[i].on_request || &levels[i] != best);
+        CHECK(!can || !past_best || levels[i].bf16_prompts);
+        CHECK(!levels[i].bf16_prompts || &levels[i] != best);
         past_best |= &levels[i] == best;
     }
 }

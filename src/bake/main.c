@@ -4,7 +4,7 @@
  *
  * For every level of instructions: each shipped kernel for weights of any format, and the functions of
  * each format behind pointers (src/kernels/policy/any). Of a level that adds a matrix unit only what uses that:
- * matrix kernels for many tokens, and the products of panels. A kernel is found again by the hash of its
+ * matrix kernels for many tokens, the products of panels, and attention. A kernel is found again by the hash of its
  * flattened text, so a library never runs a kernel whose text has changed. */
 #include "backend/cpu/cpu.h"
 #include "base/base.h"
@@ -18,6 +18,7 @@
 #include <stdio.h>
 
 enum { TILE_TOKENS = FND_CPU_TILE_TOKENS,
+       PANEL_TOKENS = FND_CPU_PANEL_TOKENS,
        MAX_KERNELS = 96 };
 
 #define FLAG_WORD_(flag) " " flag
@@ -33,6 +34,12 @@ typedef struct baker {
 
 /* Which kernels: every shipped one for one token, matrix kernels for several too, those with a cache for
  * every format of it. */
+typedef enum wanted {
+    EVERY_KERNEL,
+    WITH_CACHE,
+    MATRICES,
+} wanted;
+
 typedef struct selection {
     fnd_composition_room *kernels[MAX_KERNELS];
     fnd_variant *variants[MAX_KERNELS];
@@ -46,7 +53,14 @@ static bool has_cache(const fnd_composition *k) {
     return false;
 }
 
-static fnd_status select_kernels(baker *b, uint32_t tokens, fnd_format cache, selection *s) {
+/* Of matrix kernels for several tokens. */
+static uint32_t matrix_tokens(const fnd_cpu_level *level) { return level->bf16_prompts ? PANEL_TOKENS : TILE_TOKENS; }
+
+static bool is_wanted(const fnd_composition *k, wanted which) {
+    return which == EVERY_KERNEL || (which == MATRICES ? k->form == FND_FORM_LINEAR : has_cache(k));
+}
+
+static fnd_status select_kernels(baker *b, wanted which, uint32_t tokens, fnd_format cache, selection *s) {
     *s = (selection){ .count = 0 };
     for (size_t i = 0; i < fnd_shipped_count() && s->count < MAX_KERNELS; i++) {
         fnd_kernel_desc desc;
@@ -57,8 +71,7 @@ static fnd_status select_kernels(baker *b, uint32_t tokens, fnd_format cache, se
         FND_TRY(fnd_compose(b->catalog, &desc, room, &b->err));
         const fnd_composition *k = &room->composition;
         fnd_variant_any(k, tokens, cache, v);
-        bool wanted = tokens > 1 ? k->form == FND_FORM_LINEAR : cache == fnd_cache_format_at(0) || has_cache(k);
-        if (!wanted) {
+        if (!is_wanted(k, which)) {
             fnd_free_memory(room);
             fnd_free_memory(v);
             continue;
@@ -97,12 +110,13 @@ static fnd_status add_kernel(baker *b, const char *part, const fnd_cpu_level *le
     return FND_OK;
 }
 
-static fnd_status bake_kernels(baker *b, const fnd_cpu_level *level, uint32_t tokens, fnd_format cache) {
+static fnd_status bake_kernels(baker *b, const fnd_cpu_level *level, wanted which, fnd_format cache) {
+    uint32_t tokens = which == MATRICES ? matrix_tokens(level) : 1;
     selection s;
     fnd_text text = { 0 };
     char part[32];
     snprintf(part, sizeof part, "kernels_%u_%s", tokens, fnd_format_get(cache)->name);
-    FND_TRY(select_kernels(b, tokens, cache, &s));
+    FND_TRY(select_kernels(b, which, tokens, cache, &s));
     for (size_t i = 0; i < s.count; i++) {
         fnd_text_printf(&text, "#define %s baked_%s_%s_%s\n", s.variants[i]->name, level->name, part, s.variants[i]->name);
         FND_TRY(add_kernel(b, part, level, s.variants[i]));
@@ -121,7 +135,8 @@ static fnd_status bake_kernels(baker *b, const fnd_cpu_level *level, uint32_t to
 /* The formats that ship; a policy of any format is not one of them. */
 static bool is_format(const fnd_policy *p) { return p->format < FND_FORMAT_COUNT; }
 
-static bool has_codes(const fnd_policy *p) { return fnd_format_get(p->format)->block_weights > 1; }
+/* Which formats have panels: those of codes, and floats where panels are bf16. */
+static bool has_panels(const fnd_cpu_level *level, const fnd_policy *p) { return level->bf16_prompts || fnd_format_get(p->format)->block_weights > 1; }
 
 static fnd_status bake_policies(baker *b, const fnd_cpu_level *level, uint32_t tokens) {
     fnd_text text = { 0 };
@@ -133,7 +148,7 @@ static fnd_status bake_policies(baker *b, const fnd_cpu_level *level, uint32_t t
     fnd_text_printf(&text, "#include \"fnd_device.h\"\n#define FND_BAKED(name) FND_CAT(baked_%s_%u_, name)\n", level->name, tokens);
     for (size_t i = 0; i < fnd_catalog_policy_count(b->catalog); i++) {
         const fnd_policy *p = fnd_catalog_policy_at(b->catalog, i);
-        if (is_format(p) && (!panels || has_codes(p))) fnd_text_printf(&text, "#include \"%s\"\n#define POLICY %s\n#include \"policy/any/ops.h\"\n#undef POLICY\n", p->file, p->name);
+        if (is_format(p) && (!panels || has_panels(level, p))) fnd_text_printf(&text, "#include \"%s\"\n#define POLICY %s\n#include \"policy/any/ops.h\"\n#undef POLICY\n", p->file, p->name);
     }
     snprintf(part, sizeof part, "policies_%u", tokens);
     fnd_status status = write_part(b, level, part, &text);
@@ -158,13 +173,15 @@ static void add_policy_rows(baker *b, const fnd_cpu_level *level) {
 }
 
 /* Weights in tiles: all but the products of panels is of the level whose other kernels serve. */
-static void add_panel_rows(baker *b, const char *level, const char *others) {
+static void add_panel_rows(baker *b, const fnd_cpu_level *panels, const char *others) {
+    const char *level = panels->name;
+    uint32_t tokens = matrix_tokens(panels);
     for (size_t i = 0; i < fnd_catalog_policy_count(b->catalog); i++) {
         const fnd_policy *p = fnd_catalog_policy_at(b->catalog, i);
         const char *n = p->name;
-        if (!is_format(p) || !has_codes(p)) continue;
-        fnd_text_printf(&b->prototypes, "void baked_%s_%u_%s_panel_dot(void);\n", level, TILE_TOKENS, n);
-        fnd_text_printf(&b->prototypes, "static const ops %s_%s_dot = { baked_%s_1_%s_dot, baked_%s_%u_%s_dot, baked_%s_1_%s_embed, baked_%s_1_%s_repack, baked_%s_%u_%s_panel_dot };\n", level, n, others, n, others, TILE_TOKENS, n, others, n, others, n, level, TILE_TOKENS, n);
+        if (!is_format(p) || !has_panels(panels, p)) continue;
+        fnd_text_printf(&b->prototypes, "void baked_%s_%u_%s_panel_dot(void);\n", level, tokens, n);
+        fnd_text_printf(&b->prototypes, "static const ops %s_%s_dot = { baked_%s_1_%s_dot, baked_%s_%u_%s_dot, baked_%s_1_%s_embed, baked_%s_1_%s_repack, baked_%s_%u_%s_panel_dot };\n", level, n, others, n, others, TILE_TOKENS, n, others, n, others, n, level, tokens, n);
         fnd_text_printf(&b->policies, "    { \"%s\", \"%s\", { &%s_%s_dot, &%s_%s_rows_dot } },\n", level, n, level, n, others, n);
         b->policy_rows++;
     }
@@ -193,19 +210,22 @@ static fnd_status bake(baker *b) {
     const fnd_cpu_level *levels = fnd_cpu_levels_of(b->arch, &count);
     FND_TRY(fnd_make_dirs(b->dir, &b->err));
     FND_TRY(fnd_catalog_open(NULL, &b->catalog, &b->err));
-    for (size_t i = 0; i < count; i++) {
-        if (levels[i].bakes == FND_CPU_BAKES_NONE) continue;
-        if (levels[i].bakes == FND_CPU_BAKES_PANELS) {
-            FND_TRY(bake_kernels(b, &levels[i], TILE_TOKENS, fnd_cache_format_at(0)));
-            FND_TRY(bake_policies(b, &levels[i], TILE_TOKENS));
-            add_panel_rows(b, levels[i].name, levels[i - 1].name);
+    const fnd_cpu_level *others = levels; /* whose kernels serve where a level has only panels */
+    for (const fnd_cpu_level *level = levels; level < levels + count; level++) {
+        if (level->bakes == FND_CPU_BAKES_NONE) continue;
+        FND_TRY(bake_kernels(b, level, MATRICES, fnd_cache_format_at(0)));
+        FND_TRY(bake_policies(b, level, matrix_tokens(level)));
+        if (level->bakes == FND_CPU_BAKES_PANELS) {
+            for (size_t c = 0; level->bf16_prompts && fnd_cache_format_at(c); c++) {
+                if (fnd_cache_format_at(c) != FND_Q8_0) FND_TRY(bake_kernels(b, level, WITH_CACHE, fnd_cache_format_at(c))); /* attention over others is on vectors */
+            }
+            add_panel_rows(b, level, others->name);
             continue;
         }
-        for (size_t c = 0; fnd_cache_format_at(c); c++) FND_TRY(bake_kernels(b, &levels[i], 1, fnd_cache_format_at(c)));
-        FND_TRY(bake_kernels(b, &levels[i], TILE_TOKENS, fnd_cache_format_at(0)));
-        FND_TRY(bake_policies(b, &levels[i], 1));
-        FND_TRY(bake_policies(b, &levels[i], TILE_TOKENS));
-        add_policy_rows(b, &levels[i]);
+        others = level;
+        for (size_t c = 0; fnd_cache_format_at(c); c++) FND_TRY(bake_kernels(b, level, c ? WITH_CACHE : EVERY_KERNEL, fnd_cache_format_at(c)));
+        FND_TRY(bake_policies(b, level, 1));
+        add_policy_rows(b, level);
     }
     return write_table(b);
 }

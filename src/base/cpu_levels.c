@@ -29,9 +29,9 @@ static const fnd_cpu_level x86_64[] = {
       .flags = { "-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16", "-mamx-tile", "-mamx-bf16" },
       .needs = 0 V4_ HAS_(avx512vnni) HAS_(avx512bf16) HAS_(amx_tile) HAS_(amx_bf16),
       .vec = 16,
-      .bakes = FND_CPU_BAKES_NONE,
-      .on_request = true,
-      .doc = "the same, but bf16 matrix products for prompts of 32 tokens and more: faster, and rounded otherwise" },
+      .bakes = FND_CPU_BAKES_PANELS,
+      .bf16_prompts = true,
+      .doc = "the same, but bf16 matrix products for prompts: faster, and rounded otherwise than what is said after them" },
 };
 static const fnd_cpu_level arm64[] = {
     GENERIC_,
@@ -66,7 +66,7 @@ const fnd_cpu_level *fnd_cpu_level_best(void) {
     size_t count;
     const fnd_cpu_level *levels = fnd_cpu_levels(&count), *best = levels;
     for (size_t i = 0; i < count; i++) {
-        if (!levels[i].on_request && runs_here(&levels[i])) best = &levels[i];
+        if (!levels[i].bf16_prompts && runs_here(&levels[i])) best = &levels[i];
     }
     return best;
 }

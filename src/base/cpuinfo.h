@@ -74,7 +74,7 @@ typedef enum fnd_cpu_arch {
 /* Which kernels of a level the library holds. Of those that it does not, a weaker level's serve, with the same tiles. */
 typedef enum fnd_cpu_bakes {
     FND_CPU_BAKES_ALL,
-    FND_CPU_BAKES_PANELS, /* those of weights in tiles and many tokens, whose products the matrix unit computes */
+    FND_CPU_BAKES_PANELS, /* those of weights in tiles and many tokens, whose products the matrix unit computes, and attention */
     FND_CPU_BAKES_NONE,
 } fnd_cpu_bakes;
 
@@ -84,7 +84,7 @@ typedef struct fnd_cpu_level {
     const char *flags[8]; /* for gcc and clang; NULL after the last */
     uint64_t needs;       /* bits of fnd_cpu_feature */
     uint32_t vec;         /* floats of a vector, and rows of a weight tile; 0: portable texts only */
-    bool on_request;      /* only where --isa names it: many tokens are not computed as single ones are */
+    bool bf16_prompts;    /* what may be many tokens is multiplied as bf16, which single ones are not: only where --isa names it */
     fnd_cpu_bakes bakes;
     const char *doc;
 } fnd_cpu_level;

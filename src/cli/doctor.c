@@ -24,7 +24,7 @@ static void print_processor(fnd_text *out) {
         const fnd_cpu_level *level;
         fnd_error why = { 0 };
         bool works = fnd_cpu_level_find(levels[i].name, &level, &why) == FND_OK;
-        fnd_text_printf(out, "  %-12s  %s: %s\n", levels[i].name, works ? levels[i].name == fnd_cpu_level_best()->name ? "the best here" : levels[i].on_request ? "works where --isa asks for it"
+        fnd_text_printf(out, "  %-12s  %s: %s\n", levels[i].name, works ? levels[i].name == fnd_cpu_level_best()->name ? "the best here" : levels[i].bf16_prompts ? "works where --isa asks for it"
                                                                                                                                                                 : "works"
                                                                         : "no",
                         works ? levels[i].doc : why.text);

@@ -223,7 +223,7 @@ static fnd_status tune_threads(tuner *t, fnd_error *err) {
 static fnd_status tune_layout(tuner *t, const fnd_cpu_level *level, fnd_error *err) {
     stage *s = &t->stages[t->count];
     s->knob = REPACK;
-    if (t->globals.repack || !level->vec || level->on_request) return FND_OK;
+    if (t->globals.repack || !level->vec || level->bf16_prompts) return FND_OK;
     add_choice(s, FND_REPACK_ON, "on");
     add_choice(s, FND_REPACK_OFF, "off");
     FND_TRY(run_stage(t, s, err));
@@ -232,10 +232,9 @@ static fnd_status tune_layout(tuner *t, const fnd_cpu_level *level, fnd_error *e
     return FND_OK;
 }
 
-static fnd_status tune_batch(tuner *t, const fnd_cpu_level *level, fnd_error *err) {
+static fnd_status tune_batch(tuner *t, fnd_error *err) {
     stage *s = &t->stages[t->count];
     s->knob = BATCH;
-    if (level->on_request) return FND_OK;
     for (uint32_t batch = 256; batch <= 2048; batch *= 2) add_choice(s, batch, "");
     FND_TRY(run_stage(t, s, err));
     t->found.batch = s->best ? s->choices[s->best].value : 0;
@@ -299,7 +298,7 @@ static fnd_status tune(tuner *t, const fnd_desc *desc, fnd_error *err) {
     note_load();
     FND_TRY(tune_threads(t, err));
     FND_TRY(tune_layout(t, level, err));
-    FND_TRY(tune_batch(t, level, err));
+    FND_TRY(tune_batch(t, err));
     note_measured(t);
     if (!t->o->dry_run) FND_TRY(fnd_tuning_write(desc, &t->found, err));
     return print(t, t->o->dry_run ? NULL : path, err);

@@ -35,8 +35,11 @@ bool fnd_baked_find(foundry *f, const fnd_bound *b, fnd_variant *v, void **code)
     fnd_text flat = { 0 };
     fnd_error ignored = { 0 };
     if (f->desc.no_baked || !f->backend->baked || !fits(f, b, &cache) || fnd_composer_get(f, &c, &ignored) != FND_OK) return false;
-    /* The library has matrix kernels for one token and for a whole tile. */
-    fnd_variant_any(&b->kernel->composition, b->numbers->variant.tokens > 1 ? f->info.tile_tokens : 1, cache, v);
+    /* The library has matrix kernels for one token, for a span and for a whole tile. */
+    uint32_t tokens = b->numbers->variant.tokens, few = f->info.span_tokens ? f->info.span_tokens : f->info.tile_tokens;
+    fnd_variant_any(&b->kernel->composition, tokens == 1 ? 1 : tokens <= few ? few
+                                                                             : f->info.tile_tokens,
+                    cache, v);
     bool file_rows = b->numbers->variant.file_rows;
     pthread_mutex_lock(&c->lock);
     fnd_baked *known = c->baked;

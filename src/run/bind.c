@@ -249,7 +249,8 @@ fnd_status fnd_bind(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings,
     FND_TRY(check_aliases(&x));
     int tokens = fnd_dims_find(&out->numbers->dims, "tokens");
     uint32_t tile = tokens >= 0 && f->info.tile_tokens ? tile_of(out->numbers->dims.value[tokens], f->info.tile_tokens) : 1;
-    if (f->info.span_tokens && tile > f->info.span_tokens && tile < f->info.tile_tokens) tile = f->info.span_tokens;
+    bool whole = tile == f->info.tile_tokens && !out->numbers->variant.file_rows;
+    if (f->info.span_tokens && tile > f->info.span_tokens && !whole) tile = f->info.span_tokens;
     out->numbers->variant.tokens = tile;
     return FND_OK;
 }

@@ -21,7 +21,8 @@ static void describe(const fnd_cpu *cpu, fnd_device_info *info) {
         .max_threads = 1,
         .tile_rows = level->vec,
         .reads_rows = level->vec > 0,
-        .tile_tokens = FND_CPU_TILE_TOKENS,
+        .tile_tokens = level->bf16_prompts ? FND_CPU_PANEL_TOKENS : FND_CPU_TILE_TOKENS,
+        .span_tokens = level->bf16_prompts ? FND_CPU_TILE_TOKENS : 0,
         .panel_bytes = tiles ? FND_CPU_PANEL_BYTES : 0,
         .panel_token_bytes = tiles ? FND_CPU_PANEL_TOKEN_BYTES : 0,
         .group_bytes = GROUP_BYTES,
@@ -36,14 +37,14 @@ static void describe(const fnd_cpu *cpu, fnd_device_info *info) {
 
 /* As kernels/gemv/panel.cpu.h has it. */
 enum { PANELS_OF_CODES_FROM = 48,
-       PANELS_OF_HALVES_FROM = 32 };
+       PANELS_OF_HALVES_FROM = 17 };
 
 static fnd_unit cpu_unit(const void *self, uint32_t bits, bool tiles, uint32_t tokens) {
     const fnd_cpu_level *level = ((const fnd_cpu *)self)->level;
     uint64_t needs = tiles ? level->needs : level->needs & ~(UINT64_C(1) << FND_CPU_amx_tile);
     bool codes = bits <= 8, unit = needs >> FND_CPU_amx_tile & 1;
-    if (unit && level->on_request && tokens >= PANELS_OF_HALVES_FROM) return FND_UNIT_BF16_MATRICES;
-    if (unit && !level->on_request && codes && tokens >= PANELS_OF_CODES_FROM) return FND_UNIT_INT8_MATRICES;
+    if (unit && level->bf16_prompts && tokens >= PANELS_OF_HALVES_FROM) return FND_UNIT_BF16_MATRICES;
+    if (unit && !level->bf16_prompts && codes && tokens >= PANELS_OF_CODES_FROM) return FND_UNIT_INT8_MATRICES;
     if (codes && needs >> FND_CPU_i8mm & 1 && tokens > 1) return FND_UNIT_INT8_MATRICES; /* fnd_pair_add */
     return codes ? FND_UNIT_INT8_DOTS : FND_UNIT_FLOATS;
 }

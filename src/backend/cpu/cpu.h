@@ -15,13 +15,14 @@ struct fnd_thread;
 #define FND_CPU_FLAGS(X) \
     X("-std=gnu11") X("-fPIC") X("-fno-math-errno") X("-fno-trapping-math") X("-ffp-contract=fast") X("-fno-stack-protector")
 
-/* Tokens that matrix kernels compute together in prefill: sums and their scales then fit the vector
- * registers. */
-enum { FND_CPU_TILE_TOKENS = 8 };
+/* Tokens that matrix kernels compute together: sums and their scales then fit the vector registers; and with bf16 panels
+ * (kernels/gemv/panel.cpu.h), for which more than 16 tokens ask. */
+enum { FND_CPU_TILE_TOKENS = 8,
+       FND_CPU_PANEL_TOKENS = 32 };
 
 /* What kernels/gemv/panel.cpu.h keeps in scratch: a panel of weights and its sums, and a page for the rest. */
-enum { FND_CPU_PANEL_BYTES = 8 * 32 * 768 + 4096,
-       FND_CPU_PANEL_TOKEN_BYTES = 2 * 8 * 16 * 4 };
+enum { FND_CPU_PANEL_BYTES = 16 * 32 * 768 + 4096,
+       FND_CPU_PANEL_TOKEN_BYTES = 2 * 16 * 16 * 4 };
 
 /* Which texts fit a level. */
 static inline const char *fnd_cpu_suffix(const fnd_cpu_level *level) { return level->vec ? ".cpu" : ""; }

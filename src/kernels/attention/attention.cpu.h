@@ -24,7 +24,7 @@ FND_INLINE void attention(fnd_thread t, const f32 *q, const f32 *inv_freq, fnd_c
     u32 tiles = (tokens + per_tile - 1) / per_tile;
     rope_params p = rope_params_of(inv_freq, pairs, pairing, mscale);
 #ifdef FND_AMX
-    if (tokens >= ATTENTION_PANEL_FROM && head_dim % 32 == 0 && k_cache.format != FND_ACT_Q8_0) {
+    if (head_dim % 32 == 0 && k_cache.format != FND_ACT_Q8_0) {
         attention_panels(t, q, p, k_cache, v_cache, y, pos, scale, tokens, q_dim, kv_heads, head_dim);
         return;
     }

@@ -17,7 +17,6 @@
 #define ATTENTION_PANEL_ROWS   128u
 #define ATTENTION_PANEL_VALUES 8192u /* rows, in blocks of 16, * head_dim */
 #define ATTENTION_PANEL_KEYS   128u
-#define ATTENTION_PANEL_FROM   32u   /* tokens, as in gemv/panel.cpu.h: fewer are computed as single ones are */
 
 /* Tiles first: they are stored as whole lines. */
 typedef struct attention_panel {

@@ -11,6 +11,47 @@
 
 #define P_(name) FND_CAT(POLICY, name)
 
+#ifdef FND_PANEL_HALVES
+FND_INLINE void P_(_panel)(u16 *to, const u8 *tile, u32 cols, u32 first, u32 steps, const u32 rest) {
+    const u32 quads = P_(_GROUP) / 4;
+    const u8 *codes = tile + (u64)(first / 32) * P_(_PLANES);
+    const u8 *fields = tile + (u64)(cols / 32) * P_(_PLANES) + (u64)(first / P_(_BLOCK)) * P_(_FIELD_BYTES) * FND_VEC;
+    (void)rest;
+    for (u32 block = 0; block < steps / (P_(_BLOCK) / 32); block++, fields += P_(_FIELD_BYTES) * FND_VEC) {
+        for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++, codes += P_(_PLANES), to += 512) {
+            vec scale, min = fnd_vec_splat(0.0f), offset = min;
+            FND_UNROLL for (u32 j = 0; j < 8; j++) {
+                if (j % quads == 0) {
+                    P_(_scales)(fields, chunk * (32 / P_(_GROUP)) + j / quads, &scale, &min);
+                    offset = min - scale * (256.0f + P_(_ZERO));
+                }
+                /* A code in the fraction of 256.0f, where 2^15 counts one, makes that 256 + code. */
+                vec_u32x1_ u = (vec_u32x1_)P_(_unpack)(codes, j);
+                vec w0 = (vec)((u << 15 & 0x7f8000u) | 0x43800000u), w1 = (vec)((u << 7 & 0x7f8000u) | 0x43800000u);
+                vec w2 = (vec)((u >> 1 & 0x7f8000u) | 0x43800000u), w3 = (vec)((u >> 9 & 0x7f8000u) | 0x43800000u);
+                fnd_amx_put(to + 64 * j, w0 * scale + offset, w1 * scale + offset);
+                fnd_amx_put(to + 64 * j + 32, w2 * scale + offset, w3 * scale + offset);
+            }
+        }
+    }
+}
+#undef P_
+#define FND_PANEL_PARTS 1
+#include "gemv/panel_halves.cpu.h"
+#undef FND_PANEL_PARTS
+#define P_(name) FND_CAT(POLICY, name)
+#elif defined(FND_PANELS)
+#undef P_
+#include "gemv/panel_codes.cpu.h"
+#define P_(name) FND_CAT(POLICY, name)
+#endif
+
+#ifdef FND_PANEL_HALVES
+FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
+    (void)t;
+    return P_(_panel_dot)(w, r, s, x);
+}
+#else
 /* 32 columns: codes at `codes`, their scales those of `group` and of the group after it. Here x stands
  * at these columns; of its tokens the first n are computed, by the same steps whatever n is. */
 FND_INLINE void P_(_dot32)(fnd_val *out, const u8 *codes, const u8 *fields, u32 group, fnd_x x, const u32 n) {
@@ -40,45 +81,6 @@ FND_INLINE void P_(_dot32)(fnd_val *out, const u8 *codes, const u8 *fields, u32 
             out[i] = fnd_vec_fma(min, quads == 8 ? x.sums[i] : x.scales[i] * -(f32)counts[i], out[i]);
     }
 }
-
-#ifdef FND_PANEL_HALVES
-FND_INLINE void P_(_panel)(u16 *to, const u8 *tile, u32 cols, u32 first, u32 steps, const u32 rest) {
-    const u32 quads = P_(_GROUP) / 4;
-    const u8 *codes = tile + (u64)(first / 32) * P_(_PLANES);
-    const u8 *fields = tile + (u64)(cols / 32) * P_(_PLANES) + (u64)(first / P_(_BLOCK)) * P_(_FIELD_BYTES) * FND_VEC;
-    (void)rest;
-    for (u32 block = 0; block < steps / (P_(_BLOCK) / 32); block++, fields += P_(_FIELD_BYTES) * FND_VEC) {
-        for (u32 chunk = 0; chunk < P_(_BLOCK) / 32; chunk++, codes += P_(_PLANES), to += 512) {
-            vec scale, min = fnd_vec_splat(0.0f), offset = min;
-            FND_UNROLL for (u32 j = 0; j < 8; j++) {
-                if (j % quads == 0) {
-                    P_(_scales)(fields, chunk * (32 / P_(_GROUP)) + j / quads, &scale, &min);
-                    offset = min - scale * (256.0f + P_(_ZERO));
-                }
-                /* A code in the fraction of 256.0f, where 2^15 counts one, makes that 256 + code. */
-                vec_u32x1_ u = (vec_u32x1_)P_(_unpack)(codes, j);
-                vec w0 = (vec)((u << 15 & 0x7f8000u) | 0x43800000u), w1 = (vec)((u << 7 & 0x7f8000u) | 0x43800000u);
-                vec w2 = (vec)((u >> 1 & 0x7f8000u) | 0x43800000u), w3 = (vec)((u >> 9 & 0x7f8000u) | 0x43800000u);
-                fnd_amx_put(to + 64 * j, w0 * scale + offset, w1 * scale + offset);
-                fnd_amx_put(to + 64 * j + 32, w2 * scale + offset, w3 * scale + offset);
-            }
-        }
-    }
-}
-FND_INLINE void P_(_panel_ahead)(const u8 *tile, u32 cols, u32 first) {
-    fnd_fetch_ahead(tile + (u64)(first / 32) * P_(_PLANES), P_(_PLANES));
-    if (first % P_(_BLOCK) == 0) fnd_fetch_ahead(tile + (u64)(cols / 32) * P_(_PLANES) + (u64)(first / P_(_BLOCK)) * P_(_FIELD_BYTES) * FND_VEC, P_(_FIELD_BYTES) * FND_VEC);
-}
-#undef P_
-#define FND_PANEL_PARTS 1
-#include "gemv/panel_halves.cpu.h"
-#undef FND_PANEL_PARTS
-#define P_(name) FND_CAT(POLICY, name)
-#elif defined(FND_PANELS)
-#undef P_
-#include "gemv/panel_codes.cpu.h"
-#define P_(name) FND_CAT(POLICY, name)
-#endif
 
 /* Some blocks of one tile times n tokens; bytes: to the tile after it, whose fields are wanted at its start. */
 FND_INLINE void P_(_dot_blocks)(fnd_val *out, const u8 *codes, const u8 *fields, fnd_x x, u32 blocks, u64 bytes, fnd_ahead *ahead, const u32 n) {
@@ -115,7 +117,7 @@ FND_INLINE void P_(_dot_tiles)(fnd_tile *out, fnd_weight w, fnd_rows r, u32 firs
 FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
     fnd_tile out;
     (void)t;
-#ifdef FND_PANELS
+#ifdef FND_PANEL_CODES
     if (x.panels) return P_(_panel_dot)(w, r, s, x);
 #endif
     if (FND_IS_NARROW(s))
@@ -124,4 +126,5 @@ FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s,
         P_(_dot_tiles)(&out, w, r, s.first, x, FND_TOKENS);
     return out;
 }
+#endif
 #undef P_

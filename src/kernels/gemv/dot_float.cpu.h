@@ -10,6 +10,29 @@
 #define FND_FLOAT_PART  64u
 #define FND_FLOAT_PARTS (FND_TOKENS >= 4 ? 1u : FND_TOKENS == 1 && sizeof(POLICY) == 2 ? 4u : 2u) /* side by side */
 
+#ifdef FND_PANEL_HALVES
+FND_INLINE vec P_(_panel_column)(const u8 *tile, u32 cols, u32 k, const u32 rest) {
+    if (k >= cols) return fnd_vec_splat(0.0f);
+    vec v = P_(_load)(tile, k);
+    return rest ? v - fnd_amx_round(v) : v;
+}
+FND_INLINE void P_(_panel)(u16 *to, const u8 *tile, u32 cols, u32 first, u32 steps, const u32 rest) {
+    for (u32 k = first; k < first + 32 * steps; k += 2, to += 32)
+        fnd_amx_put(to, P_(_panel_column)(tile, cols, k, rest), P_(_panel_column)(tile, cols, k + 1, rest));
+}
+#undef P_
+#define FND_PANEL_PARTS FND_CAT(POLICY, _PARTS)
+#include "gemv/panel_halves.cpu.h"
+#undef FND_PANEL_PARTS
+#define P_(name) FND_CAT(POLICY, name)
+#endif
+
+#ifdef FND_PANEL_HALVES
+FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
+    (void)t;
+    return P_(_panel_dot)(w, r, s, x);
+}
+#else
 /* `count` parts of `cols` columns at `tile` and x, of the first `tokens` tokens; ahead: what follows in memory is
  * fetched meanwhile. */
 FND_INLINE void P_(_dot_parts)(fnd_val *out, const u8 *tile, const f32 *x, u32 cols, const u32 count, const u32 ahead, const u32 tokens) {
@@ -46,27 +69,6 @@ FND_INLINE void P_(_dot_columns)(fnd_val *out, const u8 *tile, const f32 *x, u32
     }
     if (cols) P_(_dot_parts)(out, tile, x, cols, 1, ahead, tokens);
 }
-
-#ifdef FND_PANEL_HALVES
-FND_INLINE vec P_(_panel_column)(const u8 *tile, u32 cols, u32 k, const u32 rest) {
-    if (k >= cols) return fnd_vec_splat(0.0f);
-    vec v = P_(_load)(tile, k);
-    return rest ? v - fnd_amx_round(v) : v;
-}
-FND_INLINE void P_(_panel)(u16 *to, const u8 *tile, u32 cols, u32 first, u32 steps, const u32 rest) {
-    for (u32 k = first; k < first + 32 * steps; k += 2, to += 32)
-        fnd_amx_put(to, P_(_panel_column)(tile, cols, k, rest), P_(_panel_column)(tile, cols, k + 1, rest));
-}
-FND_INLINE void P_(_panel_ahead)(const u8 *tile, u32 cols, u32 first) {
-    (void)cols;
-    fnd_fetch_ahead(tile + first * P_(_row_bytes)(FND_VEC), (u32)P_(_row_bytes)(FND_VEC) * 32);
-}
-#undef P_
-#define FND_PANEL_PARTS FND_CAT(POLICY, _PARTS)
-#include "gemv/panel_halves.cpu.h"
-#undef FND_PANEL_PARTS
-#define P_(name) FND_CAT(POLICY, name)
-#endif
 
 #if FND_TOKENS < 8
 /* Columns first .. last - 1 of the tiles of all streams; sum: [stream][n]. */
@@ -114,13 +116,11 @@ FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s,
     const f32 *floats = x.floats + (u64)s.first * x.cols;
     fnd_tile out;
     (void)t;
-#ifdef FND_PANEL_HALVES
-    if (x.panels) return P_(_panel_dot)(w, r, s, x);
-#endif
     if (FND_IS_NARROW(s))
         P_(_dot_tiles)(&out, w, r, floats, x.cols, FND_NARROW);
     else
         P_(_dot_tiles)(&out, w, r, floats, x.cols, FND_TOKENS);
     return out;
 }
+#endif
 #undef P_

@@ -10,8 +10,9 @@
  *     sums    [token / 16][cols / 32][3][16]          f32, scale * sum of codes: of 32, the first 16, the last 16
  *     panel   [tile][cols / 32]                       codes less their zero [8 quads][16 rows][4], scales, minima
  *
- * FND_PANEL_HALVES, where it is asked for, and all formats: bf16 with scales folded in, which is faster and
- * rounds otherwise. In the unit's tiles:
+ * FND_PANEL_HALVES, all formats: bf16 with scales folded in, which is faster and rounds otherwise than few tokens
+ * are. So it is not the number of tokens that asks for it, but a text for prompts (FND_TOKENS > 16): however a prompt is
+ * cut, its bits are the same. In the unit's tiles:
  *     halves  [token / 16][cols / 32][16 tokens][32]       bf16, activations: the unit's A
  *     panel   [tile][cols / 32][16 pairs][16 rows][2]      bf16, weights: its B
  * Formats of floats keep their precision by a second bf16 that holds what the first one left of a value:
@@ -21,9 +22,9 @@
 #include "amx.cpu.h"
 #include "amx_codes.cpu.h"
 
-#if defined(FND_AMX) && FND_TOKENS > 1
+#if defined(FND_AMX) && FND_TOKENS > 16 && !defined(FND_FILE_ROWS)
   #define FND_PANEL_HALVES 1
-#elif defined(FND_AMX_CODES) && FND_TOKENS > 1 && defined(FND_X_CODES)
+#elif defined(FND_AMX_CODES) && FND_TOKENS > 1 && defined(FND_X_CODES) && !defined(FND_FILE_ROWS)
   #define FND_PANEL_CODES 1
 #endif
 #if defined(FND_PANEL_HALVES) || defined(FND_PANEL_CODES)
@@ -31,15 +32,15 @@
 #endif
 
 /* src/backend/cpu/cpu.h makes room for panels of this size, of codes or of bf16. */
-#define FND_PANEL_TILES 8u
-#define FND_PANEL_BYTES (FND_PANEL_TILES * 32 * 768)
 #ifdef FND_PANEL_CODES
+  #define FND_PANEL_TILES 8u
   #define FND_PANEL_COLS  1024u /* a tile of them and 16 tokens fill the L1 cache */
   #define FND_PANELS_FROM 48u   /* tokens; with fewer the unit's tiles and the decoding are not worth it */
 #else
+  #define FND_PANEL_TILES 16u /* what all tokens' halves are read for, from the last-level cache where rows are long */
   #define FND_PANEL_COLS  512u
-  #define FND_PANELS_FROM 32u
 #endif
+#define FND_PANEL_BYTES  (16u * 32 * 768)
 #define FND_PANEL_TOKENS 256u /* multiplied with one pair of tiles before the next: their halves stay in the L2 cache */
 
 #ifdef FND_PANELS

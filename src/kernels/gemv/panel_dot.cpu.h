@@ -15,7 +15,7 @@ FND_INLINE fnd_tile P_(_panel_dot)(fnd_weight w, fnd_rows r, fnd_span s, fnd_x x
     }
     const f32 *sums = p->sums[place] + ((u64)((r.row - r.first) / FND_VEC) * ((x.tokens + 15) / 16 * 16) + s.first) * FND_VEC;
     fnd_tile out;
-    for (u32 i = 0; i < FND_TOKENS; i++) out.of[i] = fnd_vec_load(sums + i * FND_VEC);
+    for (u32 i = 0; i < s.count; i++) out.of[i] = fnd_vec_load(sums + i * FND_VEC);
     return out;
 }
 #undef P_

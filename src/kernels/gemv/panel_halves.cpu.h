@@ -3,24 +3,18 @@
  * A template, for gemv/dot_codes.cpu.h and dot_float.cpu.h, which give
  *     POLICY_panel(to, tile, cols, first, steps, rest)  steps x 32 columns of one tile from column `first` on, as bf16;
  *                                                       rest: what that leaves of the values
- *     POLICY_panel_ahead(tile, cols, first, columns)    have these columns in the cache soon
  * and FND_PANEL_PARTS  1: bf16 is enough; 2: the weights' rest counts; 3: that of weights and activations. */
 
 #define P_(name) FND_CAT(POLICY, name)
 
-/* Sums of one panel's columns, its bf16 being at x.panels->panel. While the unit works, columns from
- * `next` on, of all its tiles, are fetched. */
-FND_INLINE void P_(_panel_multiply)(fnd_x x, const u16 *halves, f32 *sums, u32 tiles, u32 step, u32 steps, u32 adds, const u8 *tile, u32 next) {
+/* Sums of one panel's columns, its bf16 being at x.panels->panel. No weights are fetched meanwhile: that would hold up
+ * the unit's loads. */
+FND_INLINE void P_(_panel_multiply)(fnd_x x, const u16 *halves, f32 *sums, u32 tiles, u32 step, u32 steps, u32 adds) {
     u32 all_steps = (x.cols + 31) / 32, blocks = (x.tokens + 15) / 16;
-    u64 block_step = (u64)all_steps * 512, tile_bytes = fnd_tile_bytes(P_(_row_bytes)(x.cols));
-    u32 calls = (blocks + 1) / 2 * ((tiles + 1) / 2), ahead = ((FND_PANEL_COLS / 32) * tiles + calls - 1) / calls, fetched = 0;
+    u64 block_step = (u64)all_steps * 512;
     for (u32 m0 = 0; m0 < blocks; m0 += FND_PANEL_TOKENS / 16) {
         for (u32 i = 0; i < tiles; i += 2) {
             for (u32 m = m0; m < fnd_min(blocks, m0 + FND_PANEL_TOKENS / 16); m += 2) {
-                for (u32 n = 0; n < ahead && fetched < tiles * (FND_PANEL_COLS / 32); n++, fetched++) {
-                    u32 col = next + fetched % (FND_PANEL_COLS / 32) * 32;
-                    if (col < x.cols) P_(_panel_ahead)(tile + fetched / (FND_PANEL_COLS / 32) * tile_bytes, x.cols, col);
-                }
                 fnd_amx_block(halves + m * block_step + (u64)step * 512, block_step, (u16 *)x.panels->panel + (u64)i * steps * 512, (u64)steps * 512,
                                 sums + ((u64)i * blocks + m) * 256, (u64)blocks * 256, steps, adds, fnd_min(2, blocks - m), fnd_min(2, tiles - i));
             }
@@ -34,20 +28,18 @@ static __attribute__((noinline, unused)) void P_(_panel_fill)(fnd_x x, const u8 
     const u8 *tile = data + row / FND_VEC * tile_bytes;
     _tile_loadconfig(&fnd_tile_config);
     for (u32 step = 0; step < all_steps; step += FND_PANEL_COLS / 32) {
-        u32 steps = fnd_min(FND_PANEL_COLS / 32, all_steps - step), more = step + steps < all_steps;
-        const u8 *next = more ? tile : tile + tiles * tile_bytes; /* the next panel's first columns: past the end does no harm */
-        u32 next_column = more ? (step + steps) * 32 : 0;
+        u32 steps = fnd_min(FND_PANEL_COLS / 32, all_steps - step);
         if (FND_PANEL_PARTS > 1) {
             for (u32 i = 0; i < tiles; i++) P_(_panel)((u16 *)x.panels->panel + (u64)i * steps * 512, tile + i * tile_bytes, x.cols, step * 32, steps, 1);
-            P_(_panel_multiply)(x, x.halves, sums, tiles, step, steps, adds, tile, x.cols);
+            P_(_panel_multiply)(x, x.halves, sums, tiles, step, steps, adds);
             adds = 1;
         }
         for (u32 i = 0; i < tiles; i++) P_(_panel)((u16 *)x.panels->panel + (u64)i * steps * 512, tile + i * tile_bytes, x.cols, step * 32, steps, 0);
         if (FND_PANEL_PARTS > 2) {
-            P_(_panel_multiply)(x, x.rest, sums, tiles, step, steps, adds, tile, x.cols);
+            P_(_panel_multiply)(x, x.rest, sums, tiles, step, steps, adds);
             adds = 1;
         }
-        P_(_panel_multiply)(x, x.halves, sums, tiles, step, steps, adds, next, next_column);
+        P_(_panel_multiply)(x, x.halves, sums, tiles, step, steps, adds);
         adds = 1;
     }
     _tile_release();

@@ -23,12 +23,7 @@
 #ifndef FND_TOKENS
   #define FND_TOKENS 1
 #endif
-#include "gemv/panel.cpu.h"
-#ifdef FND_FILE_ROWS /* panels are made of tiles */
-  #undef FND_PANELS
-  #undef FND_PANEL_HALVES
-  #undef FND_PANEL_CODES
-#endif
+#include "gemv/panel.cpu.h" /* of tiles, never of a file's rows */
 
 /* Quads of columns that are multiplied together, and a token's codes for them, side by side. */
 #if defined(FND_DOT_PAIRS) && FND_TOKENS % 2 == 0
@@ -116,14 +111,13 @@ FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
     x.panels = (struct fnd_panels *)0;
 #endif
 #ifdef FND_PANEL_HALVES
-    if (tokens >= FND_PANELS_FROM) {
-        x.codes = (i8 *)0;
-        x.scales = x.sums = x.floats = (f32 *)0;
-        x.counts = (i32 *)0;
-        fnd_x_begin_halves_(&x, at, shared ? t.scratch : (u8 *)0);
-        return x;
-    }
-#endif
+    (void)padded;
+    x.codes = (i8 *)0;
+    x.scales = x.sums = x.floats = (f32 *)0;
+    x.counts = (i32 *)0;
+    fnd_x_begin_halves_(&x, at, shared ? t.scratch : (u8 *)0);
+    return x;
+#else
     padded = fnd_x_padded_(tokens);
     x.codes = (i8 *)at;
     at += FND_X_ALIGN_((u64)padded * ((cols + 31) & ~31u));
@@ -147,6 +141,7 @@ FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
     if (fnd_x_panels_(tokens)) fnd_x_begin_panels_(&x, (u8 *)x.row + FND_X_ALIGN_((u64)((cols + 31) & ~31u) * 4) + 64);
 #endif
     return x;
+#endif
 }
 #if FND_TOKENS > 1
 /* The place of a tile of the matrix at `data`. Each has room for the widest format; pages that are not used take
@@ -217,14 +212,11 @@ FND_INLINE void fnd_x_put_halves_(fnd_x x, f32 *row, u32 m) {
 FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
     f32 *row = fnd_x_row(t, x, m);
 #ifdef FND_PANEL_HALVES
-    if (x.panels) {
-        fnd_x_put_halves_(x, row, m);
-        if (m + 1 < x.tokens) return;
-        __builtin_memset(row, 0, 4 * (u64)x.cols);
-        for (u32 at = m + 1; at % 16; at++) fnd_x_put_halves_(x, row, at);
-        return;
-    }
-#endif
+    fnd_x_put_halves_(x, row, m);
+    if (m + 1 < x.tokens) return;
+    __builtin_memset(row, 0, 4 * (u64)x.cols);
+    for (u32 at = m + 1; at % 16; at++) fnd_x_put_halves_(x, row, at);
+#else
     for (u32 at = m; at < (m + 1 == x.tokens ? fnd_x_padded_(x.tokens) : m + 1); at++) {
         if (at > m) __builtin_memset(row, 0, 4 * (u64)x.cols);
 #ifdef FND_PANEL_CODES
@@ -238,6 +230,7 @@ FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
         fnd_x_put_floats_(x, row, at);
 #endif
     }
+#endif
 }
 FND_INLINE void fnd_x_end(fnd_thread t, fnd_x x) {
     if (x.shared) fnd_grid_barrier(t);
@@ -253,7 +246,11 @@ FND_INLINE void fnd_x_end(fnd_thread t, fnd_x x) {
   #define FND_STREAMS_TO (2 * FND_TOKENS)
 #endif
 typedef struct fnd_span { u32 first, count; } fnd_span;
+#ifdef FND_PANEL_HALVES
+typedef struct fnd_tile { fnd_val of[FND_TOKENS]; } fnd_tile;
+#else
 typedef struct fnd_tile { fnd_val of[FND_STREAMS * FND_TOKENS]; } fnd_tile; /* [stream][token] */
+#endif
 
 /* A span of few tokens, as that of a small batch or the last of a prompt, is not computed as if it were full. */
 #define FND_NARROW      (FND_TOKENS == 8 ? 4u : FND_TOKENS)
