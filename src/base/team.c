@@ -1,7 +1,8 @@
 /* team.c - the one place that starts threads for kernels and binds them to processors.
  *
- * SAFETY: every word that two workers share is atomic. Such a word has one writer: a release store by
- * it and an acquire load by those who wait make what was written before visible. The job (fn, ctx) is
+ * SAFETY: every word that two workers share is atomic. But for the count of a pair's meetings, which is added to,
+ * such a word has one writer: a release store by it and an acquire load by those who wait make what was written before
+ * visible. The job (fn, ctx) is
  * written only while no participant of the last run is left in it.
  *
  * A waiter that sleeps could miss the store it sleeps for: the writer stores the word, then looks for
@@ -51,6 +52,8 @@ struct fnd_team {
     _Atomic uint32_t go_sleepers;
     _Alignas(2 * LINE_BYTES) _Atomic uint32_t released; /* barriers completed, above ALL_TO_ALL */
     _Atomic uint32_t released_sleepers;
+    _Alignas(2 * LINE_BYTES) _Atomic uint32_t met; /* arrivals at barriers of two workers */
+    _Atomic uint32_t met_sleepers;
     /* The job of the run. Written only where it differs from the last one: the line then stays in
      * all caches. */
     _Alignas(2 * LINE_BYTES) fnd_team_fn *fn;
@@ -127,9 +130,25 @@ static void wait_arrival(fnd_team *team, uint32_t worker, uint32_t before) {
     wait_changed(team, &s->arrived, &s->sleepers, before, SPIN_BARRIER_NS);
 }
 
+/* Two workers count on one word: its line goes from one to the other and back, where each would have to take the line of
+ * its own word for writing and then read the other's. `met` was even when the last barrier was over; who makes it even
+ * again came second. The addition is a full fence, so that no sleeper is missed. */
+static void pair_barrier(fnd_team *team) {
+    uint32_t now = atomic_fetch_add(&team->met, 1) + 1;
+    if (now % 2 == 0) {
+        if (atomic_load(&team->met_sleepers)) fnd_system_wake_all(&team->met);
+    } else {
+        wait_changed(team, &team->met, &team->met_sleepers, now, SPIN_BARRIER_NS);
+    }
+}
+
 void fnd_team_barrier(fnd_team *team, uint32_t worker) {
     uint32_t count = team->participants;
     if (count < 2) return;
+    if (count == 2) {
+        pair_barrier(team);
+        return;
+    }
     slot *mine = &team->slots[worker];
     /* Nobody can be two barriers ahead: a slot holds `before`, before + 1 or before + 2. */
     uint32_t before = atomic_load_explicit(&mine->arrived, memory_order_relaxed);
