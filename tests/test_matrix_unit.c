@@ -1,6 +1,7 @@
 /* test_matrix_unit.c - products of codes on the processor's matrix unit (AMX): the very bits that its vector
  * units give, for many tokens as for one, so that no answer depends on how its prompt was cut. */
 #include "backend/cpu/baked.h"
+#include "backend/cpu/cpu.h"
 #include "base/cpuinfo.h"
 #include "kernel_bench.h"
 #include "program.h"
@@ -216,5 +217,32 @@ TEST(matrix_unit_reads_a_prompt_in_any_pieces) {
             if (!logits_in_pieces(&device, ids, pieces[i], count, i ? logits : first)) return;
             CHECK_MSG(!i || memcmp(logits, first, sizeof first) == 0, "other logits in pieces %zu, %s", i, library ? "the library's kernels" : "compiled now");
         }
+    }
+}
+
+/* The same bits from any number of tokens on; and it is the unit that serves there. */
+TEST(matrix_unit_serves_from_where_it_is_told) {
+    static const uint32_t from[] = { 0, 1, 20, 4096 };
+    const fnd_cpu_level *level;
+    fnd_error err = { 0 };
+    uint32_t ids[WHOLE];
+    float first[TINY_MODEL_VOCAB], logits[TINY_MODEL_VOCAB];
+    if (fnd_cpu_level_find("amx", &level, &err) != FND_OK) {
+        fnd_test_skip(err.text);
+        return;
+    }
+    for (uint32_t i = 0; i < WHOLE; i++) ids[i] = (i * 41 + 5) % TINY_MODEL_VOCAB;
+    for (size_t i = 0; i < sizeof from / sizeof *from; i++) {
+        fnd_desc device = { .backend = "cpu", .isa = "amx", .threads = 2, .unit_from = from[i], .quick_build = true, .wait_for_build = true, .no_baked = true, .cache_dir = "build/test-cache" };
+        if (!logits_in_pieces(&device, ids, (const size_t[]){ 30, 47 }, 2, i ? logits : first)) return;
+        CHECK_MSG(!i || memcmp(logits, first, sizeof first) == 0, "other logits where the unit serves from %u tokens on", from[i]);
+
+        fnd_device_info info;
+        void *cpu = NULL;
+        uint32_t least = from[i] ? from[i] : FND_CPU_UNIT_FROM;
+        CHECK_OK(fnd_backend_cpu.open(&(fnd_backend_desc){ .threads = 1, .isa = "amx", .unit_from = from[i] }, &cpu, &info, &err), &err);
+        REQUIRE(cpu);
+        CHECK(fnd_backend_cpu.unit(cpu, 8, true, least) == FND_UNIT_INT8_MATRICES && fnd_backend_cpu.unit(cpu, 8, true, least - 1) == FND_UNIT_INT8_DOTS);
+        fnd_backend_cpu.close(cpu);
     }
 }

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static const fnd_tuning some = { .threads = 1, .batch = 64, .repack = FND_REPACK_OFF, .measured = "2026-11-22 with tiny.gguf" };
+static const fnd_tuning some = { .threads = 1, .batch = 64, .unit_from = 96, .repack = FND_REPACK_OFF, .measured = "2026-11-22 with tiny.gguf" };
 
 static fnd_desc in_folder(const char *name) { return (fnd_desc){ .cache_dir = program_temp(name), .isa = fnd_cpu_level_best()->name, .no_build = true }; }
 
@@ -32,7 +32,7 @@ static char *get(const fnd_desc *desc, size_t *bytes) {
     return text;
 }
 
-static bool is_none(const fnd_tuning *t) { return !t->threads && !t->batch && !t->repack && !t->measured[0]; }
+static bool is_none(const fnd_tuning *t) { return !t->threads && !t->batch && !t->unit_from && !t->repack && !t->measured[0]; }
 
 TEST(tuning_is_read_as_written) {
     fnd_desc desc = in_folder("tuning-written");
@@ -43,7 +43,7 @@ TEST(tuning_is_read_as_written) {
     CHECK(!found && is_none(&t));
     CHECK_OK(fnd_tuning_write(&desc, &some, &err), &err);
     CHECK_OK(fnd_tuning_read(&desc, &t, &found, &err), &err);
-    CHECK(found && t.threads == 1 && t.batch == 64 && t.repack == FND_REPACK_OFF && strcmp(t.measured, some.measured) == 0);
+    CHECK(found && t.threads == 1 && t.batch == 64 && t.unit_from == 96 && t.repack == FND_REPACK_OFF && strcmp(t.measured, some.measured) == 0);
     fnd_tuning odd = { .measured = "a\nsum 0\x01" };
     CHECK_OK(fnd_tuning_write(&desc, &odd, &err), &err);
     CHECK_OK(fnd_tuning_read(&desc, &t, &found, &err), &err);

@@ -23,6 +23,8 @@ enum { FND_PATH_BYTES = 1024, FND_MAX_THREADS = 1024, FND_COMPILER_SECONDS = 300
 typedef struct fnd_desc {
     const char *backend;    /* "cpu" (default), "cuda", "metal", "sim" */
     uint32_t    threads;    /* workers, at most FND_MAX_THREADS; 0: as tuned, else one per core this process may use */
+    uint32_t    unit_from;  /* cpu, isa "amx": tokens read together from which on codes of 8 bits go to the matrix unit, which
+                             * changes no bit of a result; 0: as tuned, else 48 */
     uint32_t    device;     /* which device of its kind; 0: the first */
     const char *isa;        /* "generic" forces the portable texts; NULL: the best here. On sim, "metal": texts for Metal */
     const char *compiler;   /* C compiler of the backends that need one; NULL: first on the PATH */

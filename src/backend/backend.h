@@ -14,6 +14,7 @@
 
 typedef struct fnd_backend_desc {
     uint32_t    threads;   /* cpu: workers; 0 = one per core this process may use */
+    uint32_t    unit_from; /* cpu: tokens from which on 8-bit products go to a matrix unit; 0 = as most like it */
     uint32_t    device;    /* which device of its kind; 0 = first */
     const char *isa;       /* cpu: "generic", "v3", "v4", "v4_vnni"...; NULL = best here. sim: "metal" runs the texts for Metal */
     const char *compiler;  /* cpu, sim: C compiler; NULL = first of cc, gcc, clang on the PATH */

@@ -54,7 +54,7 @@ typedef struct fnd_cli_option {
 /* Options that every command takes. */
 typedef struct fnd_cli_globals {
     const char *backend, *isa, *compiler, *kernel_dir, *cache_dir, *kv_type, *repack, *program;
-    uint32_t    gpu, threads, compiler_seconds;
+    uint32_t    gpu, threads, unit_from, compiler_seconds;
     bool        no_cache, no_fuse, help, version;
 } fnd_cli_globals;
 

@@ -25,7 +25,7 @@ static void print_processor(fnd_text *out) {
         fnd_error why = { 0 };
         bool works = fnd_cpu_level_find(levels[i].name, &level, &why) == FND_OK;
         fnd_text_printf(out, "  %-12s  %s: %s\n", levels[i].name, works ? levels[i].name == fnd_cpu_level_best()->name ? "the best here" : levels[i].bf16_prompts ? "works where --isa asks for it"
-                                                                                                                                                                : "works"
+                                                                                                                                                                  : "works"
                                                                         : "no",
                         works ? levels[i].doc : why.text);
     }
@@ -110,6 +110,7 @@ static void print_tuning(const fnd_desc *desc, fnd_text *out) {
         fnd_text_str(out, "tuned         ");
         if (t.threads) fnd_text_printf(out, "%u thread%s", t.threads, fnd_plural(t.threads));
         if (!t.threads) fnd_text_str(out, "a thread per core");
+        if (t.unit_from) fnd_text_printf(out, ", the matrix unit from %u tokens", t.unit_from);
         fnd_text_printf(out, ", prompts by %u%s; %s\n", t.batch ? t.batch : 256, repacked[t.repack], t.measured);
     }
 }

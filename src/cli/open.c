@@ -6,6 +6,7 @@ fnd_status fnd_cli_desc(const fnd_cli_globals *g, fnd_desc *out, fnd_error *err)
         .backend = g->backend,
         .device = g->gpu,
         .threads = g->threads,
+        .unit_from = g->unit_from,
         .isa = g->isa,
         .compiler = g->compiler,
         .compiler_seconds = g->compiler_seconds,

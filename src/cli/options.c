@@ -13,6 +13,7 @@ static const fnd_cli_option global_options[] = {
     { "gpu", FND_CLI_U32, "N", FIELD(gpu), "which GPU, counted from 0 (default: 0)", 0, 255 },
     { "threads", FND_CLI_U32, "N", FIELD(threads), "workers (default: as tuned, else one per core this process may use)", 1, FND_MAX_THREADS },
     { "isa", FND_CLI_NAME, "LEVEL", FIELD(isa), "instructions to use; generic forces the portable texts (default: the best here)", 0, 0 },
+    { "unit-from", FND_CLI_U32, "N", FIELD(unit_from), "tokens of a prompt from which on 8-bit products go to a matrix unit; the same results (default: as tuned, else 48)", 1, UINT32_MAX },
     { "program", FND_CLI_NAME, "launch|graph|persistent|auto", FIELD(program), "run a token as one launch per kernel, as a captured graph of them (cuda), or as one kernel (default: auto)", 0, 0 },
     { "no-fuse", FND_CLI_FLAG, NULL, FIELD(no_fuse), "one kernel per operation: to compare with", 0, 0 },
     { "compiler", FND_CLI_NAME, "CC", FIELD(compiler), "C compiler for kernels (default: cc, gcc or clang)", 0, 0 },

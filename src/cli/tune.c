@@ -38,9 +38,12 @@ enum { REQUEST_PROMPT = 512,
 
 typedef enum knob { THREADS,
                     REPACK,
+                    UNIT,
                     BATCH,
                     KNOBS } knob;
-static const char *const knob_names[KNOBS] = { "threads", "repack", "batch" };
+static const char *const knob_names[KNOBS] = { "threads", "repack", "unit", "batch" };
+/* Short prompts, told apart by what takes the unit from how many tokens on: each is on one side of one choice more. */
+static const uint32_t unit_choices[] = { 48, 32, 64, 96 }, unit_prompts[] = { 40, 56, 80 };
 
 typedef struct choice {
     uint32_t value;
@@ -80,7 +83,23 @@ static void add_choice(stage *s, uint32_t value, const char *shown) {
 
 /* ---- measuring ---- */
 
-static fnd_status once(const tuner *t, const choice *c, double *prompt_s, double *token_s, fnd_error *err) {
+static fnd_status once_short(const tuner *t, const choice *c, double *prompt_s, double *token_s, fnd_error *err) {
+    uint32_t all = 0;
+    uint64_t start = fnd_now_ns();
+    for (size_t i = 0; i < FND_COUNT(unit_prompts); i++) {
+        uint32_t tokens = unit_prompts[i] < t->prompt_tokens ? unit_prompts[i] : t->prompt_tokens;
+        FND_TRY(fnd_session_truncate(c->session, 0, err));
+        FND_TRY(fnd_session_eval(c->session, t->ids, tokens, err));
+        all += tokens;
+    }
+    FND_TRY(fnd_wait(c->lm.f, err));
+    *prompt_s = fnd_cli_seconds_since(start) / all;
+    *token_s = 0;
+    return fnd_cli_check_interrupt(err);
+}
+
+static fnd_status once(const tuner *t, const stage *s, const choice *c, double *prompt_s, double *token_s, fnd_error *err) {
+    if (s->knob == UNIT) return once_short(t, c, prompt_s, token_s, err);
     uint32_t most = t->prompt_tokens, tokens = t->o->tokens < most ? t->o->tokens : most;
     FND_TRY(fnd_session_truncate(c->session, 0, err));
     uint64_t start = fnd_now_ns();
@@ -98,8 +117,8 @@ static fnd_status once(const tuner *t, const choice *c, double *prompt_s, double
     return fnd_cli_check_interrupt(err);
 }
 
-/* The time of a request in a round, or, with the medians, at all. Batches are told apart by their prompts alone. */
-static double request_s(const stage *s, double prompt_s, double token_s) { return REQUEST_PROMPT * prompt_s + (s->knob == BATCH ? 0 : REQUEST_ANSWER * token_s); }
+/* The time of a request in a round, or, with the medians, at all. What is for prompts is told apart by these alone. */
+static double request_s(const stage *s, double prompt_s, double token_s) { return REQUEST_PROMPT * prompt_s + (s->knob >= UNIT ? 0 : REQUEST_ANSWER * token_s); }
 
 /* In how many rounds is it faster than the default? */
 static uint32_t rounds_won(const stage *s, const choice *c, uint32_t rounds) {
@@ -126,10 +145,10 @@ static void choose(stage *s, uint32_t rounds) {
 static fnd_status measure(const tuner *t, stage *s, fnd_error *err) {
     double unused[2];
     uint32_t rounds = t->o->repeat;
-    for (uint32_t i = 0; i < s->count; i++) FND_TRY(once(t, &s->choices[i], &unused[0], &unused[1], err)); /* pages, caches, clocks */
+    for (uint32_t i = 0; i < s->count; i++) FND_TRY(once(t, s, &s->choices[i], &unused[0], &unused[1], err)); /* pages, caches, clocks */
     for (uint32_t round = 0; round < rounds; round++) {
         fnd_cli_progress(NULL, knob_names[s->knob], round, rounds);
-        for (uint32_t i = 0; i < s->count; i++) FND_TRY(once(t, &s->choices[i], &s->choices[i].prompts[round], &s->choices[i].tokens[round], err));
+        for (uint32_t i = 0; i < s->count; i++) FND_TRY(once(t, s, &s->choices[i], &s->choices[i].prompts[round], &s->choices[i].tokens[round], err));
     }
     fnd_cli_progress_clear();
     choose(s, rounds);
@@ -162,6 +181,7 @@ static fnd_status open_choice(tuner *t, stage *s, choice *c, fnd_error *err) {
     }
     if (s->knob == THREADS) globals.threads = c->value;
     if (s->knob == REPACK) globals.repack = c->shown;
+    if (s->knob == UNIT) globals.unit_from = c->value;
     c->lm.check = check_model;
     c->lm.check_ctx = t;
     FND_TRY(fnd_cli_lm_open(&globals, t->o->model, &c->lm, err));
@@ -232,6 +252,19 @@ static fnd_status tune_layout(tuner *t, const fnd_cpu_level *level, fnd_error *e
     return FND_OK;
 }
 
+/* Where 8-bit products have a matrix unit, and weights the layout that it takes. */
+static fnd_status tune_unit(tuner *t, const fnd_cpu_level *level, fnd_error *err) {
+    stage *s = &t->stages[t->count];
+    bool rows = t->globals.repack && strcmp(t->globals.repack, "off") == 0;
+    s->knob = UNIT;
+    if (t->globals.unit_from || rows || !(level->needs >> FND_CPU_amx_int8 & 1)) return FND_OK;
+    for (size_t i = 0; i < FND_COUNT(unit_choices); i++) add_choice(s, unit_choices[i], "");
+    FND_TRY(run_stage(t, s, err));
+    t->globals.unit_from = s->choices[s->best].value;
+    t->found.unit_from = s->best ? t->globals.unit_from : 0;
+    return FND_OK;
+}
+
 static fnd_status tune_batch(tuner *t, fnd_error *err) {
     stage *s = &t->stages[t->count];
     s->knob = BATCH;
@@ -247,10 +280,12 @@ static void print_stage(const stage *s, bool json, fnd_text *out) {
     if (json) fnd_text_printf(out, ",\n \"%s\": [", knob_names[s->knob]);
     for (uint32_t i = 0; i < s->count; i++) {
         const choice *c = &s->choices[i];
+        char then[48] = "null"; /* nothing but prompts tells the choices apart */
+        if (c->token_s > 0) snprintf(then, sizeof then, json ? "%.6g" : ", then %8.1f tok/s", 1 / c->token_s);
         if (json)
-            fnd_text_printf(out, "%s\n  {\"value\": \"%s\", \"prefill_tok_s\": %.6g, \"decode_tok_s\": %.6g, \"chosen\": %s}", i ? "," : "", c->shown, 1 / c->prompt_s, 1 / c->token_s, i == s->best ? "true" : "false");
+            fnd_text_printf(out, "%s\n  {\"value\": \"%s\", \"prefill_tok_s\": %.6g, \"decode_tok_s\": %s, \"chosen\": %s}", i ? "," : "", c->shown, 1 / c->prompt_s, then, i == s->best ? "true" : "false");
         else
-            fnd_text_printf(out, "%c %-8s%-6s prompt %9.1f tok/s, then %8.1f tok/s\n", i == s->best ? '*' : ' ', i ? "" : knob_names[s->knob], c->shown, 1 / c->prompt_s, 1 / c->token_s);
+            fnd_text_printf(out, "%c %-8s%-6s prompt %9.1f tok/s%s\n", i == s->best ? '*' : ' ', i ? "" : knob_names[s->knob], c->shown, 1 / c->prompt_s, c->token_s > 0 ? then : "");
     }
     if (json) fnd_text_str(out, "\n ]");
 }
@@ -298,6 +333,7 @@ static fnd_status tune(tuner *t, const fnd_desc *desc, fnd_error *err) {
     note_load();
     FND_TRY(tune_threads(t, err));
     FND_TRY(tune_layout(t, level, err));
+    FND_TRY(tune_unit(t, level, err));
     FND_TRY(tune_batch(t, err));
     note_measured(t);
     if (!t->o->dry_run) FND_TRY(fnd_tuning_write(desc, &t->found, err));

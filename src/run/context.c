@@ -155,7 +155,7 @@ static void free_context(foundry *f) {
     fnd_free_memory(f);
 }
 
-/* Before the device is opened: how many workers it has may have been tuned. What is wrong with the file should be
+/* Before the device is opened: how many workers it has, and what its matrix unit is for, may have been tuned. What is wrong with the file should be
  * known, and is no failure. */
 static void read_tuning(foundry *f) {
     bool found;
@@ -163,11 +163,12 @@ static void read_tuning(foundry *f) {
     if (f->desc.untuned) return;
     if (fnd_tuning_read(&f->desc, &f->tuning, &found, &why) != FND_OK) fnd_notice(f, why.text);
     if (!f->desc.threads) f->desc.threads = f->tuning.threads;
+    if (!f->desc.unit_from) f->desc.unit_from = f->tuning.unit_from;
 }
 
 static fnd_status open_device(foundry *f, fnd_error *err) {
     const uint32_t seconds = f->desc.watchdog_seconds ? f->desc.watchdog_seconds : FND_WATCHDOG_SECONDS;
-    fnd_backend_desc d = { .watchdog_seconds = seconds == FND_NO_WATCHDOG ? 0 : seconds, .threads = f->desc.threads, .device = f->desc.device, .isa = f->desc.isa, .compiler = f->desc.compiler, .metal_library = f->desc.metal_library, .compiler_seconds = f->desc.compiler_seconds };
+    fnd_backend_desc d = { .watchdog_seconds = seconds == FND_NO_WATCHDOG ? 0 : seconds, .threads = f->desc.threads, .unit_from = f->desc.unit_from, .device = f->desc.device, .isa = f->desc.isa, .compiler = f->desc.compiler, .metal_library = f->desc.metal_library, .compiler_seconds = f->desc.compiler_seconds };
     FND_TRY(f->backend->open(&d, &f->device, &f->info, err));
     f->storage_ops = device_ops;
     f->storage_ops.host_memory = f->info.host_memory;

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#define TITLE "foundry tuning 1\n"
+#define TITLE "foundry tuning 2\n"
 enum { MAX_FILE_BYTES = 4096 };
 
 /* ---- which file ---- */
@@ -97,7 +97,8 @@ static fnd_status parse(const char *path, const char *text, const char *key, fnd
     reader r = { .at = text };
     char found_key[FND_HASH_TEXT_BYTES], sum[FND_HASH_TEXT_BYTES], found_sum[FND_HASH_TEXT_BYTES];
     bool good = take(&r, TITLE) && take_text(&r, "key", found_key, sizeof found_key) && take_number(&r, "threads", 1, FND_MAX_THREADS, &out->threads) &&
-                take_number(&r, "batch", FND_TUNING_BATCH_MIN, FND_TUNING_BATCH_MAX, &out->batch) && take_number(&r, "repack", 1, FND_TUNING_REPACK_MAX, &out->repack) &&
+                take_number(&r, "batch", FND_TUNING_BATCH_MIN, FND_TUNING_BATCH_MAX, &out->batch) &&
+                take_number(&r, "unit_from", 1, FND_TUNING_UNIT_MAX, &out->unit_from) && take_number(&r, "repack", 1, FND_TUNING_REPACK_MAX, &out->repack) &&
                 take_text(&r, "measured", out->measured, sizeof out->measured);
     size_t before_sum = (size_t)(r.at - text);
     good = good && take_text(&r, "sum", found_sum, sizeof found_sum) && !*r.at;
@@ -134,7 +135,7 @@ fnd_status fnd_tuning_write(const fnd_desc *desc, const fnd_tuning *tuning, fnd_
     snprintf(measured, sizeof measured, "%s", tuning->measured);
     for (char *p = measured; *p; p++) *p = isprint((unsigned char)*p) ? *p : '?';
     FND_TRY(fnd_make_dirs(dir, err));
-    fnd_text_printf(&out, TITLE "key %s\nthreads %u\nbatch %u\nrepack %u\nmeasured %s\n", key, tuning->threads, tuning->batch, tuning->repack, measured);
+    fnd_text_printf(&out, TITLE "key %s\nthreads %u\nbatch %u\nunit_from %u\nrepack %u\nmeasured %s\n", key, tuning->threads, tuning->batch, tuning->unit_from, tuning->repack, measured);
     print_sum(fnd_text_get(&out), out.bytes, sum);
     fnd_text_printf(&out, "sum %s\n", sum);
     fnd_status status = fnd_text_check(&out, err);

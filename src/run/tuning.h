@@ -12,11 +12,12 @@ enum { FND_TUNING_TEXT_BYTES = 160 };
 typedef struct fnd_tuning {
     uint32_t threads; /* workers; 0: as if nobody had measured */
     uint32_t batch;   /* tokens of a prompt evaluated together; 0: likewise */
+    uint32_t unit_from; /* tokens from which on 8-bit products go to the matrix unit; 0: likewise */
     uint32_t repack;  /* an fnd_repacking (foundry/model.h); 0, FND_REPACK_AUTO: likewise */
     char     measured[FND_TUNING_TEXT_BYTES]; /* when, and with which model */
 } fnd_tuning;
 
-enum { FND_TUNING_BATCH_MIN = 32, FND_TUNING_BATCH_MAX = 8192, FND_TUNING_REPACK_MAX = 2 };
+enum { FND_TUNING_BATCH_MIN = 32, FND_TUNING_BATCH_MAX = 8192, FND_TUNING_UNIT_MAX = 4096, FND_TUNING_REPACK_MAX = 2 };
 
 /* The file for the level of instructions `isa` (NULL: the best here), in the folder that desc names. False: there is no
  * folder, its name is too long, or another backend or other kernel texts are asked for. */

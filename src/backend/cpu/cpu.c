@@ -35,16 +35,13 @@ static void describe(const fnd_cpu *cpu, fnd_device_info *info) {
     fnd_cpu_target_print(&cpu->compiler, level, info->target, sizeof info->target);
 }
 
-/* As kernels/gemv/panel.cpu.h has it. */
-enum { PANELS_OF_CODES_FROM = 48,
-       PANELS_OF_HALVES_FROM = 17 };
-
 static fnd_unit cpu_unit(const void *self, uint32_t bits, bool tiles, uint32_t tokens) {
-    const fnd_cpu_level *level = ((const fnd_cpu *)self)->level;
+    const fnd_cpu *cpu = self;
+    const fnd_cpu_level *level = cpu->level;
     uint64_t needs = tiles ? level->needs : level->needs & ~(UINT64_C(1) << FND_CPU_amx_tile);
     bool codes = bits <= 8, unit = needs >> FND_CPU_amx_tile & 1;
-    if (unit && level->bf16_prompts && tokens >= PANELS_OF_HALVES_FROM) return FND_UNIT_BF16_MATRICES;
-    if (unit && !level->bf16_prompts && codes && tokens >= PANELS_OF_CODES_FROM) return FND_UNIT_INT8_MATRICES;
+    if (unit && level->bf16_prompts && 2 * tokens > FND_CPU_PANEL_TOKENS) return FND_UNIT_BF16_MATRICES;
+    if (unit && !level->bf16_prompts && codes && tokens >= cpu->unit_from) return FND_UNIT_INT8_MATRICES;
     if (codes && needs >> FND_CPU_i8mm & 1 && tokens > 1) return FND_UNIT_INT8_MATRICES; /* fnd_pair_add */
     return codes ? FND_UNIT_INT8_DOTS : FND_UNIT_FLOATS;
 }
@@ -68,6 +65,7 @@ static fnd_status cpu_open(const fnd_backend_desc *desc, void **self, fnd_device
     if (!cpu) return fnd_fail(err, FND_ERR_MEMORY, "out of memory while opening the cpu backend");
     cpu->level = level;
     cpu->threads = desc->threads ? desc->threads : fnd_cpu_cores();
+    cpu->unit_from = desc->unit_from ? desc->unit_from : FND_CPU_UNIT_FROM;
     fnd_status status = fnd_team_open(cpu->threads, &cpu->team, err);
     if (status == FND_OK) status = fnd_cpu_alloc_shares(cpu, err);
     if (status != FND_OK) {

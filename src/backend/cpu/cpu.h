@@ -20,6 +20,10 @@ struct fnd_thread;
 enum { FND_CPU_TILE_TOKENS = 8,
        FND_CPU_PANEL_TOKENS = 32 };
 
+/* Tokens from which on codes of 8 bits go to the matrix unit: with fewer, what few tokens leave of its tiles and the
+ * decoding of panels are more than it spares. The results are the same. */
+enum { FND_CPU_UNIT_FROM = 48 };
+
 /* What kernels/gemv/panel.cpu.h keeps in scratch: a panel of weights and its sums, and a page for the rest. */
 enum { FND_CPU_PANEL_BYTES = 16 * 32 * 768 + 4096,
        FND_CPU_PANEL_TOKEN_BYTES = 2 * 16 * 16 * 4 };
@@ -57,7 +61,7 @@ typedef struct fnd_cpu {
     const fnd_cpu_level *level;
     fnd_cpu_compiler     compiler;
     fnd_team            *team;
-    uint32_t             threads;
+    uint32_t             threads, unit_from; /* unit_from: FND_CPU_UNIT_FROM, or what was asked for */
     fnd_cpu_scratch      scratch, shared_scratch;
     struct fnd_share    *shares;       /* [threads]; NULL: one thread */
     uint32_t             share_groups; /* of the last launch of several groups */

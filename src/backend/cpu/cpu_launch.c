@@ -88,6 +88,7 @@ static void work(void *ctx, uint32_t worker) {
         .scratch = j->cpu->scratch.data + worker * j->scratch_stride,
         .team = j->cpu->team,
         .shared_scratch = j->cpu->shared_scratch.data,
+        .unit_from = j->cpu->unit_from,
         .shares = j->groups > 1 ? j->cpu->shares : NULL,
         .team_barrier = fnd_team_barrier,
         .now = now,

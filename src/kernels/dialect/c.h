@@ -162,6 +162,7 @@ FND_INLINE void fnd_prefetch(const void *p) { __builtin_prefetch(p); }
   #define FND_TEAM_FIELDS        \
       fnd_team  *team;           \
       u8        *shared_scratch; \
+      u32        unit_from; /* tokens, from which on 8-bit products are the matrix unit's */ \
       fnd_share *shares;         \
       void (*team_barrier)(fnd_team *team, u32 group); \
       u64 (*now)(void); /* nanoseconds */

@@ -3,8 +3,8 @@
  * A panel is FND_PANEL_TILES tiles of 16 rows, up to FND_PANEL_COLS columns at a time. It is decoded once and
  * multiplied with all tokens; sums are f32, [tile][token][16 rows], as epilogues take them.
  *
- * FND_PANEL_CODES, formats with codes: 8-bit products, which give the same bits as fewer tokens do
- * (amx_codes.cpu.h). Activations in blocks of 16 tokens:
+ * FND_PANEL_CODES, formats with codes: 8-bit products, from as many tokens on as the host says (fnd_thread.unit_from),
+ * which give the same bits as fewer tokens do (amx_codes.cpu.h). Activations in blocks of 16 tokens:
  *     codes   [token / 16][cols / 32][16 tokens][32]  i8
  *     scales  [token / 16][cols / 32][16]             f32
  *     sums    [token / 16][cols / 32][3][16]          f32, scale * sum of codes: of 32, the first 16, the last 16
@@ -35,7 +35,6 @@
 #ifdef FND_PANEL_CODES
   #define FND_PANEL_TILES 8u
   #define FND_PANEL_COLS  1024u /* a tile of them and 16 tokens fill the L1 cache */
-  #define FND_PANELS_FROM 48u   /* tokens; with fewer the unit's tiles and the decoding are not worth it */
 #else
   #define FND_PANEL_TILES 16u /* what all tokens' halves are read for, from the last-level cache where rows are long */
   #define FND_PANEL_COLS  512u

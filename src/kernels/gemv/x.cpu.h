@@ -60,13 +60,13 @@ typedef struct fnd_x {
 
 #ifdef FND_PANEL_CODES
   #define FND_X_SUMS_ 3 /* as panels of codes want them */
-FND_INLINE u32 fnd_x_panels_(u32 tokens) { return tokens >= FND_PANELS_FROM; }
+FND_INLINE u32 fnd_x_panels_(fnd_thread t, u32 tokens) { return tokens >= t.unit_from; }
 #else
   #define FND_X_SUMS_ 1
-FND_INLINE u32 fnd_x_panels_(u32 tokens) { (void)tokens; return 0; }
+FND_INLINE u32 fnd_x_panels_(fnd_thread t, u32 tokens) { (void)t; (void)tokens; return 0; }
 #endif
-FND_INLINE u32 fnd_x_padded_(u32 tokens) {
-    const u32 to = fnd_x_panels_(tokens) ? 16 : FND_TOKENS;
+FND_INLINE u32 fnd_x_padded_(u32 tokens, u32 panels) {
+    const u32 to = panels ? 16 : FND_TOKENS;
     return (tokens + to - 1) / to * to;
 }
 
@@ -118,7 +118,7 @@ FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
     fnd_x_begin_halves_(&x, at, shared ? t.scratch : (u8 *)0);
     return x;
 #else
-    padded = fnd_x_padded_(tokens);
+    padded = fnd_x_padded_(tokens, fnd_x_panels_(t, tokens));
     x.codes = (i8 *)at;
     at += FND_X_ALIGN_((u64)padded * ((cols + 31) & ~31u));
     x.scales = (f32 *)at;
@@ -138,7 +138,7 @@ FND_INLINE fnd_x fnd_x_begin(fnd_thread t, u32 cols, u32 tokens) {
     x.tiles->next = 0;
 #endif
 #ifdef FND_PANEL_CODES
-    if (fnd_x_panels_(tokens)) fnd_x_begin_panels_(&x, (u8 *)x.row + FND_X_ALIGN_((u64)((cols + 31) & ~31u) * 4) + 64);
+    if (fnd_x_panels_(t, tokens)) fnd_x_begin_panels_(&x, (u8 *)x.row + FND_X_ALIGN_((u64)((cols + 31) & ~31u) * 4) + 64);
 #endif
     return x;
 #endif
@@ -217,7 +217,12 @@ FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
     __builtin_memset(row, 0, 4 * (u64)x.cols);
     for (u32 at = m + 1; at % 16; at++) fnd_x_put_halves_(x, row, at);
 #else
-    for (u32 at = m; at < (m + 1 == x.tokens ? fnd_x_padded_(x.tokens) : m + 1); at++) {
+#if FND_TOKENS > 1
+    const u32 panels = x.panels != 0;
+#else
+    const u32 panels = 0;
+#endif
+    for (u32 at = m; at < (m + 1 == x.tokens ? fnd_x_padded_(x.tokens, panels) : m + 1); at++) {
         if (at > m) __builtin_memset(row, 0, 4 * (u64)x.cols);
 #ifdef FND_PANEL_CODES
         if (x.panels) fnd_x_put_blocks_(x, row, at);
