@@ -53,6 +53,31 @@ TEST(files_are_written_whole_and_mapped) {
     rmdir(dir);
 }
 
+static unsigned mode_of(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 ? st.st_mode & 0777 : 0;
+}
+
+/* What a user asked for is read by whom their umask lets, as any program's output; what is private by nobody else,
+ * also where it replaces something that all could read. */
+TEST(files_are_read_by_whom_they_are_for) {
+    char dir[] = "/tmp/foundry-test-XXXXXX", path[64];
+    fnd_error err = { 0 };
+    mode_t kept = umask(022);
+    REQUIRE(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/file", dir);
+    CHECK_OK(fnd_file_write(path, "hello", 5, &err), &err);
+    CHECK(mode_of(path) == 0644);
+    CHECK_OK(fnd_file_write_private(path, "hello", 5, &err), &err);
+    CHECK(mode_of(path) == 0600);
+    umask(027);
+    CHECK_OK(fnd_file_write(path, "hello", 5, &err), &err);
+    CHECK(mode_of(path) == 0640);
+    umask(kept);
+    unlink(path);
+    CHECK_MSG(rmdir(dir) == 0, "something is left beside the file");
+}
+
 /* What Windows' editors put before a text is no part of it; what they call Unicode is told. */
 TEST(files_of_text_have_no_mark) {
     static const struct {

@@ -7,6 +7,7 @@
 #include "test.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -14,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- a machine whose code is text ------------------------------------------------------------ */
@@ -262,7 +264,7 @@ TEST(cache_works_without_its_directory) {
     check_unusable(path, "cannot make directory");
 #ifdef __linux__
     check_unusable("/proc/foundry", "cannot make directory /proc/foundry");
-    check_unusable("/proc/self", "cannot create a file");
+    check_unusable("/proc/self", "cannot write ");
 #endif
     char *long_name = fnd_alloc_zeroed(2000, 1);
     memset(long_name, 'x', 1999);
@@ -284,7 +286,7 @@ TEST(cache_reads_a_directory_it_cannot_write) {
     ask_once(dir.path, "k", "code");
     CHECK(chmod(dir.path, 0500) == 0);
     CHECK(ask_once(dir.path, "k", "code").disk_hits == 1);
-    check_unusable(dir.path, "cannot create a file");
+    check_unusable(dir.path, "cannot write ");
     CHECK(chmod(dir.path, 0700) == 0);
     remove_dir(&dir);
 }
@@ -484,6 +486,26 @@ TEST(cache_keeps_its_size) {
     CHECK(fnd_cache_count(cache).stored == 0); /* larger than all files together may be */
     fnd_cache_close(cache);
     CHECK(access(other, F_OK) == 0);
+    remove_dir(&dir);
+}
+
+/* What a process began to write and never ended; what another writes now, and what is not ours, stays. */
+TEST(cache_removes_what_nobody_writes_any_more) {
+    static const struct {
+        const char *end;
+        int age_s;
+        bool stays;
+    } files[] = { { ".4711.partial", 7200, false }, { ".4712.partial", 10, true }, { ".partial", 7200, true }, { ".4713.part", 7200, true } };
+    temp_dir dir = make_dir();
+    char paths[FND_COUNT(files)][160], whole[128];
+    file_of(&dir, "begun", whole);
+    for (size_t i = 0; i < FND_COUNT(files); i++) {
+        struct timespec then[2] = { { .tv_sec = time(NULL) - files[i].age_s }, { .tv_sec = time(NULL) - files[i].age_s } };
+        snprintf(paths[i], sizeof paths[i], "%s%s", whole, files[i].end);
+        CHECK(fnd_file_write(paths[i], "half", 4, NULL) == FND_OK && utimensat(AT_FDCWD, paths[i], then, 0) == 0);
+    }
+    CHECK(ask_once(dir.path, "k", "code").stored == 1);
+    for (size_t i = 0; i < FND_COUNT(files); i++) CHECK_MSG((access(paths[i], F_OK) == 0) == files[i].stays, "%s", files[i].end);
     remove_dir(&dir);
 }
 

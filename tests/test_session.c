@@ -12,6 +12,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { VOCAB = TINY_MODEL_VOCAB,
@@ -212,6 +213,8 @@ TEST(session_saved_and_loaded_goes_on_bit_for_bit) {
     make_ids(ids, IDS, 4);
     CHECK_OK(fnd_session_eval(b.s, ids, 53, &b.err), &b.err);
     CHECK_OK(fnd_session_save(b.s, session_temp("a.session"), (fnd_span){ "a\0note", 6 }, &b.err), &b.err);
+    struct stat st;
+    CHECK(stat(session_temp("a.session"), &st) == 0 && (st.st_mode & 0777) == 0600); /* it is a conversation */
     CHECK_OK(fnd_session_open(b.m, NULL, &other, &b.err), &b.err);
     CHECK_OK(fnd_session_eval(other, ids + 60, 20, &b.err), &b.err);
     CHECK_OK(fnd_session_load(other, session_temp("a.session"), &note, &note_bytes, &b.err), &b.err);

@@ -116,21 +116,19 @@ static fnd_status write_through(const char *path, const void *data, size_t bytes
     return status;
 }
 
-fnd_status fnd_file_write(const char *path, const void *data, size_t bytes, fnd_error *err) {
-    char beside[4096];
+static fnd_status write_file(const char *path, const void *data, size_t bytes, fnd_file_readers readers, fnd_error *err) {
     struct stat st;
+    fnd_new_file f;
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) return write_through(path, data, bytes, err);
-    int length = snprintf(beside, sizeof beside, "%s.XXXXXX", path);
-    if (length < 0 || (size_t)length >= sizeof beside) return fnd_fail(err, FND_ERR_FILE, "path too long: %s", path);
-    int fd = mkstemp(beside);
-    if (fd < 0) return fnd_fail(err, FND_ERR_FILE, "cannot create a file beside %s: %s", path, strerror(errno));
-    fnd_status status = write_all(fd, path, data, bytes, err);
-    if (status == FND_OK && fsync(fd) != 0) status = fnd_fail(err, FND_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
-    if (close(fd) != 0 && status == FND_OK) status = fnd_fail(err, FND_ERR_FILE, "cannot write %s: %s", path, strerror(errno));
-    if (status == FND_OK && rename(beside, path) != 0) status = fnd_fail(err, FND_ERR_FILE, "cannot rename to %s: %s", path, strerror(errno));
-    if (status != FND_OK) unlink(beside);
+    FND_TRY(fnd_new_file_open(&f, path, true, readers, err));
+    fnd_status status = fnd_new_file_put(&f, 0, data, bytes, err);
+    if (status == FND_OK) return fnd_new_file_keep(&f, err);
+    fnd_new_file_drop(&f);
     return status;
 }
+
+fnd_status fnd_file_write(const char *path, const void *data, size_t bytes, fnd_error *err) { return write_file(path, data, bytes, FND_FILE_AS_USUAL, err); }
+fnd_status fnd_file_write_private(const char *path, const void *data, size_t bytes, fnd_error *err) { return write_file(path, data, bytes, FND_FILE_PRIVATE, err); }
 
 bool fnd_is_dir(const char *path) {
     struct stat st;

@@ -1,4 +1,4 @@
-/* new_file.c - large files written in pieces, by several threads, that nobody ever sees half of. */
+/* new_file.c - files written in pieces, by several threads, that nobody ever sees half of. */
 #include "base/base.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -26,7 +26,7 @@ static fnd_status check_target(const char *path, bool replace, fnd_error *err) {
     return replace ? FND_OK : exists(path, err);
 }
 
-fnd_status fnd_new_file_open(fnd_new_file *f, const char *path, bool replace, fnd_error *err) {
+fnd_status fnd_new_file_open(fnd_new_file *f, const char *path, bool replace, fnd_file_readers readers, fnd_error *err) {
     size_t bytes = strlen(path) + 32;
     *f = (fnd_new_file){ .fd = -1, .replace = replace };
     if (path[0] == '\0') return fnd_fail(err, FND_ERR_USAGE, "the name of the file to write is empty");
@@ -38,8 +38,8 @@ fnd_status fnd_new_file_open(fnd_new_file *f, const char *path, bool replace, fn
         return fnd_fail(err, FND_ERR_MEMORY, "out of memory for the name of a file");
     }
     for (int i = 0; i < NAMES_TRIED && f->fd < 0; i++) {
-        snprintf(f->beside, bytes, "%s.%ld.partial", path, (long)getpid() * NAMES_TRIED + i);
-        f->fd = open(f->beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        snprintf(f->beside, bytes, "%s.%ld" FND_NEW_FILE_END, path, (long)getpid() * NAMES_TRIED + i);
+        f->fd = open(f->beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, readers == FND_FILE_PRIVATE ? 0600 : 0666);
         if (f->fd < 0 && errno != EEXIST) break;
     }
     if (f->fd >= 0) return FND_OK;

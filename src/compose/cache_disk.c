@@ -134,7 +134,7 @@ bool fnd_cache_disk_write(fnd_cache_disk *disk, fnd_hash128 key, const void *dat
     memcpy(block, &header, sizeof header);
     if (bytes) memcpy(block + sizeof header, data, bytes);
     fnd_error err = { 0 };
-    bool written = fnd_file_write(path_of(disk, key).text, block, all, &err) == FND_OK;
+    bool written = fnd_file_write_private(path_of(disk, key).text, block, all, &err) == FND_OK;
     fnd_free_memory(block);
     if (!written) do_without(disk, err.text);
     return written;
@@ -144,7 +144,7 @@ void fnd_cache_disk_remove(fnd_cache_disk *disk, fnd_hash128 key) { unlink(path_
 
 /* ---- keeping the limit ----------------------------------------------------------------------- */
 typedef struct kept {
-    char name[NAME_BYTES + 8]; /* ".XXXXXX" while it is being written */
+    char name[NAME_BYTES + 1];
     struct timespec used;
     uint64_t bytes;
 } kept;
@@ -164,9 +164,9 @@ static int older_first(const void *a, const void *b) {
 
 /* Ours are named by a key; whatever else lies in the directory is left alone. */
 static bool is_ours(const char *name) {
-    size_t length = strlen(name);
-    return strspn(name, "0123456789abcdef") == KEY_DIGITS && length >= NAME_BYTES &&
-           memcmp(name + KEY_DIGITS, SUFFIX, sizeof SUFFIX - 1) == 0 && (length == NAME_BYTES || (length == NAME_BYTES + 7 && name[NAME_BYTES] == '.'));
+    if (strspn(name, "0123456789abcdef") != KEY_DIGITS || strncmp(name + KEY_DIGITS, SUFFIX, sizeof SUFFIX - 1) != 0) return false;
+    const char *rest = name + NAME_BYTES;
+    return !*rest || (rest[0] == '.' && strcmp(rest + 1 + strspn(rest + 1, "0123456789"), FND_NEW_FILE_END) == 0);
 }
 
 static bool add_kept(kept_list *list, const char *name, const struct stat *st) {

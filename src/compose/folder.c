@@ -10,7 +10,6 @@
 
 enum { MAX_FILES = 1024,
        MAX_DEPTH = 16, /* of folders in folders: links may make them endless */
-       MAX_FILE_BYTES = 4 << 20,
        FULL_BYTES = 4096 };
 
 typedef struct reader {
@@ -21,16 +20,14 @@ typedef struct reader {
 } reader;
 
 static fnd_status add_file(reader *r, const char *full, const char *path) {
-    size_t bytes;
     fnd_source *s = &r->texts[r->count];
     if (r->count == MAX_FILES) return fnd_fail(r->err, FND_ERR_LIMIT, "the folder of kernel texts %s holds more than %d files", r->folder, MAX_FILES);
     if (strlen(path) >= FND_KERNEL_PATH_BYTES) return fnd_fail(r->err, FND_ERR_LIMIT, "%s: the path within the folder of kernel texts is longer than %d bytes", full, FND_KERNEL_PATH_BYTES - 1);
-    FND_TRY(fnd_file_read_text(full, MAX_FILE_BYTES, &s->own_text, &bytes, r->err));
+    FND_TRY(fnd_source_read(full, &s->own_text, r->err));
     s->text = s->own_text;
     s->path = s->own_path = fnd_alloc_string(path, strlen(path));
     r->count++;
-    if (!s->path) return fnd_fail(r->err, FND_ERR_MEMORY, "out of memory for %s", full);
-    return strlen(s->text) == bytes ? FND_OK : fnd_fail(r->err, FND_ERR_FORMAT, "%s holds a NUL byte: it is no text", full);
+    return s->path ? FND_OK : fnd_fail(r->err, FND_ERR_MEMORY, "out of memory for %s", full);
 }
 
 static int is_text(const struct dirent *entry) { return entry->d_name[0] != '.'; }

@@ -53,15 +53,23 @@ fnd_status fnd_sources_add(fnd_sources *s, const char *path, const char *text, f
     return FND_OK;
 }
 
+fnd_status fnd_source_read(const char *file, char **text, fnd_error *err) {
+    size_t bytes;
+    FND_TRY(fnd_file_read_text(file, MAX_SOURCE_BYTES, text, &bytes, err));
+    if (strlen(*text) == bytes) return FND_OK;
+    fnd_free_memory(*text);
+    *text = NULL;
+    return fnd_fail(err, FND_ERR_FORMAT, "%s holds a NUL byte: it is no text", file);
+}
+
 /* The override folder's version of a file, when there is one. */
 static fnd_status add_override(fnd_sources *s, const char *path, fnd_error *err) {
     char full[4096], *text;
-    size_t bytes;
     int length = snprintf(full, sizeof full, "%s/%s", s->override_dir, path);
     if (length < 0 || (size_t)length >= sizeof full) return fnd_fail(err, FND_ERR_FILE, "path too long: %s/%s", s->override_dir, path);
     if (access(full, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR)) return FND_OK; /* not overridden */
-    FND_TRY(fnd_file_read_text(full, MAX_SOURCE_BYTES, &text, &bytes, err));
-    fnd_status status = strlen(text) == bytes ? fnd_sources_add(s, path, text, err) : fnd_fail(err, FND_ERR_FORMAT, "%s holds a NUL byte: it is no text", full);
+    FND_TRY(fnd_source_read(full, &text, err));
+    fnd_status status = fnd_sources_add(s, path, text, err);
     fnd_free_memory(text);
     return status;
 }

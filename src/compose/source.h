@@ -19,6 +19,10 @@ typedef struct fnd_source {
 FND_USE_RESULT fnd_status fnd_sources_open(const char *override_dir, fnd_sources **out, fnd_error *err);
 void fnd_sources_close(fnd_sources *sources);
 
+/* A file of kernel text that a user names, to be freed with fnd_free_memory: without a byte order mark, of 4 MiB at
+ * most; one with a NUL byte is FND_ERR_FORMAT. */
+FND_USE_RESULT fnd_status fnd_source_read(const char *file, char **text, fnd_error *err);
+
 /* Add (or replace) a file under a path of the caller's choice. Texts are copied. */
 FND_USE_RESULT fnd_status fnd_sources_add(fnd_sources *sources, const char *path, const char *text, fnd_error *err);
 

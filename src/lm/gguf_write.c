@@ -32,7 +32,7 @@ fnd_status fnd_gguf_writer_open(const fnd_gguf_writer_desc *desc, fnd_gguf_write
     fnd_gguf_writer *w = fnd_alloc_zeroed(1, sizeof *w);
     if (!w) return fnd_fail(err, FND_ERR_MEMORY, "out of memory for writing %s", desc->path);
     w->alignment = alignment;
-    fnd_status status = fnd_new_file_open(&w->file, desc->path, desc->replace, err);
+    fnd_status status = fnd_new_file_open(&w->file, desc->path, desc->replace, FND_FILE_AS_USUAL, err);
     if (status != FND_OK) {
         fnd_free_memory(w);
         return status;

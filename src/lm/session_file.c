@@ -117,7 +117,7 @@ static fnd_status put_all(saver *w, fnd_span note) {
 
 fnd_status fnd_session_save(const fnd_session *s, const char *path, fnd_span note, fnd_error *err) {
     saver w = { .s = s, .hash = fnd_hasher_open(), .block = fnd_alloc_aligned(PIECE_BYTES, 64), .err = err };
-    fnd_status status = w.hash && w.block ? fnd_new_file_open(&w.file, path, true, err) : fnd_fail(err, FND_ERR_MEMORY, "out of memory for saving a session");
+    fnd_status status = w.hash && w.block ? fnd_new_file_open(&w.file, path, true, FND_FILE_PRIVATE, err) : fnd_fail(err, FND_ERR_MEMORY, "out of memory for saving a session");
     if (status == FND_OK) {
         status = put_all(&w, note);
         if (status == FND_OK)

@@ -1,11 +1,8 @@
 /* composer.c - the composer of a context, and its kernels. */
 #include "run/composer.h"
 #include "base/base.h"
-#include "base/file.h"
 #include "base/memory.h"
 #include "compose/shipped.h"
-
-enum { MAX_USER_FILE_BYTES = 4 << 20 };
 
 static pthread_mutex_t first_use = PTHREAD_MUTEX_INITIALIZER;
 
@@ -70,9 +67,8 @@ fnd_status fnd_register_folder(foundry *f, const char *folder, fnd_error *err) {
 
 fnd_status fnd_register_file(foundry *f, const char *path, const char *file, fnd_error *err) {
     char *text;
-    size_t bytes;
-    FND_TRY(fnd_file_read_text(file, MAX_USER_FILE_BYTES, &text, &bytes, err));
-    fnd_status status = strlen(text) == bytes ? fnd_register_text(f, path, text, err) : fnd_fail(err, FND_ERR_FORMAT, "%s holds a NUL byte: it is no text", file);
+    FND_TRY(fnd_source_read(file, &text, err));
+    fnd_status status = fnd_register_text(f, path, text, err);
     fnd_free_memory(text);
     return status;
 }

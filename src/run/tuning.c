@@ -139,7 +139,7 @@ fnd_status fnd_tuning_write(const fnd_desc *desc, const fnd_tuning *tuning, fnd_
     print_sum(fnd_text_get(&out), out.bytes, sum);
     fnd_text_printf(&out, "sum %s\n", sum);
     fnd_status status = fnd_text_check(&out, err);
-    if (status == FND_OK) status = fnd_file_write(path, fnd_text_get(&out), out.bytes, err);
+    if (status == FND_OK) status = fnd_file_write_private(path, fnd_text_get(&out), out.bytes, err);
     fnd_text_free(&out);
     return status;
 }
