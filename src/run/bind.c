@@ -402,12 +402,19 @@ static void add_step_ops(const fnd_bound *b, const fnd_step *step, uint64_t ops,
     unit_ops[bits ? backend->unit(b->kernel->f->device, bits, tiles, tokens) : FND_UNIT_FLOATS] += ops;
 }
 
-uint64_t fnd_bound_ops(const fnd_bound *b) {
+/* unit_ops, if not NULL, has them by what computes them. */
+static uint64_t sum_ops(const fnd_bound *b, uint64_t *unit_ops) {
     const fnd_composition *c = &b->kernel->composition;
-    uint64_t ops = 0;
-    for (uint32_t i = 0; i < c->step_count; i++) ops += step_ops(b, &c->steps[i]);
-    return ops;
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < c->step_count; i++) {
+        uint64_t ops = step_ops(b, &c->steps[i]);
+        if (ops && unit_ops) add_step_ops(b, &c->steps[i], ops, unit_ops);
+        sum += ops;
+    }
+    return sum;
 }
+
+uint64_t fnd_bound_ops(const fnd_bound *b) { return sum_ops(b, NULL); }
 
 fnd_traffic fnd_bound_traffic(const fnd_bound *b) {
     const fnd_composition *c = &b->kernel->composition;
@@ -429,10 +436,6 @@ fnd_traffic fnd_bound_traffic(const fnd_bound *b) {
         if (arg->kind != FND_ARG_OUT) t.bytes_read += bytes;
         if (arg->kind == FND_ARG_OUT || arg->kind == FND_ARG_INOUT) t.bytes_written += bytes;
     }
-    for (uint32_t i = 0; i < c->step_count; i++) {
-        uint64_t ops = step_ops(b, &c->steps[i]);
-        t.ops += ops;
-        if (ops) add_step_ops(b, &c->steps[i], ops, t.unit_ops);
-    }
+    t.ops = sum_ops(b, t.unit_ops);
     return t;
 }
