@@ -364,22 +364,34 @@ TEST(models_match_the_reference_on_sim) {
     }
 }
 
-/* Prompts of several sequences read in one pass, or in as many as they have room in: what comes behind each. */
+/* Prompts of several sequences read in one pass, or in as many as they have room in: what comes behind each. Where
+ * activations become codes, the reference does not know which: what the same device says of each prompt alone. */
 static void check_prompts(const toy *t, const way *w) {
     enum { PROMPTS = 4 };
     static const uint32_t counts[PROMPTS] = { 9, 1, 23, 2 };
     runner r;
     fnd_batch *b;
     fnd_batch_unread prompts[PROMPTS];
-    float logits[TOY_VOCAB];
-    if (!runner_open(&r, w, t->path, NULL)) return;
+    float logits[TOY_VOCAB], alone[PROMPTS][TOY_VOCAB];
+    double want[TOY_VOCAB];
+    if (!runner_open(&r, w, t->path, &(fnd_session_desc){ .batch = 16, .context = 64 })) return;
+    bool codes = r.codes && t->m.layers[0].q.codes;
+    for (uint32_t i = 0; i < PROMPTS && codes; i++) {
+        CHECK_OK(fnd_session_truncate(r.s, 0, &r.err), &r.err);
+        CHECK_OK(fnd_session_eval(r.s, t->ids, counts[i], &r.err), &r.err);
+        CHECK_OK(fnd_session_logits(r.s, alone[i], &r.err), &r.err);
+    }
     fnd_status status = fnd_batch_open(r.m, &(fnd_batch_desc){ .sequences = PROMPTS, .session = { .batch = 16, .context = 64 } }, &b, &r.err);
     for (uint32_t i = 0; i < PROMPTS; i++) prompts[i] = (fnd_batch_unread){ i, t->ids, counts[i] };
     if (status == FND_OK) status = fnd_batch_read(b, prompts, PROMPTS, &r.err);
     for (uint32_t i = 0; i < PROMPTS && status == FND_OK; i++) {
         judge j = { .t = t, .count = counts[i] - 1 };
         status = fnd_session_logits(fnd_batch_session(b, i), logits, &r.err);
-        judge_logits(&j, logits);
+        for (size_t k = 0; k < TOY_VOCAB && codes; k++) want[k] = alone[i][k];
+        if (codes)
+            j.worst = toy_off_by(logits, want);
+        else
+            judge_logits(&j, logits);
         CHECK_MSG(j.worst <= ROUNDING, "%s %s: logits behind prompt %u are off by up to %g of the largest", r.label, t->m.d.architecture, i, j.worst);
     }
     CHECK_MSG(status == FND_OK, "%s: %s", r.label, r.err.text);

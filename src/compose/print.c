@@ -421,7 +421,7 @@ static uint32_t print_head_loop(const fnd_variant *v, uint32_t i, fnd_text *out)
     const fnd_arg *weight = main_weight(v, &steps[i]);
     const char *head = steps[i].head[0] ? steps[i].head : "y";
     uint32_t first = i + 1, second = joined_main(v, i);
-    fnd_text_printf(out, "    FND_EACH_%sTILE%s(r, t, %s", v->streamed ? "STREAMED_" : "", second && !v->streamed ? "_2" : "", v->streamed ? "x, " : "");
+    fnd_text_printf(out, "    FND_EACH_%sTILE%s(r, t, ", v->streamed ? "STREAMED_" : "", second && !v->streamed ? "_2" : "");
     print_expr(v, weight->shape.dim[0], out);
     if (v->streamed) {
         fnd_text_str(out, second ? ", 2u" : ", 1u");
@@ -477,18 +477,74 @@ static void print_matrix(const fnd_variant *v, const fnd_step *step, fnd_text *o
     fnd_text_str(out, ")");
 }
 
+/* A vector that a program's calls only read, such as a norm's weights. */
+static bool is_vector(const fnd_arg *a) { return a->kind == FND_ARG_IN && strcmp(a->type, "f32") == 0 && a->shape.rank == 1; }
+
+/* The argument that is the token's position; arg_count: there is none. */
+static uint32_t position_arg(const fnd_variant *v) {
+    uint32_t i = 0;
+    while (i < v->kernel->arg_count && !(v->kernel->args[i].kind == FND_ARG_VAL && strcmp(v->kernel->args[i].name, "pos") == 0)) i++;
+    return i;
+}
+
+bool fnd_variant_brings(const fnd_variant *v) {
+    if (!v->streamed || v->kernel->form == FND_FORM_LINEAR) return v->streamed;
+    for (uint32_t i = 0; i < v->kernel->arg_count; i++) {
+        if (fnd_arg_is_cache(&v->kernel->args[i]) && position_arg(v) < v->kernel->arg_count) return true;
+    }
+    return false;
+}
+
+uint64_t fnd_variant_weight_bytes(const fnd_variant *v) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; v->kernel->form == FND_FORM_LINEAR && i < v->kernel->arg_count; i++) {
+        const fnd_arg *a = &v->kernel->args[i];
+        const fnd_format_info *format = fnd_format_get(v->formats[i]);
+        if (a->kind != FND_ARG_WEIGHT || !format) continue;
+        uint64_t values = 1;
+        for (uint32_t k = 0; k < a->shape.rank; k++) {
+            int dim = fnd_dims_find(&v->kernel->dims, a->shape.dim[k]);
+            values *= dim >= 0 && v->dim_folded[dim] ? v->dim_value[dim] : 1;
+        }
+        bytes += values / format->block_weights * format->block_bytes;
+    }
+    return bytes;
+}
+
+/* Vectors, and the beginning of caches, are asked for before they are needed: behind a barrier, behind all that is
+ * on its way, they would be waited for. */
+static void print_asked(const fnd_variant *v, fnd_text *out) {
+    for (uint32_t i = 0; i < v->kernel->arg_count; i++) {
+        const fnd_arg *a = &v->kernel->args[i];
+        if (v->kernel->form == FND_FORM_LINEAR && is_vector(a)) {
+            fnd_text_printf(out, "    fnd_bring_vector(t, a.%s, ", a->name);
+            print_expr(v, a->shape.dim[0], out);
+            fnd_text_str(out, ");\n");
+        }
+        if (!fnd_arg_is_cache(a) || position_arg(v) == v->kernel->arg_count) continue;
+        const fnd_format_info *format = fnd_format_get(v->formats[i]);
+        fnd_text_printf(out, "    fnd_bring_blocks(t, a.%s, ", a->name);
+        for (uint32_t k = 1; k < a->shape.rank; k++) {
+            print_expr(v, a->shape.dim[k], out);
+            fnd_text_str(out, " * ");
+        }
+        fnd_text_printf(out, "%uu / %uu, ", (unsigned)format->block_bytes, (unsigned)format->block_weights);
+        print_arg(v, position_arg(v), out);
+        fnd_text_str(out, " / 16 + 1);\n");
+    }
+}
+
 /* What brings the weights of the kernel's matrices, in the order in which its body takes them. */
 static void print_brings(const fnd_variant *v, fnd_text *out) {
     const fnd_step *steps = v->kernel->steps;
     fnd_text_printf(out, "FND_BRINGS_KERNEL(%s)\n{\n", v->name);
-    for (uint32_t i = 0; i < v->kernel->step_count; i++) {
+    print_asked(v, out);
+    for (uint32_t i = 0; v->kernel->form == FND_FORM_LINEAR && i < v->kernel->step_count; i++) {
         if (steps[i].stage->kind != FND_KIND_MAIN) continue;
         const fnd_arg *weight = main_weight(v, &steps[i]);
         uint32_t second = joined_main(v, i);
         fnd_text_str(out, second ? "    fnd_bring(t, " : "    fnd_bring_one(t, ");
         print_expr(v, weight->shape.dim[0], out);
-        fnd_text_str(out, ", ");
-        print_expr(v, weight->shape.dim[weight->shape.rank - 1], out);
         print_matrix(v, &steps[i], out);
         if (second) print_matrix(v, &steps[second], out);
         fnd_text_str(out, ");\n");
@@ -595,7 +651,7 @@ void fnd_print_kernel(const fnd_variant *v, fnd_text *out) {
         break;
     }
     fnd_text_str(out, "}\n");
-    if (v->streamed) print_brings(v, out);
+    if (fnd_variant_brings(v)) print_brings(v, out);
 }
 
 fnd_status fnd_print_alone(fnd_catalog *catalog, const fnd_variant *v, fnd_text *out, fnd_error *err) {

@@ -16,7 +16,7 @@ typedef struct fnd_variant {
     uint64_t   dim_value[FND_MAX_DIMS];
     uint32_t   tokens;                    /* FND_TOKENS: tokens computed together */
     bool       file_rows;                 /* what is multiplied lies as in the file, where the device has tiles */
-    bool       streamed;                  /* its weights come by the weight stream of its program */
+    bool       streamed;                  /* it is of a program with a weight stream */
 } fnd_variant;
 
 /* Where each argument stands in the argument struct; the same rules as the struct in the text:
@@ -43,6 +43,10 @@ bool fnd_stage_reads_rows(const fnd_stage *s);
 /* Defines and includes that these kernels need together; then each kernel. */
 FND_USE_RESULT fnd_status fnd_print_head(fnd_catalog *catalog, const fnd_variant *const *variants, size_t count, fnd_text *out, fnd_error *err);
 void fnd_print_kernel(const fnd_variant *v, fnd_text *out);
+/* Is there something that the weight stream of its program brings for it? */
+bool fnd_variant_brings(const fnd_variant *v);
+/* Of all its matrices, where the shapes are folded. */
+uint64_t fnd_variant_weight_bytes(const fnd_variant *v);
 /* One kernel with all it needs: what is compiled, and hashed, when it is compiled alone. */
 FND_USE_RESULT fnd_status fnd_print_alone(fnd_catalog *catalog, const fnd_variant *v, fnd_text *out, fnd_error *err);
 

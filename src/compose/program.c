@@ -2,6 +2,7 @@
 #include "compose/program.h"
 #include "base/base.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 uint32_t fnd_block_bytes(const fnd_program_text *p, const fnd_block_of_calls *block) {
@@ -38,7 +39,7 @@ static void print_calls(const fnd_program_text *p, function which, const fnd_blo
     for (uint32_t i = 0; i < block->count; i++) {
         if (which == BRINGS) {
             const fnd_variant *v = p->variants[block->parts[i].variant];
-            if (v->streamed) fnd_text_printf(out, "%s%s_brings(t, %s->call%u);\n", indent, v->name, pointer, i);
+            if (fnd_variant_brings(v)) fnd_text_printf(out, "%s%s_brings(t, %s->call%u);\n", indent, v->name, pointer, i);
             continue;
         }
         bool first = i == 0 && block == &p->before;
@@ -112,11 +113,24 @@ static bool streams(const fnd_program_text *p) {
     return false;
 }
 
+/* Bytes of the weights of a layer, on an average; of a program without layers, of all. */
+static uint64_t layer_bytes(const fnd_program_text *p) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < p->layers; i++) {
+        const fnd_block_of_calls *block = &p->classes[p->layer_class[i]];
+        for (uint32_t k = 0; k < block->count; k++) bytes += fnd_variant_weight_bytes(p->variants[block->parts[k].variant]);
+    }
+    if (p->layers) return bytes / p->layers;
+    for (uint32_t i = 0; i < p->before.count; i++) bytes += fnd_variant_weight_bytes(p->variants[p->before.parts[i].variant]);
+    for (uint32_t i = 0; i < p->after.count; i++) bytes += fnd_variant_weight_bytes(p->variants[p->after.parts[i].variant]);
+    return bytes;
+}
+
 fnd_status fnd_print_program(fnd_catalog *catalog, const fnd_program_text *p, fnd_text *out, fnd_error *err) {
     char name[16];
     uint32_t first = fnd_block_bytes(p, &p->before);
     fnd_text_str(out, "#define FND_BODIES_ONLY 1\n");
-    if (streams(p)) fnd_text_str(out, "#define FND_STREAM 1\n");
+    if (streams(p)) fnd_text_printf(out, "#define FND_STREAM 1\n#define FND_TABLE_BYTES %uu\n#define FND_STREAM_LAYER %" PRIu64 "ull\n", fnd_program_table_bytes(p) + (p->stages ? FND_STAMPS_BYTES : 0), layer_bytes(p));
     FND_TRY(fnd_print_head(catalog, p->variants, p->variant_count, out, err));
     for (uint32_t i = 0; i < p->variant_count; i++) fnd_print_kernel(p->variants[i], out);
     print_struct(p, "before", &p->before, out);

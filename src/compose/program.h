@@ -30,6 +30,7 @@ typedef struct fnd_program_text {
 
 /* The argument table: before, layer 0, 1, ..., after; each block as large as its structs. With `stages` the address
  * of the clocks stands behind it (FND_STAMPS in kernels/dialect/). */
+enum { FND_STAMPS_BYTES = 8 };
 uint32_t fnd_block_bytes(const fnd_program_text *p, const fnd_block_of_calls *block);
 uint32_t fnd_program_table_bytes(const fnd_program_text *p);
 

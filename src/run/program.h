@@ -120,7 +120,6 @@ void fnd_program_stop_compiling(fnd_program *p);
 
 /* program_stages.c: where a program's clocks are written, which the end of its table says; and a run whose calls the
  * profiler sees one by one. */
-enum { FND_STAMPS_BYTES = 8 };
 FND_USE_RESULT fnd_status fnd_program_open_stages(fnd_program *p, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_program_run_stages(fnd_program *p, const fnd_dispatch *d, fnd_error *err);
 /* What a call moves and computes with the present variables. */

@@ -170,14 +170,15 @@ static void measure_segment(const fnd_program *p, fnd_segment *s) {
 
 /* ---- the weight stream ---- */
 
-enum { STREAM_OVERHEAD_BYTES = 36 << 10 }; /* group memory of the stream's slots and of kernels, at most */
+enum { STREAM_OVERHEAD_BYTES = 36 << 10, /* group memory of the stream's slots and of kernels, at most */
+       STREAM_TABLE_ALIGNMENT = 256 };
 
 /* The largest piece that can come of a matrix. */
 static uint64_t piece_bytes(const fnd_tensor *w) {
-    uint64_t rows = 1, cols = w->shape[w->rank - 1];
+    uint64_t rows = 1;
     for (uint32_t i = 0; i + 1 < w->rank; i++) rows *= w->shape[i];
     uint64_t pitch = (fnd_tensor_extent_bytes(w) + rows - 1) / (rows ? rows : 1);
-    return pitch * FND_STREAM_PIECE_ROWS(FND_STREAM_ROWS, cols);
+    return pitch * FND_STREAM_TILE_ROWS(pitch);
 }
 
 static bool one_token(const fnd_variant *v) {
@@ -213,6 +214,7 @@ static bool can_stream(const fnd_program *p, uint64_t *scratch_bytes, uint64_t *
             *scratch_bytes = own;
         }
     }
+    *scratch_bytes = fnd_round_up(*scratch_bytes, STREAM_TABLE_ALIGNMENT) + fnd_round_up(p->table_bytes, STREAM_TABLE_ALIGNMENT); /* dialect/cuda.h */
     return matrices && *scratch_bytes + STREAM_OVERHEAD_BYTES + 3 * piece <= p->f->info.group_bytes;
 }
 
@@ -253,7 +255,7 @@ static fnd_status print_whole_program(fnd_program *p, fnd_error *err) {
         p->segments[0].ring_bytes = (size_t)ring_bytes;
         p->segments[0].warps = p->f->info.stream_warps;
     }
-    for (uint32_t i = 0; i < p->variant_count; i++) p->variants[i]->streamed = streamed && p->variants[i]->kernel->form == FND_FORM_LINEAR;
+    for (uint32_t i = 0; i < p->variant_count; i++) p->variants[i]->streamed = streamed;
     fnd_status status = find_layers(p, &l, &text, err);
     if (status == FND_OK) status = fnd_program_check_schedule(p, &text, err);
     if (status == FND_OK) status = print_segment(p, &p->segments[0], &text, err);

@@ -121,7 +121,7 @@ static fnd_status print(fnd_catalog *catalog, const shape *s, const mix *m, bool
         FND_TRY(fnd_compose(catalog, &desc, &p.kernels[i], err));
         fnd_variant_init(&p.kernels[i].composition, &p.variants[i]);
         fold(s, m, i, &p.variants[i]);
-        p.variants[i].streamed = streamed && p.kernels[i].composition.form == FND_FORM_LINEAR;
+        p.variants[i].streamed = streamed;
         p.parts[i] = (fnd_part){ .variant = i, .barrier = i > 0 };
         list[i] = &p.variants[i];
     }

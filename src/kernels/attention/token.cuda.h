@@ -128,14 +128,22 @@ FND_INLINE void attention_prepare(fnd_thread t, attention_token n, attention_key
     u32 rest = dim - 2 * pairs;
     const FND_GPU f32 *q = n.q + (u64)n.row * n.group * dim, *k = n.k + (u64)n.row * dim, *v_row = n.v + (u64)n.row * dim;
     FND_ROLLED for (u32 u = fnd_thread_index(t); u < pairs * per; u += FND_THREADS) {
-        u32 i = u % pairs, first = rope_first(n.p, i), second = rope_second(n.p, i);
+        u32 i = u % pairs, first = rope_first(n.p, i), second = rope_second(n.p, i), g = u / pairs;
+        const FND_GPU f32 *in = g < n.group ? q + g * dim : k;
+        f32 v = g < rows ? in[first] : 0.0f, w = g < rows ? in[second] : 0.0f; /* on their way while the angle is computed */
         rope_turn turn = rope_turn_of(n.p, (i32)n.position, i);
-        FND_ROLLED for (u32 g = u / pairs; g < rows; g += per) {
-            const FND_GPU f32 *in = g < n.group ? q + g * dim : k;
+        FND_ROLLED for (; g < rows; g += per) {
             u32 format = g < n.group ? FND_ACT_F32 : n.k_cache.format;
-            f32 scale = g < n.group ? n.scale : 1.0f, v = in[first] * scale, w = in[second] * scale;
+            f32 scale = g < n.group ? n.scale : 1.0f;
+            v *= scale;
+            w *= scale;
             *attention_row_at(mem, c, n.group, dim, g, first) = attention_kept(format, v * turn.cos - w * turn.sin);
             *attention_row_at(mem, c, n.group, dim, g, second) = attention_kept(format, v * turn.sin + w * turn.cos);
+            if (g + per < rows) {
+                in = g + per < n.group ? q + (g + per) * dim : k;
+                v = in[first];
+                w = in[second];
+            }
         }
     }
     FND_ROLLED for (u32 u = fnd_thread_index(t); u < rows * rest; u += FND_THREADS) {

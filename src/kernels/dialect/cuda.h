@@ -219,7 +219,8 @@ typedef struct fnd_weight {
 /* FND_PROGRAM(name) { calls of bodies }: one cooperative kernel whose groups are all resident; its
  * parameters are the program's table on the device, and scratch memory as above. With a weight stream, a
  * last warp runs FND_BRINGS(name) { calls of what brings each body's weights } beside it; scratch memory is
- * then fast memory, and the ring is all that lies behind it. */
+ * then fast memory, whose end is a copy of the table (behind a barrier it would have to come from L2 again), and the
+ * ring is all that lies behind it. */
 #ifdef FND_STREAM
   #define FND_PROGRAM(name)                                                            \
     FND_INLINE void name##_program(fnd_thread &t, const u8 *args);                     \
@@ -227,7 +228,9 @@ typedef struct fnd_weight {
     name(const u8 *args, u8 *, u64 scratch_bytes, u8 *shared) {                        \
         FND_CUDA_THREAD_(t, (u8 *)0, 0, shared)                                        \
         t.groups = FND_GROUPS; /* a constant */                                        \
-        fnd_stream_begin();                                                            \
+        u8 *const table = fnd_cuda_shared + (u32)scratch_bytes - FND_STREAM_TABLE;     \
+        fnd_stream_begin(args, table);                                                 \
+        args = table;                                                                  \
         t.tile = t.piece = t.chunk = 0;                                                \
         if (t.warp == FND_WARPS) {                                                     \
             fnd_feeder f = { t.lane, t.group, t.groups, 0, (u32)scratch_bytes };       \

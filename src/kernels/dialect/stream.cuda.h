@@ -21,15 +21,18 @@
 #include "dialect/stream_pieces.h"
 
 #define FND_STREAM_SLOTS 128u
-#ifndef FND_STREAM_WINDOW /* bytes on their way at most; and when the ring holds enough */
-  #define FND_STREAM_WINDOW 65536u
+/* Bytes on their way at most; when the ring holds enough (a quarter); and when the group is at a barrier then. */
+#define FND_STREAM_SMALL (FND_STREAM_LAYER / FND_GROUPS < 262144ull) /* there is time between the bytes of a layer */
+#ifndef FND_STREAM_WINDOW
+  #define FND_STREAM_WINDOW (FND_STREAM_SMALL ? 57344u : 40960u)
 #endif
 #ifndef FND_STREAM_CALM
-  #define FND_STREAM_CALM 16384u
+  #define FND_STREAM_CALM (FND_STREAM_SMALL ? 16384u : FND_STREAM_WINDOW)
 #endif
-#ifndef FND_STREAM_ENOUGH
-  #define FND_STREAM_ENOUGH 4 /* of the ring: a quarter */
+#ifndef FND_STREAM_PAUSED
+  #define FND_STREAM_PAUSED (FND_STREAM_SMALL ? 0u : FND_STREAM_WINDOW)
 #endif
+#define FND_STREAM_ENOUGH 4
 #define FND_STREAM_THREADS 32 /* more than a group has otherwise */
 
 typedef struct fnd_stream_slots {
@@ -56,8 +59,12 @@ FND_INLINE u32 fnd_shared_address(const void *p) { return (u32)__cvta_generic_to
 FND_STREAM_ASK_(fnd_stream_has, "test_wait")    /* at once */
 FND_STREAM_ASK_(fnd_stream_awaits, "try_wait")  /* after a while */
 FND_INLINE void fnd_stream_pause(u32 paused) { *(volatile u32 *)&fnd_stream.paused = paused; }
-FND_INLINE void fnd_stream_begin() {
+/* The program's table, rounded up as the host does; its memory on the device is longer. */
+#define FND_STREAM_TABLE ((FND_TABLE_BYTES + 255u) / 256 * 256)
+typedef struct __align__(16) fnd_stream_16 { u32 w[4]; } fnd_stream_16;
+FND_INLINE void fnd_stream_begin(const u8 *from, u8 *table) {
     if (threadIdx.x == 0) fnd_stream_pause(0);
+    for (u32 i = threadIdx.x * 16; i < FND_STREAM_TABLE; i += blockDim.x * 16) *(fnd_stream_16 *)(table + i) = *(const fnd_stream_16 *)(from + i);
     for (u32 i = threadIdx.x; i < FND_STREAM_SLOTS; i += blockDim.x) {
         asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(fnd_shared_address(&fnd_stream.full[i])) : "memory");
         asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(fnd_shared_address(&fnd_stream.empty[i])) : "memory");
@@ -92,7 +99,7 @@ typedef struct fnd_share {
 } fnd_share;
 
 /* The groups that have one row more than the others are not the same for the next matrix. */
-FND_INLINE fnd_share fnd_share_of(u32 group, u32 groups, u32 &turn, u32 total, u32 cols, u32 row_bytes) {
+FND_INLINE fnd_share fnd_share_of(u32 group, u32 groups, u32 &turn, u32 total, u32 row_bytes) {
     u32 each = total / groups, more = total % groups, mine = group + turn;
     if (mine >= groups) mine -= groups;
     turn += groups - more;
@@ -100,8 +107,8 @@ FND_INLINE fnd_share fnd_share_of(u32 group, u32 groups, u32 &turn, u32 total, u
     fnd_share s;
     s.row = mine * each + (mine < more ? mine : more);
     s.end = s.row + each + (mine < more ? 1u : 0u);
-    s.step = (each + FND_WARPS) / FND_WARPS; /* every warp one tile, if that is not too much */
-    s.step = FND_STREAM_PIECE_ROWS(s.step, cols);
+    u32 round = FND_WARPS * FND_STREAM_TILE_ROWS(row_bytes), rounds = (each + round) / round; /* every warp as many tiles */
+    s.step = (each + rounds * FND_WARPS) / (rounds * FND_WARPS);
     s.tile = 0;
     s.tiles = (s.end - s.row + s.step - 1) / s.step;
     u32 fit = FND_STREAM_CHUNK / (s.step * row_bytes), most = (each + s.step) / s.step;
@@ -155,7 +162,7 @@ FND_INLINE u32 fnd_stream_room(fnd_feeder &f, u32 bytes, u32 pieces, u32 most) {
     for (;;) {
         fnd_stream_look(f);
         u32 used = f.given - f.freed, window = FND_STREAM_WINDOW;
-        if (used > f.ring_bytes / FND_STREAM_ENOUGH) window = *(volatile u32 *)&fnd_stream.paused ? 0 : FND_STREAM_CALM;
+        if (used > f.ring_bytes / FND_STREAM_ENOUGH) window = *(volatile u32 *)&fnd_stream.paused ? FND_STREAM_PAUSED : FND_STREAM_CALM;
         u32 slots = f.piece - f.oldest + (f.lane + 1) * pieces <= FND_STREAM_SLOTS && f.chunk - f.coming + 2 * (f.lane + 1) <= FND_STREAM_SLOTS;
         u32 now = fits && slots && used + mine + bytes <= f.ring_bytes && f.given - f.come + mine < window;
         u32 chunks = (u32)__popc(__ballot_sync(0xffffffffu, now));
@@ -171,20 +178,23 @@ FND_INLINE void fnd_stream_copy(fnd_feeder &f, u32 chunk, u32 at, u32 end, const
     asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(fnd_shared_address(fnd_cuda_shared + f.ring + at)), "l"(from), "r"(bytes), "r"(full) : "memory");
 }
 
-/* This group's rows of one matrix, or of two whose chunks and pieces alternate. */
-FND_INLINE void fnd_bring(fnd_feeder &f, u32 total, u32 cols, fnd_matrix a, fnd_matrix b) {
-    fnd_share s = fnd_share_of(f.group, f.groups, f.turn, total, cols, a.pitch + b.pitch);
+/* This group's rows of one matrix, or of two whose chunks and pieces alternate. Once in a program, since the instruction
+ * cache is small; what is constant of a share is computed where it is known. */
+FND_SHARED_CODE fnd_feeder fnd_bring_rows(fnd_feeder f, fnd_share s, fnd_matrix a, fnd_matrix b) {
     const u32 dots = b.pitch ? 2 : 1, rows_of_chunk = s.tiles_of_chunk * s.step, bytes = rows_of_chunk * (a.pitch + b.pitch);
-    for (u32 row = s.row; row < s.end;) {
+    FND_ROLLED for (u32 row = s.row; row < s.end;) {
         u32 left = (s.end - row + rows_of_chunk - 1) / rows_of_chunk;
         u32 chunks = fnd_stream_room(f, bytes, s.tiles_of_chunk * dots, fnd_stream_least(left, 32));
         u32 first = row + f.lane * rows_of_chunk, rows = fnd_stream_least(rows_of_chunk, s.end - first), pieces = (rows + s.step - 1) / s.step * dots;
         if (f.lane < chunks) {
             u32 at = f.at + f.lane * bytes, chunk = f.chunk + f.lane * dots, end = f.given + (f.lane + 1) * bytes;
             u32 piece = f.piece + f.lane * s.tiles_of_chunk * dots;
-            for (u32 i = 0; i < pieces; i++) fnd_stream.freed[(piece + i) % FND_STREAM_SLOTS] = i + 1 < pieces ? end - bytes : end;
-            fnd_stream_copy(f, chunk, at, dots == 2 ? end - rows_of_chunk * b.pitch : end, a.data + (u64)first * a.pitch, rows * a.pitch);
-            if (dots == 2) fnd_stream_copy(f, chunk + 1, at + rows_of_chunk * a.pitch, end, b.data + (u64)first * b.pitch, rows * b.pitch);
+            FND_ROLLED for (u32 i = 0; i < pieces; i++) fnd_stream.freed[(piece + i) % FND_STREAM_SLOTS] = i + 1 < pieces ? end - bytes : end;
+            FND_ROLLED for (u32 i = 0; i < dots; i++) {
+                const fnd_matrix m = i ? b : a;
+                fnd_stream_copy(f, chunk + i, at, i + 1 < dots ? end - rows_of_chunk * b.pitch : end, m.data + (u64)first * m.pitch, rows * m.pitch);
+                at += rows_of_chunk * a.pitch;
+            }
         }
         __syncwarp();
         u32 given = (chunks - 1) * rows_of_chunk; /* the last may have fewer */
@@ -195,9 +205,22 @@ FND_INLINE void fnd_bring(fnd_feeder &f, u32 total, u32 cols, fnd_matrix a, fnd_
         f.piece += ((chunks - 1) * s.tiles_of_chunk + (rows + s.step - 1) / s.step) * dots;
         row += given + rows;
     }
+    return f;
 }
-FND_INLINE void fnd_bring_one(fnd_feeder &f, u32 total, u32 cols, fnd_matrix a) {
+FND_INLINE void fnd_bring(fnd_feeder &f, u32 total, fnd_matrix a, fnd_matrix b) {
+    fnd_share s = fnd_share_of(f.group, f.groups, f.turn, total, a.pitch + b.pitch);
+    f = fnd_bring_rows(f, s, a, b);
+}
+/* Into L2, every line by one of the groups. Of `blocks` blocks of a cache what the groups can ask for at once: where
+ * there are more, those are read while others are computed with. */
+FND_INLINE void fnd_bring_lines_(const fnd_feeder &f, const u8 *p, u64 bytes) {
+    u64 at = (u64)(f.lane * f.groups + f.group) * 128;
+    if (f.lane < 16 && at < bytes) fnd_prefetch(p + at);
+}
+FND_INLINE void fnd_bring_vector(const fnd_feeder &f, const f32 *p, u32 count) { fnd_bring_lines_(f, (const u8 *)p, (u64)count * 4); }
+FND_INLINE void fnd_bring_blocks(const fnd_feeder &f, const u8 *p, u32 bytes, u32 blocks) { fnd_bring_lines_(f, p, (u64)blocks * bytes); }
+FND_INLINE void fnd_bring_one(fnd_feeder &f, u32 total, fnd_matrix a) {
     fnd_matrix none = { 0, 0 };
-    fnd_bring(f, total, cols, a, none);
+    fnd_bring(f, total, a, none);
 }
 #endif

@@ -3,11 +3,12 @@
 #ifndef FND_DIALECT_STREAM_PIECES_H
 #define FND_DIALECT_STREAM_PIECES_H
 
-#define FND_STREAM_CHUNK 8192u /* bytes of neighbouring pieces that come together, unless one piece has more */
+#define FND_STREAM_CHUNK 16384u /* bytes of neighbouring pieces that come together, unless one piece has more */
 
-/* Rows of a piece at most. It is for one warp: `wanted` rows, in as few pieces as that, but no more than 4, and no more
- * than 8192 columns of all of them, or one row. */
-#define FND_STREAM_ROWS 4u
-#define FND_STREAM_COLUMNS_(rows, cols) ((rows) * (cols) <= 8192u ? (rows) : (cols) >= 8192u ? 1u : 8192u / (cols))
-#define FND_STREAM_PIECE_ROWS(wanted, cols) FND_STREAM_COLUMNS_((wanted) < FND_STREAM_ROWS ? (wanted) : FND_STREAM_ROWS, cols)
+/* Rows of a tile at most, a warp's pieces of the matrices that it has at once: no more than 4, and no more bytes than
+ * leave room in the ring for every warp's, or one row. */
+#ifndef FND_STREAM_TILE
+  #define FND_STREAM_TILE 12288u
+#endif
+#define FND_STREAM_TILE_ROWS(row_bytes) ((row_bytes) * 4u <= FND_STREAM_TILE ? 4u : (row_bytes) * 2u > FND_STREAM_TILE ? 1u : FND_STREAM_TILE / (row_bytes))
 #endif

@@ -92,10 +92,21 @@ FND_INLINE void fnd_x_put_codes_(fnd_thread t, fnd_x x, const f32 *row, u32 m) {
         }
     }
 }
+#ifdef FND_STREAM /* all in the group's memory */
+FND_SHARED_CODE void fnd_x_put_one_(fnd_thread t, u32 cols) {
+    t.scratch = fnd_cuda_shared;
+    fnd_x x = fnd_x_begin(t, cols, 1);
+    fnd_x_put_codes_(t, x, x.rows, 0);
+}
+#endif
 FND_INLINE void fnd_x_put(fnd_thread t, fnd_x x, u32 m) {
 #ifdef FND_X_CODES
     fnd_group_barrier(t);
+  #ifdef FND_STREAM
+    fnd_x_put_one_(t, x.cols);
+  #else
     fnd_x_put_codes_(t, x, fnd_x_row(t, x, m), m);
+  #endif
 #endif
     (void)t, (void)x, (void)m;
 }
@@ -149,8 +160,8 @@ FND_INLINE fnd_run fnd_run_of(fnd_thread &t, u32 total) {
 /* The same with a weight stream (dialect/stream.cuda.h): a group's rows are neighbours and come in pieces of
  * `step` rows, which its warps have in turn; every tile needs a piece of each of `dots` matrices, whose rows
  * have `row_bytes` together. */
-FND_INLINE fnd_share fnd_streamed_share(fnd_thread &t, u32 total, u32 cols, u32 dots, u32 row_bytes) {
-    fnd_share s = fnd_share_of(t.group, t.groups, t.turn, total, cols, row_bytes);
+FND_INLINE fnd_share fnd_streamed_share(fnd_thread &t, u32 total, u32 dots, u32 row_bytes) {
+    fnd_share s = fnd_share_of(t.group, t.groups, t.turn, total, row_bytes);
     s.tile = (t.warp + FND_WARPS - t.tile % FND_WARPS) % FND_WARPS;
     t.tile += s.tiles;
     t.piece += s.tiles * dots;
@@ -168,8 +179,8 @@ FND_INLINE fnd_rows fnd_streamed_rows(fnd_thread &t, fnd_share s, u32 dots) {
     r.count = fnd_min(s.step, s.end - r.row);
     return r;
 }
-#define FND_EACH_STREAMED_TILE(r, t, x, total, dots, row_bytes)                                    \
-    for (fnd_share r##_s = fnd_streamed_share(t, total, (x).cols, dots, row_bytes); r##_s.tile < r##_s.tiles; r##_s.tile += FND_WARPS) \
+#define FND_EACH_STREAMED_TILE(r, t, total, dots, row_bytes)                                       \
+    for (fnd_share r##_s = fnd_streamed_share(t, total, dots, row_bytes); r##_s.tile < r##_s.tiles; r##_s.tile += FND_WARPS) \
         for (fnd_rows r = fnd_streamed_rows(t, r##_s, dots); r.count; r.count = 0)
 #endif
 
