@@ -91,12 +91,12 @@ enum { FIRST_ONES = sizeof first_ones / sizeof *first_ones,
        MOST_LEVELS = 8 };
 
 /* Levels of this machine between the portable texts and the best: those whose kernels the library has, which cost no
- * compiler, or those that are never in it. */
+ * compiler, or those that are never in it, and bf16 prompts, whose kernels of single formats differ from it. */
 static size_t levels_between(bool in_library, bench_device *out) {
     size_t count, found = 0;
     const fnd_cpu_level *levels = fnd_cpu_levels(&count), *best = fnd_cpu_level_best();
     for (size_t i = 1; i < count && found < MOST_LEVELS && !(in_library && !fnd_baked_kernel_count); i++) {
-        if (&levels[i] == best || (levels[i].bakes != FND_CPU_BAKES_NONE) != in_library || !fnd_cpu_may_use(levels[i].needs)) continue;
+        if (&levels[i] == best || (in_library ? levels[i].bakes == FND_CPU_BAKES_NONE : levels[i].bakes != FND_CPU_BAKES_NONE && !levels[i].bf16_prompts) || !fnd_cpu_may_use(levels[i].needs)) continue;
         out[found++] = (bench_device){ "cpu", levels[i].name, in_library };
     }
     return found;

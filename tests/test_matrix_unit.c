@@ -8,6 +8,7 @@
 #include "test.h"
 #include "tiny_model.h"
 
+#include "foundry/batch.h"
 #include "foundry/model.h"
 
 #include <stdlib.h>
@@ -218,6 +219,48 @@ TEST(matrix_unit_reads_a_prompt_in_any_pieces) {
             CHECK_MSG(!i || memcmp(logits, first, sizeof first) == 0, "other logits in pieces %zu, %s", i, library ? "the library's kernels" : "compiled now");
         }
     }
+}
+
+/* A token that is said is no part of a prompt, however many are said at once. */
+TEST(matrix_unit_leaves_steps_of_many_sequences_alone) {
+    enum { SEQUENCES = 40 };
+    const fnd_cpu_level *level;
+    fnd_error err = { 0 };
+    if (fnd_cpu_level_find("amx_bf16", &level, &err) != FND_OK) {
+        fnd_test_skip(err.text);
+        return;
+    }
+    foundry *f = NULL;
+    fnd_model *m = NULL;
+    fnd_session *alone = NULL;
+    fnd_batch *b = NULL;
+    fnd_batch_token next[SEQUENCES];
+    fnd_desc device = { .backend = "cpu", .isa = "amx_bf16", .threads = 2, .quick_build = true, .wait_for_build = true, .no_baked = true, .cache_dir = "build/test-cache" };
+    fnd_status status = fnd_open(&device, &f, &err);
+    if (status == FND_OK) status = fnd_model_load(f, &(fnd_model_desc){ .path = tiny_model() }, &m, &err);
+    if (status == FND_OK) status = fnd_session_open(m, &(fnd_session_desc){ .context = 64 }, &alone, &err);
+    if (status == FND_OK) status = fnd_batch_open(m, &(fnd_batch_desc){ .sequences = SEQUENCES, .session = { .context = 64 } }, &b, &err);
+    for (uint32_t i = 0; i < SEQUENCES && status == FND_OK; i++) {
+        uint32_t ids[3] = { i % TINY_MODEL_VOCAB, 3, 7 };
+        next[i] = (fnd_batch_token){ .sequence = i, .id = 5 };
+        status = fnd_session_prompt(fnd_batch_session(b, i), ids, 3, &err);
+    }
+    if (status == FND_OK) status = fnd_batch_eval(b, next, SEQUENCES, &err);
+    for (uint32_t i = 0; i < SEQUENCES && status == FND_OK; i++) {
+        uint32_t ids[3] = { i % TINY_MODEL_VOCAB, 3, 7 };
+        float one[TINY_MODEL_VOCAB], many[TINY_MODEL_VOCAB];
+        status = fnd_session_truncate(alone, 0, &err);
+        if (status == FND_OK) status = fnd_session_eval(alone, ids, 3, &err);
+        if (status == FND_OK) status = fnd_session_eval(alone, &next[i].id, 1, &err);
+        if (status == FND_OK) status = fnd_session_logits(alone, one, &err);
+        if (status == FND_OK) status = fnd_session_logits(fnd_batch_session(b, i), many, &err);
+        CHECK_MSG(status != FND_OK || memcmp(one, many, sizeof one) == 0, "sequence %u: other logits than alone", i);
+    }
+    CHECK_OK(status, &err);
+    fnd_batch_close(b);
+    fnd_session_close(alone);
+    fnd_model_free(m);
+    fnd_close(f, NULL);
 }
 
 /* The same bits from any number of tokens on; and it is the unit that serves there. */

@@ -163,3 +163,23 @@ TEST(cli_tune) {
     CHECK_HAS(r.out, "with tiny");
     program_free(&r);
 }
+
+/* Where there is a matrix unit, from how many tokens on is measured too: with one model in memory, by prompts alone. */
+TEST(cli_tune_measures_where_the_matrix_unit_begins) {
+    NEED(program_there(), "build/foundry is not built");
+    const fnd_cpu_level *level;
+    fnd_error why = { 0 };
+    program_result r;
+    if (fnd_cpu_level_find("amx", &level, &why) != FND_OK) {
+        fnd_test_skip(why.text);
+        return;
+    }
+    program_run(&r, (const char *const[]){ "tune", "--model", tiny_model(), "--threads", "1", "--isa", "amx", "--repack", "on", "--prompt-tokens", "96", "--tokens", "2", "--repeat", "1", "--dry-run", "--json", "--cache-dir", program_temp("cli-tune-unit"), NULL });
+    CHECK_MSG(r.exit_code == 0, "%s", r.err);
+    CHECK_HAS(r.out, "\"unit\": [\n  {\"value\": \"48\", \"prefill_tok_s\": ");
+    CHECK_HAS(r.out, "\"decode_tok_s\": null");
+    program_free(&r);
+    program_run(&r, (const char *const[]){ "tune", "--model", tiny_model(), "--threads", "1", "--isa", "amx", "--unit-from", "48", "--repack", "on", "--prompt-tokens", "64", "--tokens", "2", "--repeat", "1", "--dry-run", "--json", "--cache-dir", program_temp("cli-tune-unit"), NULL });
+    CHECK_MSG(r.exit_code == 0 && !strstr(r.out, "\"unit\""), "%s%s", r.out, r.err);
+    program_free(&r);
+}

@@ -106,6 +106,8 @@ typedef struct fnd_program_desc {
     fnd_program_form form;                    /* how it runs; FND_ERR_UNSUPPORTED where the device has no such form */
     bool        stages;                       /* where it is one function: each call is timed within it, and while the
                                                * profiler is on, seen there like a launch; a little slower */
+    bool        steps;                        /* its rows are tokens of several sequences, or guesses: each is computed as it
+                                               * is alone, where many together would be rounded otherwise (isa "amx_bf16") */
     uint32_t    drop_barrier;                 /* tests: leave out the n-th derived barrier (1 = first) */
 } fnd_program_desc;
 

@@ -35,6 +35,7 @@ typedef struct fnd_device_info {
     uint32_t tile_tokens;     /* tokens that matrix kernels compute together in prefill */
     uint64_t panel_bytes, panel_token_bytes; /* scratch of each group that matrix kernels of many tokens ask for: once, and per token */
     uint32_t span_tokens;     /* 0, or: fewer tokens than tile_tokens are computed in spans of at most so many */
+    bool     tile_rounds;     /* a whole tile's results are rounded otherwise than those of spans */
     uint32_t panel_tokens;    /* matrix kernels that compute so many tokens together have their stages in a group's
                                * panel_bytes, and activations in memory that all groups share (kernels/gemv/panel.cuda.h); 0: none */
     uint64_t flash_bytes;     /* of a group's memory for attention of many tokens (kernels/attention/flash.cuda.h); 0: none */
@@ -127,6 +128,9 @@ typedef struct fnd_backend {
     /* For `foundry doctor`: look closer at what cannot be looked at in every open, and say what was found. May
      * be NULL. */
     fnd_status (*check)(void *self, char *says, size_t bytes, fnd_error *err);
+
+    /* Tokens from which on 8-bit products go to a matrix unit, for the launches that follow. NULL: there is no such choice. */
+    void (*set_unit_from)(void *self, uint32_t tokens);
 
     /* Memory, zeroed, aligned to 64 bytes at least. */
     fnd_status (*alloc)(void *self, size_t bytes, fnd_memory *out, fnd_error *err);

@@ -48,8 +48,8 @@ static const uint32_t unit_choices[] = { 48, 32, 64, 96 }, unit_prompts[] = { 40
 typedef struct choice {
     uint32_t value;
     char shown[16];
-    fnd_cli_lm lm;            /* of batches: that of the first */
-    fnd_session *session;     /* lm's, or of batches its own */
+    fnd_cli_lm lm;            /* of units and batches: that of the first */
+    fnd_session *session;     /* lm's; of units: that of the first; of batches: its own */
     double *prompts, *tokens; /* seconds, of every round: of one token each */
     double prompt_s, token_s, request_s;
 } choice;
@@ -85,6 +85,7 @@ static void add_choice(stage *s, uint32_t value, const char *shown) {
 
 static fnd_status once_short(const tuner *t, const choice *c, double *prompt_s, double *token_s, fnd_error *err) {
     uint32_t all = 0;
+    fnd_tuning_try_unit(c->lm.f, c->value);
     uint64_t start = fnd_now_ns();
     for (size_t i = 0; i < FND_COUNT(unit_prompts); i++) {
         uint32_t tokens = unit_prompts[i] < t->prompt_tokens ? unit_prompts[i] : t->prompt_tokens;
@@ -181,7 +182,11 @@ static fnd_status open_choice(tuner *t, stage *s, choice *c, fnd_error *err) {
     }
     if (s->knob == THREADS) globals.threads = c->value;
     if (s->knob == REPACK) globals.repack = c->shown;
-    if (s->knob == UNIT) globals.unit_from = c->value;
+    if (s->knob == UNIT && c != &s->choices[0]) {
+        c->lm.f = s->choices[0].lm.f;
+        c->session = s->choices[0].session;
+        return FND_OK;
+    }
     c->lm.check = check_model;
     c->lm.check_ctx = t;
     FND_TRY(fnd_cli_lm_open(&globals, t->o->model, &c->lm, err));
@@ -193,8 +198,8 @@ static fnd_status open_choice(tuner *t, stage *s, choice *c, fnd_error *err) {
 static fnd_status close_stage(stage *s, fnd_status status, fnd_error *err) {
     for (uint32_t i = s->count; i-- > 0;) {
         choice *c = &s->choices[i];
-        if (s->knob == BATCH && i) {
-            fnd_session_close(c->session);
+        if (s->knob >= UNIT && i) {
+            if (s->knob == BATCH) fnd_session_close(c->session);
             c->lm = (fnd_cli_lm){ 0 };
         } else {
             status = fnd_cli_lm_close(&c->lm, status, err);

@@ -300,7 +300,7 @@ static fnd_status make_head(fnd_session *s, uint32_t rows, fnd_program **out, fn
     fnd_cut cut = { .dim = 0, .first = 0, .count = rows };
     FND_TRY(fnd_view_cut(&s->last.t, cut, &x, err));
     FND_TRY(fnd_view_cut(&s->logits.t, cut, &logits, err));
-    fnd_program_desc desc = { .name = rows == 1 ? "head" : "heads" };
+    fnd_program_desc desc = { .name = rows == 1 ? "head" : "heads", .steps = true };
     if (rows > 1) desc.variables[0] = "tokens";
     FND_TRY(begin(&w, &desc, out));
     FND_TRY(head(&w, &x.t, &logits.t));
@@ -342,7 +342,7 @@ static fnd_status record_step(writer *w, fnd_tensor *logits, const fnd_program_d
 }
 
 fnd_status fnd_batch_make_program(fnd_batch *b, fnd_batch_step *step, fnd_error *err) {
-    const fnd_program_desc desc = { .name = "step", .variables = { "tokens", "keys", "blocks" } };
+    const fnd_program_desc desc = { .name = "step", .variables = { "tokens", "keys", "blocks" }, .steps = true };
     writer w = { .s = b->sessions[0], .b = b, .step = step, .a = &step->a, .form = BATCH, .err = err };
     return whole_or_none(record_step(&w, &b->logits.t, &desc, &step->program), &step->program);
 }
@@ -354,7 +354,7 @@ fnd_status fnd_batch_make_prompts(fnd_batch *b, fnd_error *err) {
 }
 
 fnd_status fnd_session_make_guesses(fnd_session *s, fnd_batch_step *step, fnd_error *err) {
-    const fnd_program_desc desc = { .name = "guesses", .variables = { "tokens", "pos", "keys", "blocks" } };
+    const fnd_program_desc desc = { .name = "guesses", .variables = { "tokens", "pos", "keys", "blocks" }, .steps = true };
     writer w = { .s = s, .step = step, .a = &step->a, .form = GUESSES, .err = err };
     return whole_or_none(record_step(&w, &s->logits.t, &desc, &step->program), &step->program);
 }

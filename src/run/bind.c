@@ -255,6 +255,12 @@ fnd_status fnd_bind(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings,
     return FND_OK;
 }
 
+void fnd_bound_step(fnd_bound *b) {
+    const fnd_device_info *info = &b->kernel->f->info;
+    fnd_variant *v = &b->numbers->variant;
+    if (info->tile_rounds && v->tokens > info->span_tokens) v->tokens = info->span_tokens;
+}
+
 /* A tensor that has not grown to its shape can be bound where a rule says how much of it is used. */
 static fnd_status check_grown(const fnd_bound *b, uint32_t arg, const fnd_storage_ref *ref, fnd_error *err) {
     const fnd_composition *c = &b->kernel->composition;

@@ -39,6 +39,8 @@ typedef struct fnd_bound_room {
 
 /* Check everything that can be checked without the storage, but for the kernel's rules. */
 FND_USE_RESULT fnd_status fnd_bind(foundry *f, fnd_kernel *kernel, const fnd_binding *bindings, size_t count, fnd_bound_room *out, fnd_error *err);
+/* Its rows are tokens of several sequences, or guesses: each as it would be alone. */
+void fnd_bound_step(fnd_bound *b);
 
 /* rules.c: check the rules of the kernel named by a set of bits, with the present numbers; `grown`: of
  * tensors that grow, what they have grown to counts. */

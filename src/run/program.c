@@ -21,6 +21,7 @@ fnd_status fnd_program_begin(foundry *f, const fnd_program_desc *desc, fnd_progr
                                                             : FND_PROGRAM_LAUNCH;
     p->separate = p->form != FND_PROGRAM_PERSISTENT;
     p->stages = desc->stages;
+    p->steps = desc->steps;
     p->drop_barrier = desc->drop_barrier;
     snprintf(p->name, sizeof p->name, "%s", desc->name);
     for (uint32_t i = 0; i < FND_MAX_VARIABLES && desc->variables[i]; i++) {
@@ -88,6 +89,7 @@ fnd_status fnd_program_call(fnd_program *p, fnd_kernel *kernel, const fnd_bindin
     fnd_bound_room room;
     fnd_call *call = &p->calls[p->call_count];
     FND_TRY(fnd_bind(p->f, kernel, bindings, count, &room, err));
+    if (p->steps) fnd_bound_step(&room.bound);
     *call = (fnd_call){ .bound = room.bound, .layer = p->layer };
     find_variables(p, call);
     FND_TRY(fnd_bound_check_rules(&room.bound, ~call->late_rules, false, err));

@@ -52,6 +52,7 @@ struct fnd_program {
     bool            separate;    /* a launch for every call */
     bool            finished, failed;
     bool            unchecked;   /* a variable was set since the rules were checked */
+    bool            steps;       /* every row as it is alone */
     bool            only_baked;  /* every call must find its kernel in the library */
     uint32_t        drop_barrier;
     int             layer;

@@ -144,4 +144,8 @@ fnd_status fnd_tuning_write(const fnd_desc *desc, const fnd_tuning *tuning, fnd_
     return status;
 }
 
+void fnd_tuning_try_unit(foundry *f, uint32_t unit_from) {
+    if (f->backend->set_unit_from) f->backend->set_unit_from(f->device, unit_from);
+}
+
 const fnd_tuning *fnd_tuned(const foundry *f) { return &f->tuning; }

@@ -28,6 +28,9 @@ bool fnd_tuning_path(const fnd_desc *desc, char *path, size_t bytes);
 FND_USE_RESULT fnd_status fnd_tuning_read(const fnd_desc *desc, fnd_tuning *out, bool *found, fnd_error *err);
 FND_USE_RESULT fnd_status fnd_tuning_write(const fnd_desc *desc, const fnd_tuning *tuning, fnd_error *err);
 
+/* Try a choice of unit_from on an open context that nobody else uses. */
+void fnd_tuning_try_unit(foundry *f, uint32_t unit_from);
+
 /* That of an open context: zeros where nothing was tuned. */
 const fnd_tuning *fnd_tuned(const foundry *f);
 

@@ -22,6 +22,7 @@ static void describe(const fnd_cpu *cpu, fnd_device_info *info) {
         .tile_rows = level->vec,
         .reads_rows = level->vec > 0,
         .tile_tokens = level->bf16_prompts ? FND_CPU_PANEL_TOKENS : FND_CPU_TILE_TOKENS,
+        .tile_rounds = level->bf16_prompts,
         .span_tokens = level->bf16_prompts ? FND_CPU_TILE_TOKENS : 0,
         .panel_bytes = tiles ? FND_CPU_PANEL_BYTES : 0,
         .panel_token_bytes = tiles ? FND_CPU_PANEL_TOKEN_BYTES : 0,
@@ -46,6 +47,8 @@ static fnd_unit cpu_unit(const void *self, uint32_t bits, bool tiles, uint32_t t
     return codes ? FND_UNIT_INT8_DOTS : FND_UNIT_FLOATS;
 }
 
+static void cpu_set_unit_from(void *self, uint32_t tokens) { ((fnd_cpu *)self)->unit_from = tokens ? tokens : FND_CPU_UNIT_FROM; }
+
 static void cpu_close(void *self) {
     fnd_cpu *cpu = self;
     if (!cpu) return;
@@ -65,7 +68,7 @@ static fnd_status cpu_open(const fnd_backend_desc *desc, void **self, fnd_device
     if (!cpu) return fnd_fail(err, FND_ERR_MEMORY, "out of memory while opening the cpu backend");
     cpu->level = level;
     cpu->threads = desc->threads ? desc->threads : fnd_cpu_cores();
-    cpu->unit_from = desc->unit_from ? desc->unit_from : FND_CPU_UNIT_FROM;
+    cpu_set_unit_from(cpu, desc->unit_from);
     fnd_status status = fnd_team_open(cpu->threads, &cpu->team, err);
     if (status == FND_OK) status = fnd_cpu_alloc_shares(cpu, err);
     if (status != FND_OK) {
@@ -91,6 +94,7 @@ const fnd_backend fnd_backend_cpu = {
     .adopt = fnd_cpu_adopt,
     .upload = fnd_cpu_upload,
     .download = fnd_cpu_download,
+    .set_unit_from = cpu_set_unit_from,
     .unit = cpu_unit,
     .build = fnd_cpu_build,
     .baked = fnd_cpu_baked,

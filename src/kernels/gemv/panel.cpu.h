@@ -11,8 +11,8 @@
  *     panel   [tile][cols / 32]                       codes less their zero [8 quads][16 rows][4], scales, minima
  *
  * FND_PANEL_HALVES, all formats: bf16 with scales folded in, which is faster and rounds otherwise than few tokens
- * are. So it is not the number of tokens that asks for it, but a text for prompts (FND_TOKENS > 16): however a prompt is
- * cut, its bits are the same. In the unit's tiles:
+ * are. So it is not the number of tokens that asks for it, but a text for prompts (FND_TOKENS > 16): in whatever pieces
+ * a prompt is read, its bits are the same. In the unit's tiles:
  *     halves  [token / 16][cols / 32][16 tokens][32]       bf16, activations: the unit's A
  *     panel   [tile][cols / 32][16 pairs][16 rows][2]      bf16, weights: its B
  * Formats of floats keep their precision by a second bf16 that holds what the first one left of a value:
