@@ -363,8 +363,8 @@ const fnd_cli_command fnd_cli_tune = {
     .name = "tune",
     .doc = "measure what is fastest on this machine, and use it from then on",
     .usage = "--model F [--prompt-tokens N] [--tokens N] [--repeat N] [--dry-run] [--json]",
-    .more = "How many threads, weights repacked or as in the file, and how many tokens of a prompt at once: choices\n"
-            "that leave every bit of an answer as it is. All are measured in turn; one that is not 3 % faster than what\n"
+    .more = "How many threads, weights repacked or as in the file, from how many tokens on a matrix unit serves, and how\n"
+            "many tokens of a prompt at once: choices that leave every bit of an answer as it is. All are measured in turn; one that is not 3 % faster than what\n"
             "is the default, and in four rounds of five, does not take its place. The result is kept with the compiled kernels, for this processor,\n"
             "number of cores, level of instructions and build, and used where no option says otherwise.",
     .example = "  foundry tune --model model.gguf\n"
