@@ -46,12 +46,7 @@ FND_INLINE void P_(_panel)(u16 *to, const u8 *tile, u32 cols, u32 first, u32 ste
 #define P_(name) FND_CAT(POLICY, name)
 #endif
 
-#ifdef FND_PANEL_HALVES
-FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
-    (void)t;
-    return P_(_panel_dot)(w, r, s, x);
-}
-#else
+#ifndef FND_PANEL_HALVES
 /* 32 columns: codes at `codes`, their scales those of `group` and of the group after it. Here x stands
  * at these columns; of its tokens the first n are computed, by the same steps whatever n is. */
 FND_INLINE void P_(_dot32)(fnd_val *out, const u8 *codes, const u8 *fields, u32 group, fnd_x x, const u32 n) {

@@ -27,12 +27,7 @@ FND_INLINE void P_(_panel)(u16 *to, const u8 *tile, u32 cols, u32 first, u32 ste
 #define P_(name) FND_CAT(POLICY, name)
 #endif
 
-#ifdef FND_PANEL_HALVES
-FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
-    (void)t;
-    return P_(_panel_dot)(w, r, s, x);
-}
-#else
+#ifndef FND_PANEL_HALVES
 /* `count` parts of `cols` columns at `tile` and x, of the first `tokens` tokens; ahead: what follows in memory is
  * fetched meanwhile. */
 FND_INLINE void P_(_dot_parts)(fnd_val *out, const u8 *tile, const f32 *x, u32 cols, const u32 count, const u32 ahead, const u32 tokens) {

@@ -18,4 +18,10 @@ FND_INLINE fnd_tile P_(_panel_dot)(fnd_weight w, fnd_rows r, fnd_span s, fnd_x x
     for (u32 i = 0; i < s.count; i++) out.of[i] = fnd_vec_load(sums + i * FND_VEC);
     return out;
 }
+#ifdef FND_PANEL_HALVES /* there is no other way */
+FND_INLINE fnd_tile P_(_dot)(fnd_thread t, fnd_weight w, fnd_rows r, fnd_span s, fnd_x x) {
+    (void)t;
+    return P_(_panel_dot)(w, r, s, x);
+}
+#endif
 #undef P_
