@@ -33,8 +33,9 @@ typedef struct fnd_session fnd_session;
 typedef void fnd_progress_fn(void *ctx, const char *what, uint64_t done, uint64_t total);
 
 /* Are matrices copied once into the layout that the device's kernels like best, or read where the file is mapped?
- * Answers are the same to the last bit, except with isa "amx_bf16", whose prompts are of copies only. A copy takes the memory of the weights and the time to make it;
- * without one the pages are the file's, and reading a token's weights takes some more instructions. */
+ * Answers are the same to the last bit, except with isa "amx_bf16", which reads prompts in bf16 from copies only. A
+ * copy takes the memory of the weights and the time to make it; without one the pages are the file's, and reading a
+ * token's weights takes some more instructions. */
 typedef enum fnd_repacking {
     FND_REPACK_AUTO, /* as `foundry tune` found faster; else where the device has such a layout and memory for the copy is there */
     FND_REPACK_ON,   /* FND_ERR_UNSUPPORTED where the device has none */

@@ -363,10 +363,11 @@ const fnd_cli_command fnd_cli_tune = {
     .name = "tune",
     .doc = "measure what is fastest on this machine, and use it from then on",
     .usage = "--model F [--prompt-tokens N] [--tokens N] [--repeat N] [--dry-run] [--json]",
-    .more = "How many threads, weights repacked or as in the file, from how many tokens on a matrix unit serves, and how\n"
-            "many tokens of a prompt at once: choices that leave every bit of an answer as it is. All are measured in turn; one that is not 3 % faster than what\n"
-            "is the default, and in four rounds of five, does not take its place. The result is kept with the compiled kernels, for this processor,\n"
-            "number of cores, level of instructions and build, and used where no option says otherwise.",
+    .more = "How many threads, weights repacked or as in the file, from how many tokens on a matrix unit serves, and\n"
+            "how many tokens of a prompt at once: choices that leave every bit of an answer as it is. All are\n"
+            "measured in turn; one that is not 3 % faster than what is the default, and in four rounds of five, does\n"
+            "not take its place. The result is kept with the compiled kernels, for this processor, number of cores,\n"
+            "level of instructions and build, and used where no option says otherwise.",
     .example = "  foundry tune --model model.gguf\n"
                "  foundry tune --model model.gguf --threads 4 --dry-run",
     .options = options_list,
